@@ -1,0 +1,159 @@
+"""Validated settings of a run: what is detected, encoded, associated and drawn.
+
+Defaults live here and nowhere else; a YAML file states only what differs. ``configs/`` holds the presets and
+travels inside the wheel, so a preset is found by its bare name in a checkout and in an installed package.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from .errors import UsageError, did_you_mean
+
+_PACKAGE = Path(__file__).resolve().parent
+# In a wheel configs/ lies inside the package, in a checkout beside it.
+_CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
+
+
+class Settings(BaseModel):
+    """Base of all settings: immutable, and an unknown key is an error that names its nearest relative."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reject_unknown_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for key in values:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown setting {key!r}{did_you_mean(str(key), cls.model_fields)}")
+        return values
+
+    def changed(self) -> dict[str, Any]:
+        """The settings that differ from the defaults, ready for YAML."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class DetectorConfig(Settings):
+    """What the person detector is asked for."""
+
+    confidence: float = Field(0.1, ge=0, le=1, description="Boxes below this score are dropped.")
+    iou: float = Field(0.7, gt=0, le=1, description="Overlap above which non-maximum suppression drops a box.")
+    image_size: int | Literal["auto"] = Field(
+        "auto", description="Longer side of the network's input in pixels; auto: from the size of the frame."
+    )
+    max_detections: int = Field(300, ge=1, description="Most boxes kept in a frame.")
+    batch_size: int | Literal["auto"] = Field("auto", description="Frames a pass; auto: 1 on a CPU, 8 on a GPU.")
+
+
+class EncoderConfig(Settings):
+    """How crops are turned into part embeddings."""
+
+    batch_size: int = Field(64, ge=1, description="Crops a pass of the network.")
+
+
+class DrawConfig(Settings):
+    """What is painted on the written video."""
+
+    overlay: tuple[Literal["boxes", "labels", "traces", "parts"], ...] = ("boxes", "labels", "traces")
+    trace_seconds: float = Field(1.5, gt=0, description="Length of the path drawn behind each person.")
+    thickness: int | Literal["auto"] = Field("auto", description="Line width in pixels; auto: from the frame.")
+
+
+class TrackerConfig(Settings):
+    """Settings of ``PartTracker``. Times are seconds, distances are person heights unless said otherwise."""
+
+    frame_rate: float = Field(30.0, gt=0, description="Frames a second where no timestamps are given.")
+
+
+class RunConfig(Settings):
+    """Everything ``track_video`` can be told; the sections of a YAML file in configs/track/."""
+
+    description: str = ""
+    detector: DetectorConfig = DetectorConfig()
+    encoder: EncoderConfig = EncoderConfig()
+    tracker: TrackerConfig = TrackerConfig()
+    draw: DrawConfig = DrawConfig()
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def config_path(name: str | os.PathLike[str], kind: str) -> Path:
+    """The file behind a preset name or path.
+
+    Args:
+        name: ``sports``, or the path of a YAML file.
+        kind: folder in configs/ in which names are looked up, ``track`` or ``train``.
+
+    Raises:
+        UsageError: neither a file nor a preset.
+    """
+    text = os.fspath(name)
+    for folder in _CONFIG_FOLDERS:
+        candidate = folder / kind / f"{text}.yaml"
+        if candidate.is_file():
+            return candidate
+    path = Path(text)
+    if path.is_file():
+        return path
+    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
+        raise UsageError(f"{text}: no such configuration file")
+    raise UsageError(f"{text!r} is neither a preset nor a file{did_you_mean(text, preset_names(kind))}")
+
+
+def preset_names(kind: str) -> list[str]:
+    """The names that ``config_path`` finds in configs/``kind``/."""
+    return sorted({path.stem for folder in _CONFIG_FOLDERS for path in (folder / kind).glob("*.yaml")})
+
+
+def read_settings(model: type[S], path: str | os.PathLike[str]) -> S:
+    """A YAML file as validated settings of type ``model``.
+
+    Raises:
+        UsageError: one line that names the file, the setting and the mend.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
+    if values is None:
+        values = {}
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: expected settings as 'key: value', got {type(values).__name__}")
+    return validated(model, values, where=str(path))
+
+
+def validated(model: type[S], values: dict[str, Any], where: str) -> S:
+    """``values`` as settings of type ``model``; ``where`` begins the message of the UsageError."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(step) for step in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from error
+
+
+def run_config(config: RunConfig | TrackerConfig | str | os.PathLike[str] | dict[str, Any] | None) -> RunConfig:
+    """Whatever a caller of ``track_video`` gave as configuration, as a ``RunConfig``.
+
+    Args:
+        config: a preset's name, a YAML file, a nested dict, a ready object; None for the defaults.
+    """
+    if config is None:
+        return RunConfig()
+    if isinstance(config, RunConfig):
+        return config
+    if isinstance(config, TrackerConfig):
+        return RunConfig(tracker=config)
+    if isinstance(config, dict):
+        return validated(RunConfig, config, where="config")
+    return read_settings(RunConfig, config_path(config, "track"))

@@ -1,0 +1,36 @@
+"""Errors meant for the person at the keyboard: one clear line each, no traceback needed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input or a failed run. The command line prints the message alone and exits with 1.
+
+    The message names the file or argument, says what was found and what to do about it.
+    """
+
+    exit_code = 1
+
+
+class UsageError(InputError):
+    """Wrong usage: an unknown option, name or setting. The command line exits with 2."""
+
+    exit_code = 2
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The tail of an error message for an unknown ``word``.
+
+    Args:
+        word: what was given.
+        known: the words that would have been right.
+
+    Returns:
+        ``"; did you mean 'x'?"`` where one of ``known`` is close, else ``"; known: a, b, c"``.
+    """
+    choices = sorted(known)
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(choices)}"

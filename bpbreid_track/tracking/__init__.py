@@ -1,0 +1,1 @@
+"""Detections and PartEmbeddings in, identities out. Knows nothing of networks or files."""

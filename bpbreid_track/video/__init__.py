@@ -1,0 +1,1 @@
+"""Videos and streams in, tracked videos and track files out."""

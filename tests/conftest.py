@@ -1,0 +1,19 @@
+"""Fixtures shared by all tests: where the material lies that is not part of the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder of real sequences, crops and weights (``BPBREID_TEST_DATA``, by default ../shared)."""
+    folder = Path(os.environ.get("BPBREID_TEST_DATA", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip(f"no test data at {folder}: set BPBREID_TEST_DATA to the folder that holds data/ and weights/")
+    return folder
