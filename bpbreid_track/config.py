@@ -66,9 +66,33 @@ class DrawConfig(Settings):
 
 
 class TrackerConfig(Settings):
-    """Settings of ``PartTracker``. Times are seconds, distances are person heights unless said otherwise."""
+    """Settings of ``PartTracker``. Times are seconds, so that one setting fits every frame rate."""
 
     frame_rate: float = Field(30.0, gt=0, description="Frames a second where no timestamps are given.")
+    high_score: float = Field(0.5, ge=0, le=1, description="Boxes from this score on take part in round one.")
+    low_score: float = Field(0.1, ge=0, le=1, description="Boxes below this score are left alone.")
+    birth_score: float = Field(0.7, ge=0, le=1, description="Score from which an unmatched box starts a track.")
+    confirm_hits: int = Field(3, ge=1, description="Frames in a row after which a track gets its identity.")
+    lost_seconds: float = Field(1.5, ge=0, description="How long a lost track can be found by motion alone.")
+    appearance_seconds: float = Field(
+        10.0, ge=0, description="How long a lost track can be found when its parts are known."
+    )
+    min_iou: float = Field(0.2, ge=0, le=1, description="Overlap (times score) a match needs in round one.")
+    min_iou_low: float = Field(0.5, ge=0, le=1, description="Overlap that a box of low score needs.")
+    min_iou_new: float = Field(0.3, ge=0, le=1, description="Overlap (times score) of a track not yet confirmed.")
+    gate: float = Field(
+        16.0, gt=0, description="Largest squared Mahalanobis distance (centre, height) between track and box."
+    )
+    appearance_weight: float = Field(
+        0.5, ge=0, le=1, description="What the part distance may add to or take from the motion cost."
+    )
+    memory_seconds: float = Field(1.5, gt=0, description="Time constant of the running mean of a part's vector.")
+    forget_seconds: float = Field(5.0, gt=0, description="Time constant at which a part that stays hidden fades.")
+    max_cover: float = Field(0.3, ge=0, le=1, description="A box hidden more than this teaches the memory nothing.")
+    camera_motion: Literal["flow", "none"] = Field(
+        "flow", description="flow: follow the camera by sparse optical flow when frames are given."
+    )
+    class_agnostic: bool = Field(False, description="Let a track change its class.")
 
 
 class RunConfig(Settings):

@@ -1,0 +1,119 @@
+"""Constant-velocity Kalman filter over all tracks at once.
+
+A box is tracked as centre, width and height. Motion model, measurement and noise treat these four numbers
+independently, so the usual 8 x 8 covariance is four 2 x 2 blocks (position and velocity of one number), and
+prediction and update are a handful of element-wise operations on [T, 4] arrays: no matrix is ever inverted.
+
+Time is in seconds and noise in person heights, so one setting fits any frame rate and resolution. The motion
+noise is that of white acceleration (Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and
+Navigation", 2001, section 6.2.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# Rows of the state array [5, T, 4]; the last axis is centre x, centre y, width, height.
+POSITION, VELOCITY, VAR_POSITION, COVARIANCE, VAR_VELOCITY = range(5)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations, in heights of the tracked box.
+
+    Attributes:
+        measurement: of a detected centre, width or height.
+        jitter: of the position within a second, apart from smooth motion (a gait, a box that breathes).
+        acceleration: of the velocity, gained within a second.
+        speed: of the unknown velocity (heights a second) of a new track.
+    """
+
+    measurement: float = 0.05
+    jitter: float = 0.2
+    acceleration: float = 1.0
+    speed: float = 1.0
+
+
+def to_cxcywh(xyxy: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] from corners to centre, width, height, as float64."""
+    out = np.empty((len(xyxy), 4))
+    np.subtract(xyxy[:, 2:], xyxy[:, :2], out=out[:, 2:])
+    np.add(xyxy[:, :2], xyxy[:, 2:], out=out[:, :2])
+    out[:, :2] *= 0.5
+    return out
+
+
+def to_xyxy(cxcywh: np.ndarray) -> np.ndarray:
+    """Boxes [N, 4] from centre, width, height to corners. Sizes below a pixel are taken as one pixel."""
+    half = np.maximum(cxcywh[:, 2:], 1.0)
+    half *= 0.5
+    return np.concatenate((cxcywh[:, :2] - half, cxcywh[:, :2] + half), axis=1)
+
+
+def start(boxes: np.ndarray, noise: Noise) -> np.ndarray:
+    """State [5, N, 4] of new tracks from their first boxes [N, 4] (centre, width, height)."""
+    state = np.zeros((5, len(boxes), 4))
+    height = boxes[:, 3:]
+    state[POSITION] = boxes
+    state[VAR_POSITION] = (2 * noise.measurement * height) ** 2
+    state[VAR_VELOCITY] = (noise.speed * height) ** 2
+    # A person's size changes far more slowly than the place.
+    state[VAR_VELOCITY, :, 2:] *= 0.01
+    return state
+
+
+def predict(state: np.ndarray, seconds: float, noise: Noise) -> None:
+    """Advance all tracks by ``seconds``, in place."""
+    position, velocity, var_position, covariance, var_velocity = state
+    square = np.square(position[:, 3:])
+    position += seconds * velocity
+    step = seconds * var_velocity
+    gained = (noise.acceleration**2 * seconds) * square
+    var_position += seconds * (2 * covariance + step)
+    var_position += (noise.jitter**2 * seconds) * square + (seconds**2 / 3) * gained
+    covariance += step + (seconds / 2) * gained
+    var_velocity += gained
+
+
+def update(state: np.ndarray, boxes: np.ndarray, measurement: np.ndarray) -> np.ndarray:
+    """Correct tracks with their matched boxes.
+
+    Args:
+        state: [5, M, 4] of the matched tracks.
+        boxes: [M, 4] centre, width, height.
+        measurement: [M, 1] standard deviation of each box in pixels.
+
+    Returns:
+        The corrected state [5, M, 4].
+    """
+    position, velocity, var_position, covariance, var_velocity = state
+    gain = 1.0 / (var_position + np.square(measurement))
+    innovation = (boxes - position) * gain
+    out = np.empty_like(state)
+    out[POSITION] = position + var_position * innovation
+    out[VELOCITY] = velocity + covariance * innovation
+    gain_position = var_position * gain
+    gain_velocity = covariance * gain
+    out[VAR_POSITION] = var_position - gain_position * var_position
+    out[COVARIANCE] = covariance - gain_position * covariance
+    out[VAR_VELOCITY] = var_velocity - gain_velocity * covariance
+    return out
+
+
+def warp(state: np.ndarray, affine: np.ndarray) -> None:
+    """Carry all tracks through a motion of the camera, in place.
+
+    Args:
+        state: [5, T, 4].
+        affine: [2, 3], takes pixels of the previous frame to pixels of this one. Centres and velocities follow
+            it exactly. Sizes and variances follow its scale alone: the turn of a camera between two frames is
+            small, and boxes stay upright.
+    """
+    linear, shift = affine[:, :2], affine[:, 2]
+    scale = np.sqrt(abs(np.linalg.det(linear)))
+    state[POSITION, :, :2] = state[POSITION, :, :2] @ linear.T + shift
+    state[VELOCITY, :, :2] = state[VELOCITY, :, :2] @ linear.T
+    state[:VAR_POSITION, :, 2:] *= scale
+    state[VAR_POSITION:] *= scale**2

@@ -1,0 +1,123 @@
+"""What the tracks remember of every body part, and what a part distance is worth.
+
+Appearance enters the association as one number in [0, 1] for each pair of track and box: the probability that
+they are two different people, given their part distance. Distances alone do not say that: 0.7 may be far apart
+for one encoder and close for another. ``DistanceScale`` learns the scale while it tracks.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from ..embeddings import PartEmbeddings, masked_distance
+
+
+class PartMemory:
+    """Running mean and evidence of every part of T tracks.
+
+    Attributes:
+        features: float32 [T, P, D], unit rows (zero where a part was never seen).
+        evidence: float32 [T, P] in [0, 1]; 1 for a part just seen, fading while it stays hidden.
+        counts: float32 [T, P], how many observations the running mean has taken in.
+    """
+
+    def __init__(self, part_names: tuple[str, ...], dim: int) -> None:
+        self.part_names = part_names
+        parts = len(part_names)
+        self.features = np.zeros((0, parts, dim), np.float32)
+        self.evidence = np.zeros((0, parts), np.float32)
+        self.counts = np.zeros((0, parts), np.float32)
+
+    def replace(self, keep: np.ndarray, features: np.ndarray, visibility: np.ndarray) -> None:
+        """Drop all tracks outside the mask or indices ``keep`` and append new ones [N, P, D], [N, P]."""
+        self.features = np.concatenate((self.features[keep], features * (visibility > 0)[..., None]))
+        self.evidence = np.concatenate((self.evidence[keep], visibility))
+        self.counts = np.concatenate((self.counts[keep], (visibility > 0).astype(np.float32)))
+
+    def learn(
+        self,
+        tracks: np.ndarray,
+        features: np.ndarray,
+        visibility: np.ndarray,
+        keep_share: float,
+        fade: float,
+    ) -> None:
+        """Take in one observation of each of ``tracks``; parts that do not show only fade.
+
+        Args:
+            tracks: int [M] rows of this memory.
+            features: float32 [M, P, D] of the matched boxes.
+            visibility: float32 [M, P].
+            keep_share: weight of the old mean in the new one once enough was seen, in [0, 1). The first
+                observations are averaged evenly, so that a first bad view is soon outvoted.
+            fade: factor in (0, 1] on the evidence of a part that does not show.
+        """
+        shown = visibility > 0
+        counts = self.counts[tracks]
+        old = np.minimum(keep_share, counts / (counts + 1))
+        # A half-visible part teaches half as much.
+        new = (1 - old) * np.where(counts > 0, visibility, 1)
+        new[~shown] = 0
+        mean = (1 - new)[..., None] * self.features[tracks]
+        mean += new[..., None] * features
+        norm = np.sqrt(np.einsum("mpd,mpd->mp", mean, mean))
+        mean /= np.maximum(norm, 1e-12)[..., None]
+        self.features[tracks] = mean
+        self.counts[tracks] = counts + shown
+        faded = self.evidence[tracks] * np.float32(fade)
+        self.evidence[tracks] = np.where(shown, np.maximum(visibility, faded), faded)
+
+    def distances(self, embeddings: PartEmbeddings) -> np.ndarray:
+        """Eq. 9 between all T tracks and N boxes, float32 [T, N]; +inf where no part is known of both."""
+        # What has faded this far is no longer evidence of anything.
+        evidence = np.where(self.evidence < 0.05, np.float32(0), self.evidence)
+        return masked_distance(
+            torch.from_numpy(self.features),
+            torch.from_numpy(evidence),
+            embeddings.features,
+            embeddings.visibility,
+            refine=False,
+        ).numpy()
+
+
+class DistanceScale:
+    """Turns part distances into probabilities, with a scale learnt from the stream itself.
+
+    Every matched pair is an example of one person seen twice, and every track against the boxes of the others
+    in the same frame an example of two people. Both are taken as normal with a common variance, so that the
+    log-likelihood ratio is linear in the distance: an encoder that cannot tell people apart ends at
+    probability one half everywhere, and appearance then says nothing instead of something wrong.
+    """
+
+    # Where the scale starts, worth as much as this many examples of each kind.
+    _SAME, _OTHER, _DEVIATION, _WEIGHT = 0.45, 0.95, 0.15, 50.0
+    _FORGET_SECONDS = 60.0
+
+    def __init__(self) -> None:
+        # Weight, mean and mean square of the distances of one person, and of two.
+        square = self._DEVIATION**2
+        self._sums = np.array([[1, self._SAME, self._SAME**2 + square], [1, self._OTHER, self._OTHER**2 + square]])
+        self._sums *= self._WEIGHT
+
+    def learn(self, same: np.ndarray, other: np.ndarray, seconds: float) -> None:
+        """Take in distances of pairs known to be one person, and known to be two; infinite ones are ignored."""
+        self._sums *= math.exp(-seconds / self._FORGET_SECONDS)
+        for sums, distances in zip(self._sums, (same, other), strict=True):
+            values = distances[np.isfinite(distances)].astype(np.float64)
+            if len(values):
+                # A frame counts once, however many pairs it has.
+                sums += np.array([1.0, values.mean(), np.square(values).mean()]) * min(len(values), 10)
+
+    def different(self, distances: np.ndarray) -> np.ndarray:
+        """Probability [T, N] that a pair is two people; 1/2 where no part was comparable."""
+        weight, first, second = self._sums.T
+        mean = first / weight
+        variance = float(np.mean(second / weight - mean**2)) + 1e-6
+        slope = max(0.0, float(mean[1] - mean[0])) / variance
+        middle = float(mean.mean())
+        finite = np.isfinite(distances)
+        exponent = np.clip(slope * (middle - np.where(finite, distances, middle)), -30, 30)
+        return 1.0 / (1.0 + np.exp(exponent))
