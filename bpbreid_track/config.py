@@ -80,6 +80,9 @@ class TrackerConfig(Settings):
     min_iou: float = Field(0.2, ge=0, le=1, description="Overlap (times score) a match needs in round one.")
     min_iou_low: float = Field(0.5, ge=0, le=1, description="Overlap that a box of low score needs.")
     min_iou_new: float = Field(0.3, ge=0, le=1, description="Overlap (times score) of a track not yet confirmed.")
+    lost_penalty: float = Field(
+        0.05, ge=0, le=1, description="Added to the cost of a track that missed the last frame."
+    )
     gate: float = Field(
         16.0, gt=0, description="Largest squared Mahalanobis distance (centre, height) between track and box."
     )

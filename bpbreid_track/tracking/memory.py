@@ -31,11 +31,16 @@ class PartMemory:
         self.evidence = np.zeros((0, parts), np.float32)
         self.counts = np.zeros((0, parts), np.float32)
 
-    def replace(self, keep: np.ndarray, features: np.ndarray, visibility: np.ndarray) -> None:
-        """Drop all tracks outside the mask or indices ``keep`` and append new ones [N, P, D], [N, P]."""
-        self.features = np.concatenate((self.features[keep], features * (visibility > 0)[..., None]))
-        self.evidence = np.concatenate((self.evidence[keep], visibility))
-        self.counts = np.concatenate((self.counts[keep], (visibility > 0).astype(np.float32)))
+    def keep(self, rows: np.ndarray) -> None:
+        """Drop all tracks outside the mask ``rows``."""
+        self.features, self.evidence, self.counts = self.features[rows], self.evidence[rows], self.counts[rows]
+
+    def add(self, features: np.ndarray, visibility: np.ndarray) -> None:
+        """Append tracks with the first look at each, float32 [N, P, D] and [N, P]."""
+        shown = visibility > 0
+        self.features = np.concatenate((self.features, features * shown[..., None]))
+        self.evidence = np.concatenate((self.evidence, visibility))
+        self.counts = np.concatenate((self.counts, shown.astype(np.float32)))
 
     def learn(
         self,

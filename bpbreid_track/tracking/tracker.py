@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..model.encoder import Encoder
 
 _NOBODY = np.zeros(0, np.intp)
+# Sums of frame times are not exact; differences below this many seconds are none.
+_TICK = 1e-6
 
 
 @dataclass
@@ -65,14 +67,20 @@ class _Tracks:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def replace(self, keep: np.ndarray, boxes: _Boxes, born: np.ndarray, noise: kalman.Noise, now: float) -> None:
-        """Drop all tracks outside the mask ``keep``, append one for each box row in ``born``."""
+    def keep(self, rows: np.ndarray) -> None:
+        """Drop all tracks outside the mask ``rows``."""
+        self.state = self.state[:, rows]
+        self.ids, self.seen, self.hits = self.ids[rows], self.seen[rows], self.hits[rows]
+        self.classes = self.classes[rows]
+
+    def add(self, boxes: _Boxes, born: np.ndarray, noise: kalman.Noise, now: float) -> None:
+        """Append one track for each box row in ``born``."""
         count = len(born)
-        self.state = np.concatenate((self.state[:, keep], kalman.start(boxes.cxcywh[born], noise)), axis=1)
-        self.ids = np.concatenate((self.ids[keep], np.zeros(count, np.int64)))
-        self.seen = np.concatenate((self.seen[keep], np.full(count, now)))
-        self.hits = np.concatenate((self.hits[keep], np.ones(count, np.int64)))
-        self.classes = np.concatenate((self.classes[keep], boxes.classes[born]))
+        self.state = np.concatenate((self.state, kalman.start(boxes.cxcywh[born], noise)), axis=1)
+        self.ids = np.concatenate((self.ids, np.zeros(count, np.int64)))
+        self.seen = np.concatenate((self.seen, np.full(count, now)))
+        self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
+        self.classes = np.concatenate((self.classes, boxes.classes[born]))
 
 
 @dataclass
@@ -81,7 +89,7 @@ class _Costs:
 
     motion: np.ndarray  # 1 - IoU
     motion_scored: np.ndarray  # 1 - IoU * score
-    appearance: np.ndarray | None  # in [-weight, weight], 0 where no part can be compared
+    appearance: np.ndarray | None  # negative for a likely match, 0 where no part can be compared
     distances: np.ndarray | None  # Eq. 9
 
 
@@ -152,14 +160,14 @@ class PartTracker:
         embeddings = self._embeddings(detections, boxes, frame, embeddings)
         self._predict(elapsed, now, frame, boxes)
 
-        pair_costs = self._costs(boxes, embeddings)
+        pair_costs = self._costs(boxes, embeddings, now, elapsed)
         rows, columns = self._associate(boxes, pair_costs, now, elapsed)
         self._count(rows, columns, pair_costs)
         born = self._births(boxes, columns)
         if embeddings is not None:
             self._learn_appearance(rows, columns, boxes, embeddings, pair_costs, elapsed)
         self._correct(rows, columns, boxes, now)
-        identities = self._settle(rows, columns, boxes, born, embeddings, now, elapsed)
+        identities = self._settle(rows, columns, boxes, born, embeddings, now)
 
         self.stats.frames += 1
         out = copy.copy(detections)
@@ -199,10 +207,8 @@ class PartTracker:
             self._memory = PartMemory(embeddings.part_names, embeddings.dim)
             parts = len(embeddings.part_names)
             blank = len(self._tracks)
-            self._memory.replace(
-                _NOBODY,
-                np.zeros((blank, parts, embeddings.dim), np.float32),
-                np.zeros((blank, parts), np.float32),
+            self._memory.add(
+                np.zeros((blank, parts, embeddings.dim), np.float32), np.zeros((blank, parts), np.float32)
             )
         known = (self._memory.part_names, self._memory.features.shape[2])
         if known != (embeddings.part_names, embeddings.dim):
@@ -216,6 +222,7 @@ class PartTracker:
         affine = None
         if frame is not None and self.config.camera_motion == "flow":
             affine = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
+        self._expire(now)
         tracks = self._tracks
         if not len(tracks):
             return
@@ -225,26 +232,48 @@ class PartTracker:
         tracks.state[kalman.VELOCITY, self._lost(now, elapsed), 2:] = 0
         kalman.predict(tracks.state, elapsed, self._noise)
 
+    def _expire(self, now: float) -> None:
+        """Drop the tracks that were lost for longer than anybody is waited for."""
+        config, tracks = self.config, self._tracks
+        wait = config.lost_seconds
+        if self._memory is not None:
+            wait = max(wait, config.appearance_seconds)
+        keep = now - tracks.seen <= wait + _TICK
+        if not keep.all():
+            tracks.keep(keep)
+            if self._memory is not None:
+                self._memory.keep(keep)
+
     def _lost(self, now: float, elapsed: float) -> np.ndarray:
         """Mask [T] of the tracks that had no match in the frame before this one."""
-        return self._tracks.seen < now - 1.5 * elapsed
+        return self._tracks.seen < now - elapsed - _TICK
 
-    def _costs(self, boxes: _Boxes, embeddings: PartEmbeddings | None) -> _Costs:
-        tracks = self._tracks
+    def _costs(self, boxes: _Boxes, embeddings: PartEmbeddings | None, now: float, elapsed: float) -> _Costs:
+        config, tracks = self.config, self._tracks
         overlap = costs.iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy)
         forbidden = self._outside_gate(boxes)
         forbidden |= ~boxes.usable
-        if not self.config.class_agnostic:
+        if not config.class_agnostic:
             forbidden |= tracks.classes[:, None] != boxes.classes
-        overlap[forbidden] = -np.inf
+        lost = self._lost(now, elapsed)
+        long_lost = now - tracks.seen > config.lost_seconds + _TICK
+        # After so long a prediction of the place is a guess: only the parts can speak for such a track.
+        overlap[long_lost] = 0
         appearance = distances = None
         if embeddings is not None:
             assert self._memory is not None
             distances = self._memory.distances(embeddings)
-            appearance = self._scale.different(distances)
-            appearance *= 2 * self.config.appearance_weight
-            appearance -= self.config.appearance_weight
-        return _Costs(1 - overlap, 1 - overlap * boxes.scores, appearance, distances)
+            appearance = 2 * self._scale.different(distances) - 1
+            # Where motion has to guess, appearance counts double: it may refuse a stranger who stands where
+            # somebody vanished, and bring back a person without any overlap.
+            appearance *= (config.appearance_weight * (1 + lost))[:, None]
+            forbidden |= long_lost[:, None] & ~np.isfinite(distances)
+        else:
+            forbidden |= long_lost[:, None]
+        overlap[forbidden] = -np.inf
+        # A track seen in the last frame has the better claim to a box.
+        claim = 1 + config.lost_penalty * lost[:, None]
+        return _Costs(claim - overlap, claim - overlap * boxes.scores, appearance, distances)
 
     def _outside_gate(self, boxes: _Boxes) -> np.ndarray:
         """Mask [T, N] of the pairs too far apart in place or height for the uncertainty of the track."""
@@ -356,25 +385,23 @@ class PartTracker:
         born: np.ndarray,
         embeddings: PartEmbeddings | None,
         now: float,
-        elapsed: float,
     ) -> np.ndarray:
-        """Births, confirmations and deaths; returns the identities int64 [N] of the boxes."""
-        config, tracks = self.config, self._tracks
-        memory_seconds = config.lost_seconds
-        if self._memory is not None:
-            memory_seconds = max(memory_seconds, config.appearance_seconds)
-        # Half a frame of tolerance, because sums of frame times are not exact.
-        alive = now - tracks.seen <= memory_seconds + 0.5 * elapsed
-        keep = np.where(tracks.ids > 0, alive, tracks.seen == now)
+        """Births and confirmations, and the end of unconfirmed tracks; returns the identities int64 [N]."""
+        tracks = self._tracks
+        keep = (tracks.ids > 0) | (tracks.seen == now)
         row_of_box = np.full(len(boxes.scores), -1)
         row_of_box[columns] = (np.cumsum(keep) - 1)[rows]
-        row_of_box[born] = int(keep.sum()) + np.arange(len(born))
-        if len(born) or not keep.all():
-            tracks.replace(keep, boxes, born, self._noise, now)
+        if not keep.all():
+            tracks.keep(keep)
             if self._memory is not None:
-                self._memory.replace(keep, *self._first_look(born, embeddings))
+                self._memory.keep(keep)
+        if len(born):
+            row_of_box[born] = len(tracks) + np.arange(len(born))
+            tracks.add(boxes, born, self._noise, now)
+            if self._memory is not None:
+                self._memory.add(*self._first_look(born, embeddings))
         # The first frame has nothing before it that could confirm a track.
-        needed = 1 if self.stats.frames == 0 else config.confirm_hits
+        needed = 1 if self.stats.frames == 0 else self.config.confirm_hits
         shown = np.flatnonzero(row_of_box >= 0)
         shown_rows = row_of_box[shown]
         ready = shown_rows[(tracks.ids[shown_rows] == 0) & (tracks.hits[shown_rows] >= needed)]

@@ -1,0 +1,66 @@
+"""Settings: validated, found by name, and clear about what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bpbreid_track.config import RunConfig, TrackerConfig, config_path, preset_names, read_settings, run_config
+from bpbreid_track.errors import UsageError
+
+
+def test_every_preset_is_valid_and_says_what_it_is_for() -> None:
+    assert "default" in preset_names("track")
+    for name in preset_names("track"):
+        assert run_config(name).description, name
+
+
+def test_the_default_preset_changes_nothing() -> None:
+    assert run_config("default").model_copy(update={"description": ""}) == RunConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tracker:\n  birth_scor: 0.5\n", "tracker: unknown setting 'birth_scor'; did you mean 'birth_score'?"),
+        ("trackr: {}\n", "unknown setting 'trackr'; did you mean 'tracker'?"),
+        ("tracker:\n  birth_score: high\n", "tracker.birth_score"),
+        ("tracker:\n  birth_score: 2\n", "tracker.birth_score"),
+        ("tracker: [1\n", "not valid YAML"),
+        ("- 1\n", "expected settings as 'key: value', got list"),
+    ],
+    ids=["near miss", "unknown section", "wrong type", "out of range", "broken YAML", "a list"],
+)
+def test_a_wrong_file_gets_one_line_that_names_file_and_setting(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_settings(RunConfig, file)
+    assert str(caught.value).startswith(str(file))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_preset_names_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'default'"):
+        config_path("defalt", "track")
+    with pytest.raises(UsageError, match="no such configuration file"):
+        config_path("nowhere/mine.yaml", "track")
+
+
+def test_a_preset_travels_as_yaml_and_comes_back(tmp_path: Path) -> None:
+    import yaml
+
+    config = RunConfig(tracker=TrackerConfig(lost_seconds=4.0))
+    assert config.changed() == {"tracker": {"lost_seconds": 4.0}}
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(config.changed()))
+    assert run_config(file) == config
+    assert run_config(config.changed()) == config
+    assert run_config(config.tracker) == config
+
+
+def test_settings_cannot_be_changed_behind_the_tracker() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        TrackerConfig().birth_score = 0.1  # type: ignore[misc]

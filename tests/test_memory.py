@@ -1,0 +1,71 @@
+"""What tracks remember of their parts, and how distances become probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from bpbreid_track import PartEmbeddings, part_distance
+from bpbreid_track.tracking.memory import DistanceScale, PartMemory
+
+NAMES = ("foreground", "head", "legs")
+
+
+def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    values = rng.normal(size=shape).astype(np.float32)
+    return values / np.linalg.norm(values, axis=-1, keepdims=True)
+
+
+def test_distances_of_the_memory_are_those_of_part_distance() -> None:
+    rng = np.random.default_rng(0)
+    memory = PartMemory(NAMES, 16)
+    features = unit(rng, 5, 3, 16)
+    visibility = (rng.random((5, 3)) > 0.4).astype(np.float32)
+    memory.add(features, visibility)
+    boxes = PartEmbeddings(torch.from_numpy(unit(rng, 4, 3, 16)), torch.ones(4, 3), NAMES)
+    tracks = PartEmbeddings(torch.from_numpy(features), torch.from_numpy(visibility), NAMES)
+    np.testing.assert_allclose(memory.distances(boxes), part_distance(tracks, boxes).numpy(), atol=1e-5)
+
+
+def test_first_looks_are_averaged_and_later_ones_fade_the_past() -> None:
+    memory = PartMemory(("foreground",), 2)
+    a, b = np.array([[[1, 0]]], np.float32), np.array([[[0, 1]]], np.float32)
+    seen = np.ones((1, 1), np.float32)
+    memory.add(a, seen)
+    memory.learn(np.array([0]), b, seen, keep_share=0.9, fade=1.0)
+    np.testing.assert_allclose(memory.features[0, 0], [2**-0.5, 2**-0.5], rtol=1e-6)
+    for _ in range(200):
+        memory.learn(np.array([0]), b, seen, keep_share=0.9, fade=1.0)
+    np.testing.assert_allclose(memory.features[0, 0], [0, 1], atol=1e-3)
+
+
+def test_a_hidden_part_keeps_its_vector_and_loses_evidence() -> None:
+    rng = np.random.default_rng(1)
+    memory = PartMemory(NAMES, 8)
+    first = unit(rng, 1, 3, 8)
+    memory.add(first, np.ones((1, 3), np.float32))
+    hidden = np.array([[1, 1, 0]], np.float32)
+    for _ in range(10):
+        memory.learn(np.array([0]), unit(rng, 1, 3, 8), hidden, keep_share=0.9, fade=0.8)
+    np.testing.assert_allclose(memory.features[0, 2], first[0, 2], rtol=1e-6)
+    np.testing.assert_allclose(memory.evidence[0], [1, 1, 0.8**10], rtol=1e-5)
+
+
+def test_scale_learns_what_near_and_far_mean() -> None:
+    rng = np.random.default_rng(2)
+    scale = DistanceScale()
+    for _ in range(300):
+        scale.learn(rng.normal(0.2, 0.03, 8), rng.normal(0.4, 0.03, 40), 0.03)
+    near, middle, far, incomparable = scale.different(np.array([[0.2, 0.3, 0.4, np.inf]]))[0]
+    assert near < 0.05
+    assert 0.3 < middle < 0.7
+    assert far > 0.95
+    assert incomparable == 0.5
+
+
+def test_an_encoder_that_cannot_tell_people_apart_says_nothing() -> None:
+    rng = np.random.default_rng(3)
+    scale = DistanceScale()
+    for _ in range(1000):
+        scale.learn(rng.normal(0.5, 0.1, 8), rng.normal(0.5, 0.1, 40), 0.03)
+    np.testing.assert_allclose(scale.different(np.array([[0.2, 0.5, 0.8]])), 0.5, atol=0.1)
