@@ -86,12 +86,16 @@ class TrackerConfig(Settings):
     gate: float = Field(
         16.0, gt=0, description="Largest squared Mahalanobis distance (centre, height) between track and box."
     )
+    gate_appearance: float = Field(30.0, gt=0, description="The same where parts can be compared.")
     appearance_weight: float = Field(
-        0.5, ge=0, le=1, description="What the part distance may add to or take from the motion cost."
+        0.25, ge=0, description="What the part distance may add to or take from the cost of overlap."
+    )
+    appearance_weight_lost: float = Field(
+        0.4, ge=0, description="The same for a track that missed the last frame, where motion has to guess."
     )
     memory_seconds: float = Field(1.5, gt=0, description="Time constant of the running mean of a part's vector.")
     forget_seconds: float = Field(5.0, gt=0, description="Time constant at which a part that stays hidden fades.")
-    max_cover: float = Field(0.3, ge=0, le=1, description="A box hidden more than this teaches the memory nothing.")
+    max_cover: float = Field(0.6, ge=0, le=1, description="A box hidden more than this teaches the memory nothing.")
     camera_motion: Literal["flow", "none"] = Field(
         "flow", description="flow: follow the camera by sparse optical flow when frames are given."
     )

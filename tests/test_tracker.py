@@ -71,7 +71,7 @@ def test_a_lost_person_comes_back_elsewhere_by_appearance_and_not_by_motion() ->
 
 def test_a_stranger_in_the_place_of_a_lost_person_gets_a_new_identity() -> None:
     first = Walker((200, 200), look=1, hidden=set(range(30, 90)))
-    stranger = Walker((200, 200), look=3, hidden=set(range(50)))
+    stranger = Walker((215, 205), look=3, hidden=set(range(50)))
     scene = Scene([first, stranger, Walker((700, 500), look=2)], 90)
     assert identities(PartTracker(), scene, appearance=True)[1][-1] == 3
     assert identities(PartTracker(), scene)[1][-1] == 1, "motion alone must be fooled, or the scene shows nothing"

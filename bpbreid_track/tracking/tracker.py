@@ -250,8 +250,14 @@ class PartTracker:
 
     def _costs(self, boxes: _Boxes, embeddings: PartEmbeddings | None, now: float, elapsed: float) -> _Costs:
         config, tracks = self.config, self._tracks
+        distances = None
+        gate: float | np.ndarray = config.gate
+        if embeddings is not None:
+            assert self._memory is not None
+            distances = self._memory.distances(embeddings)
+            gate = np.where(np.isfinite(distances), config.gate_appearance, config.gate)
         overlap = costs.iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy)
-        forbidden = self._outside_gate(boxes)
+        forbidden = ~(self._mahalanobis(boxes) <= gate)
         forbidden |= ~boxes.usable
         if not config.class_agnostic:
             forbidden |= tracks.classes[:, None] != boxes.classes
@@ -259,24 +265,22 @@ class PartTracker:
         long_lost = now - tracks.seen > config.lost_seconds + _TICK
         # After so long a prediction of the place is a guess: only the parts can speak for such a track.
         overlap[long_lost] = 0
-        appearance = distances = None
-        if embeddings is not None:
-            assert self._memory is not None
-            distances = self._memory.distances(embeddings)
-            appearance = 2 * self._scale.different(distances) - 1
-            # Where motion has to guess, appearance counts double: it may refuse a stranger who stands where
-            # somebody vanished, and bring back a person without any overlap.
-            appearance *= (config.appearance_weight * (1 + lost))[:, None]
-            forbidden |= long_lost[:, None] & ~np.isfinite(distances)
-        else:
+        appearance = None
+        if distances is None:
             forbidden |= long_lost[:, None]
+        else:
+            appearance = 2 * self._scale.different(distances) - 1
+            # Where motion has to guess, appearance counts for more: enough to bring a person back without any
+            # overlap, too little to take the boxes of people in plain sight.
+            appearance *= np.where(lost, config.appearance_weight_lost, config.appearance_weight)[:, None]
+            forbidden |= long_lost[:, None] & ~np.isfinite(distances)
         overlap[forbidden] = -np.inf
         # A track seen in the last frame has the better claim to a box.
         claim = 1 + config.lost_penalty * lost[:, None]
         return _Costs(claim - overlap, claim - overlap * boxes.scores, appearance, distances)
 
-    def _outside_gate(self, boxes: _Boxes) -> np.ndarray:
-        """Mask [T, N] of the pairs too far apart in place or height for the uncertainty of the track."""
+    def _mahalanobis(self, boxes: _Boxes) -> np.ndarray:
+        """Squared distance [T, N] of centre and height in standard deviations of track and box together."""
         position, _, variance, _, _ = self._tracks.state
         measured = np.square(self._noise.measurement * boxes.cxcywh[:, 3])
         total = np.zeros((len(position), len(measured)))
@@ -285,7 +289,7 @@ class PartTracker:
             distance *= distance
             distance /= variance[:, number, None] + measured
             total += distance
-        return ~(total <= self.config.gate)
+        return total
 
     def _associate(
         self, boxes: _Boxes, pair_costs: _Costs, now: float, elapsed: float

@@ -1,0 +1,295 @@
+"""``bpbreid-track``: from a video to identities, on the command line.
+
+Only what parsing needs is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._version import __version__
+from .errors import InputError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from .config import RunConfig
+    from .video.report import TrackingReport
+    from .video.sources import Frame
+
+PROGRAM = "bpbreid-track"
+INTERRUPTED = 130
+_OVERLAYS = ("boxes", "labels", "traces", "parts")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """The entry point of ``bpbreid-track``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    debug = "--debug" in arguments
+    command = typer.main.get_command(app)
+    try:
+        return command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+    except BrokenPipeError:
+        return 1
+    except InputError as error:
+        return _fail(_with_notes(error, str(error)), error.exit_code, debug)
+    except Exception as error:
+        usage = _usage_message(error, command)
+        if usage is not None:
+            return _fail(usage, UsageError.exit_code, debug)
+        mend = "" if debug else "; run again with --debug for the traceback"
+        return _fail(
+            _with_notes(error, f"{type(error).__name__}: {error}") + mend, InputError.exit_code, debug
+        )
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def track(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Video file, folder or glob of images, MOTChallenge sequence folder, webcam index, "
+            "RTSP or HTTP address, or the word demo.",
+            metavar="SOURCE",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Annotated video to write (.mp4, .mkv, .mov).")
+    ] = None,
+    tracks: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Tracks to write: .txt (MOTChallenge), .csv or .jsonl."),
+    ] = None,
+    crops: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the crops of each identity.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show a window while tracking; q or Esc end it.")
+    ] = False,
+    detector: Annotated[
+        str, typer.Option(metavar="NAME|WEIGHTS|DET.txt", help="Person detector, or a file of its boxes.")
+    ] = "auto",
+    encoder: Annotated[
+        str, typer.Option(metavar="default|none|WEIGHTS", help="Part encoder; none tracks by motion alone.")
+    ] = "default",
+    config: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE.yaml", help="Preset or file of settings.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="P", help="Of the encoder: auto, fp32, bf16 or fp16.")
+    ] = "auto",
+    max_frames: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Stop after so many frames.")
+    ] = None,
+    overlay: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> int:
+    """Track the people in SOURCE: every person keeps one number, also through occlusions.
+
+    Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops and
+    --show says otherwise.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
+    """
+    settings = _settings(config, overlay)
+    announcement = None
+    if out is None and tracks is None and crops is None and not show:
+        out = default_output(source)
+        announcement = f"writing {out} (--out, --tracks, --crops or --show choose otherwise)"
+
+    with _interruptible(), _DemoScore(tracks) if source == "demo" else nullcontext() as score:
+        from .video.pipeline import track_video
+
+        def on_frame(frame: Frame, detections: sv.Detections) -> None:
+            nonlocal announcement
+            # Not before something has been written: a run that fails at once says one thing only.
+            if announcement and not quiet:
+                typer.echo(announcement, err=True)
+                announcement = None
+            if score is not None:
+                score.add(frame, detections)
+
+        report = track_video(
+            source,
+            out,
+            tracks=tracks,
+            detector=detector,
+            encoder=encoder,
+            config=settings,
+            on_frame=on_frame,
+            crops=crops,
+            show=show,
+            device=device,
+            precision=precision,
+            max_frames=max_frames,
+            progress=not quiet,
+        )
+        if not quiet:
+            _show_report(report, score)
+        for note in report.notes:
+            typer.echo(f"{PROGRAM}: warning: {note}", err=True)
+    return INTERRUPTED if report.interrupted else 0
+
+
+def default_output(source: str) -> Path:
+    """The video written for ``source`` where nothing else is asked for, in the current folder.
+
+    >>> default_output("clips/street.avi").name, default_output("0").name
+    ('street_tracked.mp4', 'webcam0_tracked.mp4')
+    """
+    if source.isdecimal() and not Path(source).exists():
+        stem = f"webcam{source}"
+    elif "://" in source:
+        address = source.partition("://")[2].partition("?")[0].rpartition("@")[2]
+        stem = Path(address.rstrip("/")).stem
+    else:
+        path = Path(source).resolve()
+        stem = path.name if path.is_dir() else path.stem
+    return Path((re.sub(r"[^\w.-]+", "_", stem).strip("._") or "video") + "_tracked.mp4")
+
+
+def _settings(config: str | None, overlay: str | None) -> RunConfig:
+    from .config import run_config
+
+    settings = run_config(config)
+    if overlay is None:
+        return settings
+    names = [name.strip() for name in overlay.split(",") if name.strip() not in {"", "none"}]
+    for name in names:
+        if name not in _OVERLAYS:
+            raise UsageError(f"--overlay: unknown {name!r}{did_you_mean(name, _OVERLAYS)}")
+    draw = settings.draw.model_copy(update={"overlay": tuple(dict.fromkeys(names))})
+    return settings.model_copy(update={"draw": draw})
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Exit on a Ctrl-C that comes while loading or for the second time, before the run ends in good order."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise typer.Exit(_fail(_with_notes(error, "interrupted"), INTERRUPTED)) from None
+
+
+class _DemoScore:
+    """Keeps the tracks of the demo and compares them with the truth, which the demo knows.
+
+    Args:
+        tracks: where the user wants the tracks; the truth is written beside them.
+    """
+
+    def __init__(self, tracks: Path | None) -> None:
+        from .video.sinks import MotSink
+
+        self._folder = tempfile.TemporaryDirectory(prefix="bpbreid-demo-")
+        self._result = Path(self._folder.name) / "result.txt"
+        self._sink = MotSink(self._result)
+        self._frames = 0
+        self._truth = (
+            Path(self._folder.name) / "truth.txt"
+            if tracks is None
+            else tracks.with_name(f"{tracks.stem}_truth.txt")
+        )
+
+    def add(self, frame: Frame, detections: sv.Detections) -> None:
+        self._sink.write(frame, detections)
+        self._frames += 1
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Lines for the summary."""
+        from .evaluation import evaluate_tracks
+        from .video.demo import DemoSource
+
+        DemoSource().write_truth(self._truth)
+        truth = self._truth.read_text(encoding="utf-8").splitlines(keepends=True)
+        seen = [row for row in truth if int(row.split(",")[0]) <= self._frames]
+        self._truth.write_text("".join(seen), encoding="utf-8")
+        if self._truth.parent != Path(self._folder.name):
+            yield "truth", str(self._truth)
+        try:
+            metrics = evaluate_tracks(self._truth, self._result)
+        except InputError as error:
+            yield "accuracy", str(error)
+            return
+        yield (
+            "accuracy",
+            f"HOTA {metrics.HOTA:.1f}, DetA {metrics.DetA:.1f}, AssA {metrics.AssA:.1f}, "
+            f"IDF1 {metrics.IDF1:.1f}, MOTA {metrics.MOTA:.1f}, {metrics.IDSW} identity switches",
+        )
+
+    def __enter__(self) -> _DemoScore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sink.close()
+        self._folder.cleanup()
+
+
+def _show_report(report: TrackingReport, score: _DemoScore | None) -> None:
+    from rich.console import Console
+
+    table = report.summary()
+    for key, value in score.rows() if score is not None and report.frames else ():
+        table.add_row(key, value)
+    Console(stderr=True, highlight=False).print(table)
+
+
+def _fail(message: str, code: int, debug: bool = False) -> int:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"{PROGRAM}: error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _with_notes(error: BaseException, message: str) -> str:
+    return "; ".join([message, *getattr(error, "__notes__", ())])
+
+
+def _usage_message(error: Exception, command: Any) -> str | None:
+    """What the parser of the command line has to say, in one line; None for an error of another kind."""
+    # Typer carries a copy of Click since 0.20-odd, so its classes are told by their methods.
+    if not hasattr(error, "format_message"):
+        return None
+    option = getattr(error, "option_name", None)
+    if option is not None and hasattr(error, "possibilities"):
+        known = [name for parameter in command.params for name in parameter.opts if name.startswith("--")]
+        return f"no such option {option}{did_you_mean(option, known)}"
+    message = str(error.format_message()).rstrip(".")
+    return f"{message[:1].lower()}{message[1:]}; see {PROGRAM} --help"

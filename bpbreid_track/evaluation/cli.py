@@ -1,0 +1,187 @@
+"""``bpbreid-eval``: HOTA, IDF1 and MOTA of track files, on the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+import typer
+
+from .._version import __version__
+from ..errors import InputError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from .tracks import FolderMetrics, TrackingMetrics
+
+PROGRAM = "bpbreid-eval"
+INTERRUPTED = 130
+COMBINED = "COMBINED"
+# What fits 80 columns; the JSON object has the rest.
+_COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "Frag", "FP", "FN")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """The entry point of ``bpbreid-eval``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    debug = "--debug" in arguments
+    command = typer.main.get_command(app)
+    try:
+        return command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        return InputError.exit_code
+    except InputError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except Exception as error:
+        usage = _usage_message(error, command)
+        if usage is not None:
+            return _fail(usage, UsageError.exit_code, debug)
+        mend = "" if debug else "; run again with --debug for the traceback"
+        return _fail(f"{type(error).__name__}: {error}{mend}", InputError.exit_code, debug)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def evaluate(
+    gt: Annotated[
+        Path,
+        typer.Argument(
+            metavar="GT",
+            show_default=False,
+            help="Ground truth, or a folder that holds <sequence>/gt/gt.txt.",
+        ),
+    ],
+    result: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULT",
+            show_default=False,
+            help="Tracks to judge, or a folder that holds <sequence>.txt.",
+        ),
+    ],
+    sequences: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Of a folder: these sequences only.")
+    ] = None,
+    benchmark: Annotated[
+        Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"],
+        typer.Option(help="Whose rules; auto: from the columns of the ground truth."),
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no table.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Compare tracks with the ground truth: HOTA, IDF1, MOTA and more, as TrackEval computes them.
+
+    Both files are MOTChallenge text. Shares are per cent, counts whole numbers.
+
+    The JSON object has all metrics as keys; for folders these are the figures of all sequences together, and
+    "sequences" holds each one.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage.
+    """
+    from .tracks import evaluate_folder, evaluate_tracks
+
+    for path in (gt, result):
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+    if gt.is_dir() != result.is_dir():
+        folder, file = (gt, result) if gt.is_dir() else (result, gt)
+        raise UsageError(f"{folder} is a folder and {file} a file; give two files or two folders")
+    if gt.is_dir():
+        names = [name.strip() for name in sequences.split(",") if name.strip()] if sequences else None
+        folder_metrics = evaluate_folder(gt, result, sequences=names, benchmark=benchmark)
+        if as_json:
+            each = {name: metrics.as_dict() for name, metrics in folder_metrics.sequences.items()}
+            typer.echo(json.dumps({**folder_metrics.combined.as_dict(), "sequences": each}))
+        else:
+            _show(_rows(folder_metrics))
+        return
+    if sequences:
+        raise UsageError("--sequences is for folders; these are two files")
+    metrics = evaluate_tracks(gt, result, benchmark=benchmark)
+    if as_json:
+        typer.echo(json.dumps(metrics.as_dict()))
+    else:
+        _show({result.stem: metrics})
+
+
+def _rows(metrics: FolderMetrics) -> dict[str, TrackingMetrics]:
+    rows = dict(metrics.sequences)
+    if len(rows) > 1:
+        rows[COMBINED] = metrics.combined
+    return rows
+
+
+def _show(rows: dict[str, TrackingMetrics]) -> None:
+    """A table on stdout, one sequence a row."""
+    from rich import box
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("sequence", no_wrap=True)
+    for name in _COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for sequence, metrics in rows.items():
+        if sequence == COMBINED:
+            table.add_section()
+        values = metrics.as_dict()
+        table.add_row(
+            sequence,
+            *(
+                f"{values[name]:.1f}" if isinstance(values[name], float) else str(values[name])
+                for name in _COLUMNS
+            ),
+        )
+    console = Console(highlight=False)
+    # Long names of sequences make lines that a narrow terminal breaks; figures must not be cut short.
+    console.width = max(
+        console.width, Measurement.get(console, console.options.update(width=1000), table).maximum
+    )
+    console.print(table)
+
+
+def _fail(message: str, code: int, debug: bool = False) -> int:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"{PROGRAM}: error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _usage_message(error: Exception, command: Any) -> str | None:
+    """What the parser of the command line has to say, in one line; None for an error of another kind."""
+    # Typer carries its own copy of Click in newer versions, so these errors are told by their methods.
+    if not hasattr(error, "format_message"):
+        return None
+    option = getattr(error, "option_name", None)
+    if option is not None and hasattr(error, "possibilities"):
+        known = [name for parameter in command.params for name in parameter.opts if name.startswith("--")]
+        return f"no such option {option}{did_you_mean(cast(str, option), known)}"
+    message = str(error.format_message()).rstrip(".").replace("Value error, ", "")
+    return f"{message[:1].lower()}{message[1:]}; see {PROGRAM} --help"

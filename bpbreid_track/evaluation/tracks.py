@@ -1,0 +1,290 @@
+"""HOTA, CLEAR MOT and identity measures of tracks, by TrackEval under the MOTChallenge rules.
+
+Nothing is measured here: the rows are checked, laid out as TrackEval's ``MotChallenge2DBox`` wants them, and
+its own preprocessing and metric classes do the rest, so that the figures are those of its scripts.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..errors import InputError, UsageError, did_you_mean
+from ..mot_format import MotRows, read_mot
+
+Benchmark = Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"]
+BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20")
+PathLike = str | os.PathLike[str]
+
+_CLASSES = 13
+_FAMILIES = ("HOTA", "CLEAR", "Identity")
+
+
+@dataclass(frozen=True)
+class TrackingMetrics:
+    """Quality of the tracks of one sequence, or of several together.
+
+    Shares are per cent, as TrackEval prints them and papers report them (HOTA 60.9); counts are integers.
+
+    Attributes:
+        HOTA: geometric mean of DetA and AssA, averaged over the overlap thresholds 0.05, 0.10, ... 0.95.
+        DetA, DetRe, DetPr: detection accuracy, recall and precision, averaged likewise.
+        AssA, AssRe, AssPr: association accuracy, recall and precision, averaged likewise.
+        LocA: mean overlap of the matched boxes.
+        IDF1, IDP, IDR: F1, precision and recall of the best one-to-one assignment of identities, at IoU 0.5.
+        MOTA: 1 - (FN + FP + IDSW) / boxes of the ground truth, at IoU 0.5. Can be negative.
+        MOTP: mean overlap of the boxes matched for MOTA.
+        IDSW: identity switches.
+        Frag: interruptions of a tracked person.
+        MT, ML: persons tracked in more than 80 %, in less than 20 % of their boxes.
+        FP, FN: false boxes, missed boxes.
+    """
+
+    HOTA: float
+    DetA: float
+    AssA: float
+    DetRe: float
+    DetPr: float
+    AssRe: float
+    AssPr: float
+    LocA: float
+    IDF1: float
+    IDP: float
+    IDR: float
+    MOTA: float
+    MOTP: float
+    IDSW: int
+    Frag: int
+    MT: int
+    ML: int
+    FP: int
+    FN: int
+
+    def as_dict(self) -> dict[str, float | int]:
+        """Names and values, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class FolderMetrics:
+    """Quality over several sequences.
+
+    Attributes:
+        combined: all sequences as one, which is TrackEval's ``COMBINED_SEQ``: not the mean of the rows.
+        sequences: each sequence by name.
+    """
+
+    combined: TrackingMetrics
+    sequences: dict[str, TrackingMetrics]
+
+
+def evaluate_tracks(gt: PathLike, result: PathLike, *, benchmark: Benchmark = "auto") -> TrackingMetrics:
+    """Compare a result with the ground truth of one sequence.
+
+    Args:
+        gt: MOTChallenge ground truth. The sequence's length is that of ``../seqinfo.ini``, if there is one.
+        result: MOTChallenge result. Frames may be missing; an empty file is a tracker that found nobody.
+        benchmark: whose rules. ``MOT15``: rows of confidence 0 are dropped from the ground truth; a result
+            box on such a person counts as false. ``MOT16`` to ``MOT20``: besides, only class 1 counts, and a
+            result box that lies on a distractor (a person on a vehicle, a statue, a reflection) is dropped.
+            ``auto``: MOT15 unless columns 8 and 9 of the ground truth read as class and visibility, and then
+            MOT20 for sequences of that name, else MOT17.
+
+    Raises:
+        InputError: a file is missing or malformed (named with its line), an identity occurs twice in a frame,
+            or TrackEval is not installed.
+    """
+    return _summary(_evaluate(Path(gt), Path(result), benchmark))
+
+
+def evaluate_folder(
+    gt_folder: PathLike,
+    result_folder: PathLike,
+    *,
+    sequences: Sequence[str] | None = None,
+    benchmark: Benchmark = "auto",
+) -> FolderMetrics:
+    """Compare results with the ground truth of many sequences, each and all together.
+
+    Args:
+        gt_folder: holds ``<sequence>/gt/gt.txt`` and, where known, ``<sequence>/seqinfo.ini``.
+        result_folder: holds ``<sequence>.txt``.
+        sequences: names to evaluate; by default all in ``gt_folder``.
+        benchmark: as in ``evaluate_tracks``, for each sequence by itself.
+
+    Raises:
+        InputError: as in ``evaluate_tracks``, and for a sequence without result.
+        UsageError: a name in ``sequences`` that ``gt_folder`` does not have.
+    """
+    gt_folder, result_folder = Path(gt_folder), Path(result_folder)
+    known = sorted(path.parent.parent.name for path in gt_folder.glob("*/gt/gt.txt"))
+    if not known:
+        raise InputError(f"{gt_folder}: no ground truth there; expected <sequence>/gt/gt.txt")
+    names = list(dict.fromkeys(sequences)) if sequences else known
+    for name in names:
+        if name not in known:
+            raise UsageError(f"{gt_folder}: no sequence {name!r}{did_you_mean(name, known)}")
+        if not (result_folder / f"{name}.txt").is_file():
+            raise InputError(
+                f"{result_folder / name}.txt: no such file; every sequence needs a result "
+                "(or name those to evaluate)"
+            )
+    raw = {
+        name: _evaluate(gt_folder / name / "gt" / "gt.txt", result_folder / f"{name}.txt", benchmark)
+        for name in names
+    }
+    combined = {
+        family: metric.combine_sequences({name: raw[name][family] for name in names})
+        for family, metric in _metrics().items()
+    }
+    return FolderMetrics(_summary(combined), {name: _summary(raw[name]) for name in names})
+
+
+def _trackeval() -> Any:
+    try:
+        import trackeval
+    except ImportError:
+        raise InputError(
+            "evaluation of tracks needs the package trackeval; "
+            "install it with: pip install 'bpbreid-track[eval]'"
+        ) from None
+    return trackeval
+
+
+def _metrics() -> dict[str, Any]:
+    metrics = _trackeval().metrics
+    quiet = {"PRINT_CONFIG": False}
+    return {"HOTA": metrics.HOTA(), "CLEAR": metrics.CLEAR(quiet), "Identity": metrics.Identity(quiet)}
+
+
+def _evaluate(gt_path: Path, result_path: Path, benchmark: Benchmark) -> dict[str, dict[str, Any]]:
+    """What TrackEval's metric classes return for one sequence, by the name of the class."""
+    if benchmark not in BENCHMARKS:
+        raise UsageError(f"benchmark {benchmark!r}{did_you_mean(benchmark, BENCHMARKS)}")
+    trackeval = _trackeval()
+    gt, result = read_mot(gt_path), read_mot(result_path)
+    if not len(gt):
+        raise InputError(f"{gt_path}: no rows; there is nothing to compare with")
+    _require_identities(gt_path, gt)
+    _require_identities(result_path, result)
+    rules = _rules(gt_path, gt, benchmark)
+    _require_persons(result_path, result)
+    length = _length(gt_path, gt, result_path, result)
+    with tempfile.TemporaryDirectory(prefix="bpbreid-eval-") as name:
+        folder = Path(name)
+        _write(folder / "gt" / "sequence" / "gt" / "gt.txt", gt, None if rules == "MOT15" else gt.extra[:, 0])
+        _write(folder / "results" / "tracker" / "data" / "sequence.txt", result)
+        dataset = trackeval.datasets.MotChallenge2DBox(
+            {
+                "GT_FOLDER": str(folder / "gt"),
+                "TRACKERS_FOLDER": str(folder / "results"),
+                "TRACKERS_TO_EVAL": ["tracker"],
+                "BENCHMARK": rules,
+                "SEQ_INFO": {"sequence": length},
+                "SKIP_SPLIT_FOL": True,
+                "PRINT_CONFIG": False,
+            }
+        )
+        raw = dataset.get_raw_seq_data("tracker", "sequence")
+    data = dataset.get_preprocessed_seq_data(raw, "pedestrian")
+    return {family: metric.eval_sequence(data) for family, metric in _metrics().items()}
+
+
+def _require_identities(path: Path, rows: MotRows) -> None:
+    """Raise unless every row has an identity, and no identity two boxes in a frame."""
+    if (rows.id < 0).any():
+        row = int((rows.id < 0).argmax())
+        raise InputError(
+            f"{path}, line {rows.line[row]}: id {rows.id[row]}; a track needs an id of 0 or more "
+            "(a detection file has none)"
+        )
+    order = np.lexsort((rows.line, rows.id, rows.frame))
+    frame, identity = rows.frame[order], rows.id[order]
+    twice = np.flatnonzero((frame[1:] == frame[:-1]) & (identity[1:] == identity[:-1]))
+    if len(twice):
+        row = order[twice + 1].min()
+        raise InputError(
+            f"{path}, line {rows.line[row]}: id {rows.id[row]} occurs twice in frame {rows.frame[row]}"
+        )
+
+
+def _require_persons(path: Path, result: MotRows) -> None:
+    """Raise for a result of several classes: TrackEval knows persons only."""
+    kind = result.extra[:, 0]
+    # Fractions are world coordinates, as in MOT15, and say nothing about the class.
+    if (kind == np.floor(kind)).all() and (kind > 1).any():
+        row = int((kind > 1).argmax())
+        raise InputError(
+            f"{path}, line {result.line[row]}: class {kind[row]:g} in column 8; "
+            "only persons are evaluated (1, or -1 for no class)"
+        )
+
+
+def _rules(path: Path, gt: MotRows, benchmark: Benchmark) -> str:
+    """The benchmark whose preprocessing applies."""
+    kind, visibility = gt.extra[:, 0], gt.extra[:, 1]
+    unclassed = ~((kind == np.floor(kind)) & (kind >= 1) & (kind <= _CLASSES))
+    if benchmark == "auto":
+        # MOT15 has world coordinates there, or -1.
+        if unclassed.any() or not ((visibility >= 0) & (visibility <= 1)).all():
+            return "MOT15"
+        return "MOT20" if path.resolve().parent.parent.name.startswith("MOT20") else "MOT17"
+    if benchmark != "MOT15" and unclassed.any():
+        row = int(unclassed.argmax())
+        raise InputError(
+            f"{path}, line {gt.line[row]}: {benchmark} wants a class of 1 to {_CLASSES} in column 8, "
+            f"got {kind[row]:g}; is this MOT15 ground truth?"
+        )
+    return benchmark
+
+
+def _length(gt_path: Path, gt: MotRows, result_path: Path, result: MotRows) -> int:
+    """Frames of the sequence: what seqinfo.ini says, else the last frame that occurs."""
+    info_path = gt_path.resolve().parent.parent / "seqinfo.ini"
+    if gt_path.resolve().parent.name != "gt" or not info_path.is_file():
+        return int(max(gt.frame.max(), result.frame.max(initial=1)))
+    info = configparser.ConfigParser()
+    try:
+        info.read(info_path, encoding="utf-8")
+        length = info.getint("Sequence", "seqLength")
+    except (configparser.Error, ValueError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{info_path}: no seqLength in [Sequence]: {' '.join(str(error).split())}"
+        ) from error
+    for path, rows in ((gt_path, gt), (result_path, result)):
+        late = rows.frame > length
+        if late.any():
+            row = int(late.argmax())
+            raise InputError(
+                f"{path}, line {rows.line[row]}: frame {rows.frame[row]} of a sequence of {length} "
+                f"(seqLength in {info_path})"
+            )
+    return length
+
+
+def _write(path: Path, rows: MotRows, classes: np.ndarray | None = None) -> None:
+    """Rows as TrackEval reads them: exact, and identities closed up (it allocates memory by the largest)."""
+    path.parent.mkdir(parents=True)
+    identity = np.unique(rows.id, return_inverse=True)[1] + 1
+    kind = np.full(len(rows), -1.0) if classes is None else classes
+    table = np.column_stack([rows.frame, identity, rows.ltwh, rows.confidence, kind])
+    np.savetxt(path, table, delimiter=",", fmt="%.17g")
+
+
+def _summary(raw: dict[str, dict[str, Any]]) -> TrackingMetrics:
+    """The figures of ``TrackingMetrics`` out of what the metric classes returned."""
+    hota, clear, identity = (raw[family] for family in _FAMILIES)
+    averages = ("HOTA", "DetA", "AssA", "DetRe", "DetPr", "AssRe", "AssPr", "LocA")
+    shares = {name: float(np.mean(hota[name])) for name in averages}
+    shares |= {name: float(identity[name]) for name in ("IDF1", "IDP", "IDR")}
+    shares |= {name: float(clear[name]) for name in ("MOTA", "MOTP")}
+    values: dict[str, Any] = {name: 100 * value for name, value in shares.items()}
+    values |= {name: int(clear[name]) for name in ("IDSW", "Frag", "MT", "ML")}
+    return TrackingMetrics(**values, FP=int(clear["CLR_FP"]), FN=int(clear["CLR_FN"]))

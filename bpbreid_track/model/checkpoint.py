@@ -1,0 +1,200 @@
+"""Checkpoints: ours (safetensors with the configuration in its header), and the authors' files.
+
+A file is told by its content, never by its name. Nothing that is read can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..config import validated
+from ..errors import InputError
+from .authors_format import LoadReport, convert, is_authors
+from .network import BPBReID
+from .options import ModelOptions
+from .safe_torch import is_safetensors, read_safetensors, read_torch, state_dict_of
+
+FORMAT = "bpbreid_track"
+FORMAT_VERSION = 1
+_LISTED = 8  # names in one message
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Checkpoint:
+    """A network read from a file, in eval mode, and what came with it."""
+
+    network: BPBReID
+    provenance: dict[str, Any]
+    """How the weights were made: whatever ``save_checkpoint`` was given as ``extra``."""
+    report: LoadReport
+
+
+def save_checkpoint(
+    network: BPBReID,
+    path: str | os.PathLike[str],
+    extra: Mapping[str, Any] | None = None,
+    *,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write weights and options to ``path``; ``load_checkpoint`` reads them back.
+
+    Args:
+        network: use ``network.for_inference()`` to leave the identity classifiers out.
+        path: by custom ``*.safetensors``.
+        extra: JSON-able provenance: data, resolved training configuration, scores.
+        dtype: floating type to store, such as ``torch.float16`` for half the size; None: as they are.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    state = {}
+    for key, value in network.state_dict().items():
+        convertible = dtype is not None and value.is_floating_point()
+        state[key] = value.to("cpu", dtype if convertible else value.dtype).contiguous()
+    metadata = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "options": network.options.model_dump_json(),
+        "provenance": json.dumps(dict(extra or {})),
+    }
+    try:
+        save_file(state, os.fspath(path), metadata)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be written ({error})") from error
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> BPBReID:
+    """The network in a file of ``save_checkpoint`` or in one of the authors' ``.pth`` / ``.pth.tar`` files.
+
+    Returns:
+        The network in eval mode on the CPU, float32, with the options the weights were trained with.
+
+    Raises:
+        InputError: one line that says what is wrong with the file.
+    """
+    return read_checkpoint(path).network
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """As ``load_checkpoint``, with the provenance and a report on every tensor that was not used."""
+    where = os.fspath(path)
+    provenance: dict[str, Any] = {}
+    if is_safetensors(path):
+        tensors, metadata = read_safetensors(path)
+        options, provenance = _header(metadata, tensors, where)
+        state, report = tensors, LoadReport(FORMAT)
+    else:
+        document = read_torch(path)
+        tensors = state_dict_of(document, path)
+        if not is_authors(tensors):
+            some = ", ".join(sorted(tensors)[:3])
+            raise InputError(
+                f"{where}: tensors such as {some} are neither a BPBReID network's nor one of ours; "
+                "an ImageNet file belongs to the option for pretrained backbones"
+            )
+        config = document.get("config") if isinstance(document, Mapping) else None
+        options, state, report = convert(tensors, config, where)
+        if isinstance(document, Mapping):
+            provenance = {
+                key: document[key]
+                for key in ("epoch", "rank1", "mAP")
+                if isinstance(document.get(key), (int, float))
+            }
+    network = BPBReID(options)
+    if options.num_identities == 0:  # a file whose identity classifiers were taken out
+        heads = [key for key in state if key.startswith(("identity.", "reduce."))]
+        report.ignored += [key for key in heads if key not in network.state_dict()]
+        state = {key: value for key, value in state.items() if key not in report.ignored}
+    _fill(network, state, report, where)
+    for note in report.notes:
+        log.warning("%s: %s", where, note)
+    return Checkpoint(network.eval(), provenance, report)
+
+
+def load_weights(network: BPBReID, path: str | os.PathLike[str]) -> LoadReport:
+    """Start a network from a checkpoint of the same shape, for instance to go on training on other people.
+
+    Identity classifiers of another number of identities, and heads that the file was stripped of, keep their
+    present weights and are named in the report; all else must fit.
+
+    Raises:
+        InputError: another number of parts or another width, saying what was expected and found.
+    """
+    source = read_checkpoint(path)
+    for what, expected, found in (
+        ("the backbone", network.options.backbone, source.network.options.backbone),
+        ("K, the number of parts,", network.options.num_parts, source.network.options.num_parts),
+        ("D, the width of an embedding,", network.dim, source.network.dim),
+    ):
+        if expected != found:
+            raise InputError(f"{os.fspath(path)}: {what} does not fit: expected {expected}, found {found}")
+    state, target = source.network.state_dict(), network.state_dict()
+    report = replace(
+        source.report, ignored=[*source.report.ignored, *(key for key in state if key not in target)]
+    )
+    for key in [key for key in target if key.startswith(("identity.", "reduce."))]:
+        if key not in state:
+            report.kept.append(key)
+        elif key.endswith("classifier.weight") and state[key].shape[0] != target[key].shape[0]:
+            report.kept.append(key)
+            report.notes.append(
+                f"{key} keeps its present weights: expected {target[key].shape[0]} identities, "
+                f"found {state[key].shape[0]}"
+            )
+    taken = {key: state[key] for key in target if key in state and key not in report.kept}
+    _fill(network, taken, report, os.fspath(path))
+    return report
+
+
+def _header(
+    metadata: Mapping[str, str], tensors: Mapping[str, Tensor], where: str
+) -> tuple[ModelOptions, dict[str, Any]]:
+    if metadata.get("format") != FORMAT:
+        raise InputError(
+            f"{where}: safetensors, but without this program's configuration in its header "
+            f"(tensors such as {', '.join(sorted(tensors)[:3])}); write checkpoints with save_checkpoint"
+        )
+    try:
+        version = int(metadata["format_version"])
+        values, provenance = json.loads(metadata["options"]), json.loads(metadata["provenance"])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{where}: damaged header ({error}); fetch or copy it again") from error
+    if version > FORMAT_VERSION:
+        raise InputError(
+            f"{where}: format version {version}, this program reads up to {FORMAT_VERSION}; upgrade it"
+        )
+    return validated(ModelOptions, values, where), provenance
+
+
+def _fill(network: BPBReID, state: Mapping[str, Tensor], report: LoadReport, where: str) -> None:
+    """Load ``state`` into ``network``, all or nothing, and count in ``report``."""
+    expected = network.state_dict()
+    wrong = [
+        f"{key}: expected {list(expected[key].shape)}, found {list(value.shape)}"
+        for key, value in state.items()
+        if key in expected and expected[key].shape != value.shape
+    ]
+    absent = [key for key in expected if key not in state and key not in report.kept]
+    # Counters of batches seen change no result; files from old programs lack them.
+    report.kept += [key for key in absent if key.endswith("num_batches_tracked")]
+    missing = [key for key in absent if key not in report.kept]
+    surplus = [key for key in state if key not in expected]
+    for what, names in (("of another shape", wrong), ("missing", missing), ("not known", surplus)):
+        if names:
+            shown = "; ".join(names[:_LISTED])
+            more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+            raise InputError(f"{where}: {len(names)} of {len(state)} tensors {what}: {shown}{more}")
+    network.load_state_dict(dict(state), strict=False)
+    report.loaded = len(state)

@@ -1,0 +1,202 @@
+"""Exported networks behind the interface of a live one: ``embed``, and the options that ``Encoder`` needs.
+
+A file written by ``export`` carries its model options, so a runtime is opened from the path alone. The
+libraries behind .onnx and .xml files are imported on use: they come with the extra ``export``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..embeddings import PartEmbeddings
+from ..errors import InputError, UsageError, did_you_mean
+from .inference import PRECISIONS, cpu_has_bf16, exact_float32, resolve_device
+from .network import BPBReID
+from .options import ModelOptions
+
+METADATA_KEY = "bpbreid_track"
+OUTPUT_NAMES = ("features", "visibility")
+
+
+def describe(network: BPBReID, precision: str) -> str:
+    """What an exported file carries under ``METADATA_KEY``, as JSON."""
+    options = network.options.model_dump(mode="json")
+    return json.dumps({"options": options, "dim": network.dim, "precision": precision})
+
+
+class Runtime:
+    """An exported network.
+
+    Attributes:
+        options: the options of the network that was exported.
+        dim: D, the width of one part.
+        device: where images are taken and embeddings are given.
+        precision: what is computed in: ``fp32``, ``int8``, or ``bf16`` where OpenVINO does so.
+    """
+
+    device: torch.device
+
+    def __init__(self, path: Path, metadata: str | bytes | None) -> None:
+        if not metadata:
+            raise InputError(f"{path}: not written by bpbreid_track: its metadata name no model options")
+        try:
+            described = json.loads(metadata)
+            self.options = ModelOptions.model_validate(described["options"])
+            self.precision: str = described["precision"]
+            self.dim: int = described["dim"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: unreadable metadata ({' '.join(str(error).split())})") from error
+
+    def embed(self, images: Tensor) -> PartEmbeddings:
+        """As ``BPBReID.embed``: normalised images float [N, 3, h, w], any N."""
+        names = self.options.row_names
+        if not len(images):
+            return PartEmbeddings.empty(names, self.dim, self.device)
+        return PartEmbeddings(*self.run(images), names)
+
+    def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """float [N, 3, h, w], N > 0 -> float32 features [N, P, D], visibility [N, P], on the device."""
+        raise NotImplementedError
+
+
+class OnnxRuntime(Runtime):
+    """An .onnx file through onnxruntime, on CUDA where asked for and there."""
+
+    def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
+        onnxruntime = _library("onnxruntime", path)
+        available = onnxruntime.get_available_providers()
+        cuda = "CUDAExecutionProvider" in available and str(device) != "cpu"
+        if not cuda and str(device) not in {"auto", "cpu"}:
+            raise UsageError(f"{path}: the onnxruntime installed here runs on the CPU only, not on {device}")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        providers: list[Any] = ["CPUExecutionProvider"]
+        if cuda:
+            index = torch.device("cuda" if str(device) == "auto" else device).index or 0
+            providers.insert(0, ("CUDAExecutionProvider", {"device_id": index}))
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise InputError(f"{path}: onnxruntime cannot read it ({_one_line(error)})") from error
+        super().__init__(path, self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY))
+        _check_precision(path, precision, self.precision)
+        self.device = torch.device("cpu")
+
+    def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        array = images.to("cpu", torch.float32).contiguous().numpy()
+        features, visibility = self._session.run(list(OUTPUT_NAMES), {"images": array})
+        return torch.from_numpy(features), torch.from_numpy(visibility)
+
+
+class OpenVinoRuntime(Runtime):
+    """An OpenVINO .xml file with the .bin beside it, on the CPU."""
+
+    def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
+        openvino = _library("openvino", path)
+        if str(device) not in {"auto", "cpu"}:
+            raise UsageError(f"{path}: OpenVINO files run on the CPU here, not on {device}")
+        core = openvino.Core()
+        try:
+            model = core.read_model(path)
+        except RuntimeError as error:
+            raise InputError(f"{path}: OpenVINO cannot read it ({_one_line(error)})") from error
+        where = [METADATA_KEY, "model"]
+        super().__init__(path, model.get_rt_info(where).astype(str) if model.has_rt_info(where) else None)
+        if self.precision == "fp32" and (precision == "bf16" or (precision == "auto" and cpu_has_bf16())):
+            self.precision = "bf16"
+        else:
+            _check_precision(path, precision, self.precision)
+        settings = {
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._request = core.compile_model(model, "CPU", settings).create_infer_request()
+        self.device = torch.device("cpu")
+
+    def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        array = images.to("cpu", torch.float32).contiguous().numpy()
+        self._request.infer([array])
+        # The request overwrites its outputs on the next call.
+        features, visibility = (
+            np.array(self._request.get_output_tensor(index).data) for index in range(len(OUTPUT_NAMES))
+        )
+        return torch.from_numpy(features), torch.from_numpy(visibility)
+
+
+class TorchScriptRuntime(Runtime):
+    """A TorchScript file, on any device of PyTorch."""
+
+    def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
+        self.device = resolve_device(device)
+        extra = {METADATA_KEY: ""}
+        try:
+            self._module = torch.jit.load(str(path), map_location=self.device, _extra_files=extra)
+        except RuntimeError as error:
+            raise InputError(f"{path}: PyTorch cannot read it as TorchScript ({_one_line(error)})") from error
+        super().__init__(path, extra[METADATA_KEY])
+        _check_precision(path, precision, self.precision)
+
+    @torch.no_grad()
+    def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        with exact_float32():
+            features, visibility = self._module(images.to(self.device, torch.float32))
+        return features, visibility
+
+
+def is_exported(path: Path) -> bool:
+    """Whether ``path`` is for ``open_runtime``, judged by its name or by what the archive holds."""
+    suffix = path.suffix.lower()
+    if suffix in {".pt", ".pth", ".ts", ".torchscript"} and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return any("/code/" in name for name in archive.namelist())
+    return suffix in {".onnx", ".xml", ".ts", ".torchscript"}
+
+
+def open_runtime(path: Path, *, device: str | torch.device = "auto", precision: str = "auto") -> Runtime:
+    """An exported network, ready to run.
+
+    Args:
+        path: .onnx, .xml or a TorchScript file, written by ``export``.
+        device: ``auto`` takes CUDA where the library has it.
+        precision: ``auto`` takes what the file holds; OpenVINO also runs fp32 files in ``bf16``.
+
+    Raises:
+        InputError: not such a file, or a library is missing.
+        UsageError: a device or precision the file cannot be run with.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f"unknown precision {precision!r}{did_you_mean(precision, PRECISIONS)}")
+    if path.suffix.lower() == ".onnx":
+        return OnnxRuntime(path, device, precision)
+    if path.suffix.lower() == ".xml":
+        return OpenVinoRuntime(path, device, precision)
+    return TorchScriptRuntime(path, device, precision)
+
+
+def _check_precision(path: Path, wanted: str, held: str) -> None:
+    if wanted not in {"auto", held}:
+        raise UsageError(
+            f"{path}: was exported with precision {held}, so it cannot run in {wanted}; export it anew"
+        )
+
+
+def _library(name: str, path: Path) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise InputError(f"{path}: needs {name}; pip install 'bpbreid-track[export]'") from error
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 160 else f"{text[:157]}..."

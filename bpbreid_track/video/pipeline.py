@@ -1,0 +1,351 @@
+"""From a video to identities: decode, detect, encode, associate, draw and write, all at the same time.
+
+Each stage runs in a thread of its own (``stages``), so that the network works on one frame while the next is
+decoded and the one before is drawn and written. Frames stay in order and every result is the same as if the
+stages took turns: batches are filled to their size, whatever the timing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import supervision as sv
+
+from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
+from ..errors import UsageError
+from ..tracking.tracker import PartTracker
+from .detectors import Detector, load_detector
+from .drawing import Painter
+from .outputs import Outputs
+from .progress import ProgressView
+from .report import StageTiming, TrackingReport
+from .sinks import WindowSink
+from .sources import Frame, Source, open_source
+from .stages import Channel, Stages, Stopwatch, batched, on_interrupt, timed
+
+if TYPE_CHECKING:
+    from ..embeddings import PartEmbeddings
+    from ..model.encoder import Encoder
+
+__all__ = ["TrackingReport", "track_video"]
+
+# Frames between two stages: enough to smooth over a slow one, few enough to keep memory and delay low.
+_BUFFER = 4
+# A camera that gives nothing cannot be interrupted; its thread is left behind rather than waited for.
+_JOIN_SECONDS = 1.0
+# Frames whose people a GPU encodes together.
+_GPU_BATCH = 8
+_DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "default.safetensors"
+
+PathLike = str | os.PathLike[str]
+OnFrame = Callable[[Frame, sv.Detections], object]
+
+
+def track_video(
+    source: PathLike | int | Source,
+    out: PathLike | None = None,
+    *,
+    tracks: PathLike | None = None,
+    detector: PathLike | Detector = "auto",
+    encoder: PathLike | Encoder | None = "default",
+    config: RunConfig | TrackerConfig | PathLike | dict[str, Any] | None = None,
+    on_frame: OnFrame | None = None,
+    crops: PathLike | None = None,
+    show: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_frames: int | None = None,
+    progress: bool = False,
+) -> TrackingReport:
+    """Track the people in a video.
+
+    The tracker goes by the source's timestamps, unless ``tracker.frame_rate`` is set in ``config``.
+
+    Ctrl-C or SIGTERM end the run early but in good order: frames already detected are still written, every
+    output is complete, and the report says ``interrupted``. A second Ctrl-C raises KeyboardInterrupt without
+    waiting for what is in flight; the files are finished all the same.
+
+    Args:
+        source: a video file, image folder or glob, MOTChallenge sequence folder, webcam index, address of a
+            stream, ``"demo"``, or a ``Source`` of your own, which is closed at the end.
+        out: annotated video to write (.mp4, .m4v, .mov, .mkv).
+        tracks: track file to write: .txt (MOTChallenge), .csv or .jsonl.
+        detector: ``"auto"``, weights, a MOTChallenge det.txt, or any ``Detector`` of your own.
+        encoder: ``"default"``, ``"none"`` or None for motion alone, weights, or a loaded ``Encoder``.
+        config: a preset's name, a YAML file, a nested dict, a ``RunConfig`` or a ``TrackerConfig``.
+        on_frame: called as ``on_frame(frame, detections)`` for each frame in order, in the calling thread,
+            once the frame is written; ``detections`` carries ``tracker_id``. What it raises ends the run.
+        crops: folder for the crops of each identity.
+        show: open a window; closing it, q or Esc end the run.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, for detector and encoder.
+        precision: of the encoder, see ``Encoder.load``.
+        max_frames: stop after so many frames.
+        progress: show progress on stderr.
+
+    Returns:
+        What was done, how fast, and where it was written.
+
+    Raises:
+        UsageError: a setting, name or path that makes no sense.
+        InputError: something that cannot be read or written. Whatever error ends a run that has begun, the
+            files are finished first and a note on the error (``__notes__``) says how many frames they hold.
+
+    >>> report = track_video("people.mp4", "tracked.mp4", tracks="tracks.txt")  # doctest: +SKIP
+    """
+    if max_frames is not None and max_frames < 1:
+        raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
+    settings = run_config(config)
+    outputs = Outputs(out, tracks, crops)
+    outputs.check([source, detector, encoder, config])
+    with ExitStack() as prepared:
+        reader = source if isinstance(source, Source) else open_source(source)
+        prepared.callback(reader.close)
+        window = WindowSink(reader.name) if show else None
+        if window is not None:
+            prepared.callback(window.close)
+        # A stated rate is meant to overrule what the file says; a camera's clock cannot be overruled.
+        own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
+        if not own_rate:
+            settings = _with_frame_rate(settings, float(reader.frame_rate))
+        find = _detector(detector, settings.detector, device)
+        embed, encoder_words = _encoder(encoder, settings, device, precision)
+        run = _Run(reader, find, embed, settings, outputs, window, use_timestamps=not own_rate)
+        report = TrackingReport(
+            source=reader.name,
+            detector=getattr(find, "description", find.name),
+            encoder=encoder_words,
+            config=settings.model_dump(mode="json"),
+            outputs={kind: str(path) for kind, path in outputs.paths.items()},
+        )
+        view = ProgressView(_frames_to_come(reader, max_frames)) if progress else None
+        outputs.open(reader)
+        prepared.pop_all()  # from here on the run closes them
+    run.go(report, max_frames, on_frame, view)
+    return report
+
+
+@dataclass
+class _Item:
+    """One frame on its way."""
+
+    frame: Frame
+    detections: sv.Detections
+    embeddings: PartEmbeddings | None = None
+    painted: np.ndarray | None = None
+
+
+class _Run:
+    """The stages of one run, what each of them needs, and how long each took."""
+
+    def __init__(
+        self,
+        source: Source,
+        detector: Detector,
+        encoder: Encoder | None,
+        settings: RunConfig,
+        outputs: Outputs,
+        window: WindowSink | None,
+        use_timestamps: bool,
+    ) -> None:
+        self._source = source
+        self._detector = detector
+        self._encoder = encoder
+        self._tracker = PartTracker(settings.tracker)
+        self._use_timestamps = use_timestamps
+        self._outputs = outputs
+        self._window = window
+        self._painter: Painter | None = None
+        if "video" in outputs.paths or window is not None:
+            self._painter = Painter(settings.draw, source.frame_rate)
+        self._batch = 1 if source.live else _batch_size(detector, encoder, settings)
+        names = ("decode", "detect", "encode", "associate", "draw", "write")
+        self._watch = {name: Stopwatch() for name in names}
+
+    def go(
+        self,
+        report: TrackingReport,
+        max_frames: int | None,
+        on_frame: OnFrame | None,
+        view: ProgressView | None,
+    ) -> None:
+        """Run to the end, to an error or to an interrupt; fill in ``report``."""
+        stages = Stages()
+        frames: Channel[Frame] = Channel(1 if self._source.live else max(_BUFFER, 2 * self._batch))
+        detected: Channel[list[_Item]] = Channel(2)
+        associated, drawn, written = (Channel[_Item](_BUFFER) for _ in range(3))
+
+        closing = False
+
+        def interrupt(insists: bool = False) -> None:
+            report.interrupted = True
+            frames.cancel()
+            if insists and not closing:
+                raise KeyboardInterrupt
+
+        start = time.perf_counter()
+        with on_interrupt(interrupt):
+            stages.start("decode", timed(self._source, self._watch["decode"], max_frames), _same, frames)
+            stages.start("detect", batched(frames, self._batch), self._detect, detected, frames)
+            in_order = chain.from_iterable(detected)
+            stages.start("associate", in_order, self._associate, associated, detected)
+            stages.start("draw", associated, self._draw, drawn, associated)
+            stages.start("write", drawn, self._write, written, drawn)
+            error: BaseException | None = None
+            try:
+                with view or nullcontext():
+                    try:
+                        self._deliver(written, frames, report, on_frame, view)
+                    except KeyboardInterrupt:
+                        if report.interrupted:  # asked twice: what is in flight is not waited for
+                            raise
+                        interrupt()
+                        self._deliver(written, frames, report, on_frame, view)
+            except BaseException as raised:
+                error = raised
+            written.cancel()
+            stages.join(_JOIN_SECONDS if self._source.live else None)
+            error = error or stages.error
+            closing = True
+            try:
+                self._close()
+            except Exception as raised:
+                error = error or raised
+        if error is not None:
+            _add_note(error, self._outputs.describe())
+            raise error
+        self._complete(report, time.perf_counter() - start)
+
+    def _close(self) -> None:
+        with ExitStack() as stack:
+            if self._window is not None:
+                stack.callback(self._window.close)
+            stack.callback(self._source.close)
+            stack.callback(self._outputs.close)
+
+    def _detect(self, frames: Sequence[Frame]) -> list[_Item]:
+        with self._watch["detect"].measure(len(frames)):
+            found = self._detector(frames)
+        if self._encoder is None:
+            return [_Item(frame, boxes) for frame, boxes in zip(frames, found, strict=True)]
+        with self._watch["encode"].measure(len(frames)):
+            embeddings = self._encoder.encode([f.image for f in frames], [boxes.xyxy for boxes in found])
+        return [_Item(*parts) for parts in zip(frames, found, embeddings, strict=True)]
+
+    def _associate(self, item: _Item) -> _Item:
+        frame = item.frame
+        with self._watch["associate"].measure():
+            item.detections = self._tracker.update(
+                item.detections,
+                frame.image,
+                embeddings=item.embeddings,
+                timestamp=frame.timestamp if self._use_timestamps else None,
+            )
+        return item
+
+    def _draw(self, item: _Item) -> _Item:
+        if self._painter is not None:
+            with self._watch["draw"].measure():
+                item.painted = self._painter.paint(item.frame.image, item.detections)
+        return item
+
+    def _write(self, item: _Item) -> _Item:
+        with self._watch["write"].measure():
+            self._outputs.write(item.frame, item.detections, item.painted)
+        return item
+
+    def _deliver(
+        self,
+        written: Channel[_Item],
+        frames: Channel[Frame],
+        report: TrackingReport,
+        on_frame: OnFrame | None,
+        view: ProgressView | None,
+    ) -> None:
+        """What has to happen in the calling thread, frame by frame."""
+        for item in written:
+            report.frames += 1
+            report.detections += len(item.detections)
+            if self._window is not None and item.painted is not None:
+                self._window.write(item.painted)
+                if self._window.closed:
+                    frames.cancel()
+            if on_frame is not None:
+                on_frame(item.frame, item.detections)
+            if view is not None:
+                view.advance()
+
+    def _complete(self, report: TrackingReport, seconds: float) -> None:
+        stats = self._tracker.stats
+        report.seconds = seconds
+        report.fps = report.frames / seconds if seconds else 0.0
+        report.stages = {
+            name: StageTiming.of(watch.seconds, watch.frames)
+            for name, watch in self._watch.items()
+            if watch.frames
+        }
+        report.identities = stats.identities
+        report.matches_motion = stats.matches_motion
+        report.matches_appearance = stats.matches_appearance
+        report.dropped_frames = self._source.dropped_frames
+        report.notes = list(self._source.notes)
+
+
+def _same(frame: Frame) -> Frame:
+    return frame
+
+
+def _add_note(error: BaseException, note: str) -> None:
+    """``error.add_note(note)``, also before Python 3.11."""
+    if note:
+        error.__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]
+
+
+def _with_frame_rate(settings: RunConfig, frame_rate: float) -> RunConfig:
+    tracker = settings.tracker.model_copy(update={"frame_rate": frame_rate})
+    return settings.model_copy(update={"tracker": tracker})
+
+
+def _batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig) -> int:
+    """Frames that detector and encoder are given at once."""
+    if settings.detector.batch_size != "auto":
+        return settings.detector.batch_size
+    on_gpu = encoder is not None and encoder.device.type == "cuda"
+    size: int = getattr(detector, "batch_size", 1)
+    return max(size, _GPU_BATCH) if on_gpu else size
+
+
+def _detector(detector: PathLike | Detector, config: DetectorConfig, device: str) -> Detector:
+    if isinstance(detector, str | os.PathLike):
+        return load_detector(os.fspath(detector), config, device)
+    return detector
+
+
+def _encoder(
+    encoder: PathLike | Encoder | None, settings: RunConfig, device: str, precision: str
+) -> tuple[Encoder | None, str]:
+    """The encoder, None for motion alone, and which it is in words."""
+    if encoder is None or encoder == "none":
+        return None, "none (motion alone)"
+    if encoder == "default" and not _DEFAULT_WEIGHTS.is_file():
+        return None, "none (no weights are bundled with this version): motion alone"
+    if not isinstance(encoder, str | os.PathLike):
+        return encoder, repr(encoder)
+    from ..model.encoder import Encoder
+
+    loaded = Encoder.load(
+        os.fspath(encoder), device=device, precision=precision, batch_size=settings.encoder.batch_size
+    )
+    return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision})"
+
+
+def _frames_to_come(source: Source, max_frames: int | None) -> int | None:
+    known = [count for count in (source.frame_count, max_frames) if count is not None]
+    return min(known, default=None)

@@ -1,0 +1,87 @@
+"""Progress on stderr: a bar on a terminal, a plain line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+# Seconds between two lines where stderr is no terminal.
+_LOG_INTERVAL = 10.0
+
+
+class _FramesColumn(ProgressColumn):
+    """Frames done, of how many, and the rate of the last seconds."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        total = "" if task.total is None else f" of {int(task.total)}"
+        return Text(f"{int(task.completed)}{total} frames" + (f", {speed:.1f} fps" if speed else ""))
+
+
+class ProgressView:
+    """Shows how far a run is, from ``with`` to ``with``.
+
+    Args:
+        total: frames to come; None where that is unknown.
+        console: where to write.
+    """
+
+    def __init__(self, total: int | None, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._total = total
+        self._done = 0
+        self._start = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        if self._console.is_terminal:
+            self._bar = Progress(
+                SpinnerColumn(),
+                TextColumn("tracking"),
+                BarColumn(),
+                _FramesColumn(),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+                redirect_stdout=False,
+            )
+            self._task = self._bar.add_task("tracking", total=total)
+
+    def __enter__(self) -> ProgressView:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def advance(self) -> None:
+        """One more frame is done."""
+        self._done += 1
+        if self._bar is not None:
+            self._bar.advance(self._task)
+            return
+        now = time.monotonic()
+        if now - self._last_line >= _LOG_INTERVAL:
+            self._last_line = now
+            self._console.print(self._line(now - self._start), highlight=False)
+
+    def _line(self, seconds: float) -> str:
+        fps = self._done / seconds
+        if self._total is None:
+            return f"{self._done} frames, {fps:.1f} fps"
+        left = max(0, self._total - self._done) / fps
+        return f"{self._done} of {self._total} frames, {fps:.1f} fps, {left:.0f} s left"

@@ -1,0 +1,98 @@
+"""What a run did: figures for a program (``to_dict``) and a summary for a reader (``summary``)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class StageTiming:
+    """Work of one stage, without waiting for its neighbours. Stages overlap: their times do not add up.
+
+    Attributes:
+        ms: milliseconds a frame.
+        fps: frames a second that this stage alone could do; 0 where it saw none.
+    """
+
+    ms: float
+    fps: float
+
+    @classmethod
+    def of(cls, seconds: float, frames: int) -> StageTiming:
+        if not frames or not seconds:
+            return cls(0.0, 0.0)
+        return cls(1000 * seconds / frames, frames / seconds)
+
+
+@dataclass
+class TrackingReport:
+    """What ``track_video`` did.
+
+    Attributes:
+        source: the source as it was named.
+        frames: frames tracked, and written where something was written.
+        seconds: wall time from the first frame read to the last one written; loading is left out.
+        fps: ``frames / seconds``.
+        stages: timing of decode, detect, encode, associate, draw and write.
+        identities: identities given.
+        matches_motion: matches that motion alone would have made too.
+        matches_appearance: matches that needed the part embeddings.
+        detections: boxes found in all frames together.
+        dropped_frames: frames of a live source passed over because tracking was slower than the stream.
+        notes: what the source has to say (frames without a timestamp, damaged packets, ...).
+        detector: the detector in words.
+        encoder: the encoder in words, or why there is none.
+        config: the resolved settings.
+        outputs: path of each thing written: ``video``, ``tracks``, ``crops``.
+        interrupted: Ctrl-C or SIGTERM ended the run early.
+    """
+
+    source: str
+    detector: str
+    encoder: str
+    config: dict[str, Any]
+    outputs: dict[str, str]
+    frames: int = 0
+    seconds: float = 0.0
+    fps: float = 0.0
+    stages: dict[str, StageTiming] = field(default_factory=dict)
+    identities: int = 0
+    matches_motion: int = 0
+    matches_appearance: int = 0
+    detections: int = 0
+    dropped_frames: int = 0
+    notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings, lists and dicts, ready for ``json.dumps``."""
+        return asdict(self)
+
+    def summary(self) -> Table:
+        """The figures as a table for ``rich``; ``notes`` are left to be shown as warnings."""
+        from rich.table import Table
+        from rich.text import Text
+
+        done = "interrupted after" if self.interrupted else "tracked"
+        rows = {
+            done: f"{self.frames} frames in {self.seconds:.1f} s ({self.fps:.1f} fps)",
+            "detections": f"{self.detections} boxes, {self.detector}",
+            "identities": f"{self.identities}; matches: {self.matches_motion} by motion, "
+            f"{self.matches_appearance} by appearance",
+            "encoder": self.encoder,
+            "ms a frame": ", ".join(f"{name} {timing.ms:.1f}" for name, timing in self.stages.items()),
+        }
+        if self.dropped_frames:
+            rows["dropped"] = f"{self.dropped_frames} frames: the stream was faster than tracking"
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, style="bold")
+        table.add_column(overflow="fold")
+        for key, value in rows.items():
+            table.add_row(key, Text(value))
+        for kind, path in self.outputs.items():
+            table.add_row(kind, Text(path, style="green"))
+        return table

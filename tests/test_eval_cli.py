@@ -1,0 +1,126 @@
+"""bpbreid-eval: a table or one JSON object, and one clear line for every mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from bpbreid_track.evaluation import cli, evaluate_folder, evaluate_tracks
+
+ROW = "{frame},{id},{left},10,40,100,1,-1,-1,-1\n"
+SHARES = (
+    "HOTA",
+    "DetA",
+    "AssA",
+    "DetRe",
+    "DetPr",
+    "AssRe",
+    "AssPr",
+    "LocA",
+    "IDF1",
+    "IDP",
+    "IDR",
+    "MOTA",
+    "MOTP",
+)
+COUNTS = ("IDSW", "Frag", "MT", "ML", "FP", "FN")
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two short sequences; in the first the result changes the identity half-way."""
+    for name, change in (("Street", 5), ("Square", 99)):
+        (tmp_path / "gt" / name / "gt").mkdir(parents=True)
+        gt = "".join(ROW.format(frame=f, id=1, left=10 * f) for f in range(1, 11))
+        result = "".join(ROW.format(frame=f, id=1 + (f > change), left=10 * f + 2) for f in range(1, 11))
+        (tmp_path / "gt" / name / "gt" / "gt.txt").write_text(gt)
+        (tmp_path / "results").mkdir(exist_ok=True)
+        (tmp_path / "results" / f"{name}.txt").write_text(result)
+    return tmp_path / "gt", tmp_path / "results"
+
+
+def test_json_of_two_files_has_the_metrics_as_keys(folders, capsys):
+    gt, result = folders[0] / "Street" / "gt" / "gt.txt", folders[1] / "Street.txt"
+    assert cli.run([str(gt), str(result), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert tuple(printed) == (*SHARES, *COUNTS)
+    assert printed == evaluate_tracks(gt, result).as_dict()
+    assert printed["IDSW"] == 1
+    assert printed["MOTA"] == pytest.approx(90.0)
+
+
+def test_json_of_two_folders_has_all_and_each(folders, capsys):
+    assert cli.run([*map(str, folders), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    expected = evaluate_folder(*folders)
+    sequences = printed.pop("sequences")
+    assert printed == expected.combined.as_dict()
+    assert sequences == {name: metrics.as_dict() for name, metrics in expected.sequences.items()}
+
+
+def test_table_shows_every_sequence_and_all_together(folders, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert cli.run([*map(str, folders)]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert lines[0] == ["sequence", "HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "Frag", "FP", "FN"]
+    combined = evaluate_folder(*folders).combined
+    assert [line[0] for line in lines if len(line) == 10][1:] == ["Square", "Street", "COMBINED"]
+    assert [f"{combined.HOTA:.1f}", str(combined.IDSW)] == [lines[-1][1], lines[-1][6]]
+
+
+def test_chosen_sequences_only(folders, capsys):
+    assert cli.run([*map(str, folders), "--sequences", "Square", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["sequences"]) == ["Square"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["{gt}/Street/gt/gt.txt", "gone.txt"], 1, "gone.txt: no such file or folder"),
+        (["{gt}", "{results}/Street.txt"], 2, "give two files or two folders"),
+        (
+            ["{gt}/Street/gt/gt.txt", "{results}/Street.txt", "--sequences", "Street"],
+            2,
+            "--sequences is for folders",
+        ),
+        (["{gt}", "{results}", "--sequences", "Sqare"], 2, "did you mean 'Square'"),
+        (["{gt}", "{results}", "--jsn"], 2, "did you mean '--json'"),
+        (["{gt}", "{results}", "--benchmark", "MOT18"], 2, "'MOT18' is not one of"),
+        (["{gt}", "{results}", "--benchmark", "MOT17"], 1, "gt.txt, line 1: MOT17 wants a class"),
+        (["{gt}"], 2, "missing argument"),
+        ([], 2, "missing argument"),
+    ],
+)
+def test_mistakes_give_one_line_and_the_right_code(folders, capsys, arguments, code, message):
+    gt, results = folders
+    assert cli.run([word.format(gt=gt, results=results) for word in arguments]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("bpbreid-eval: error: ")
+    assert message.lower() in err.lower()
+    assert err.count("\n") == 1
+
+
+def test_debug_adds_the_traceback(folders, capsys):
+    assert cli.run([str(folders[0] / "Street" / "gt" / "gt.txt"), "gone.txt", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_program_exits_with_its_code_and_prints_json_only(folders):
+    program = "from bpbreid_track.evaluation.cli import main; main()"
+    good = subprocess.run(
+        [sys.executable, "-c", program, *map(str, folders), "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert good.returncode == 0
+    assert good.stderr == ""
+    assert set(json.loads(good.stdout)) == {*SHARES, *COUNTS, "sequences"}
+    bad = subprocess.run(
+        [sys.executable, "-c", program, "a", "b"], capture_output=True, text=True, timeout=120
+    )
+    assert (bad.returncode, bad.stdout) == (1, "")
