@@ -43,12 +43,16 @@ class DetectorConfig(Settings):
     """What the person detector is asked for."""
 
     confidence: float = Field(0.1, ge=0, le=1, description="Boxes below this score are dropped.")
-    iou: float = Field(0.7, gt=0, le=1, description="Overlap above which non-maximum suppression drops a box.")
+    iou: float = Field(
+        0.7, gt=0, le=1, description="Overlap above which non-maximum suppression drops a box."
+    )
     image_size: int | Literal["auto"] = Field(
         "auto", description="Longer side of the network's input in pixels; auto: from the size of the frame."
     )
     max_detections: int = Field(300, ge=1, description="Most boxes kept in a frame.")
-    batch_size: int | Literal["auto"] = Field("auto", description="Frames a pass; auto: 1 on a CPU, 8 on a GPU.")
+    batch_size: int | Literal["auto"] = Field(
+        "auto", description="Frames a pass; auto: 1 on a CPU, 8 on a GPU."
+    )
 
 
 class EncoderConfig(Settings):
@@ -62,7 +66,9 @@ class DrawConfig(Settings):
 
     overlay: tuple[Literal["boxes", "labels", "traces", "parts"], ...] = ("boxes", "labels", "traces")
     trace_seconds: float = Field(1.5, gt=0, description="Length of the path drawn behind each person.")
-    thickness: int | Literal["auto"] = Field("auto", description="Line width in pixels; auto: from the frame.")
+    thickness: int | Literal["auto"] = Field(
+        "auto", description="Line width in pixels; auto: from the frame."
+    )
 
 
 class TrackerConfig(Settings):
@@ -71,7 +77,9 @@ class TrackerConfig(Settings):
     frame_rate: float = Field(30.0, gt=0, description="Frames a second where no timestamps are given.")
     high_score: float = Field(0.5, ge=0, le=1, description="Boxes from this score on take part in round one.")
     low_score: float = Field(0.1, ge=0, le=1, description="Boxes below this score are left alone.")
-    birth_score: float = Field(0.7, ge=0, le=1, description="Score from which an unmatched box starts a track.")
+    birth_score: float = Field(
+        0.7, ge=0, le=1, description="Score from which an unmatched box starts a track."
+    )
     confirm_hits: int = Field(3, ge=1, description="Frames in a row after which a track gets its identity.")
     lost_seconds: float = Field(1.5, ge=0, description="How long a lost track can be found by motion alone.")
     appearance_seconds: float = Field(
@@ -79,7 +87,9 @@ class TrackerConfig(Settings):
     )
     min_iou: float = Field(0.2, ge=0, le=1, description="Overlap (times score) a match needs in round one.")
     min_iou_low: float = Field(0.5, ge=0, le=1, description="Overlap that a box of low score needs.")
-    min_iou_new: float = Field(0.3, ge=0, le=1, description="Overlap (times score) of a track not yet confirmed.")
+    min_iou_new: float = Field(
+        0.3, ge=0, le=1, description="Overlap (times score) of a track not yet confirmed."
+    )
     lost_penalty: float = Field(
         0.05, ge=0, le=1, description="Added to the cost of a track that missed the last frame."
     )
@@ -91,11 +101,17 @@ class TrackerConfig(Settings):
         0.25, ge=0, description="What the part distance may add to or take from the cost of overlap."
     )
     appearance_weight_lost: float = Field(
-        0.4, ge=0, description="The same for a track that missed the last frame, where motion has to guess."
+        0.5, ge=0, description="The same for a track that missed the last frame, where motion has to guess."
     )
-    memory_seconds: float = Field(1.5, gt=0, description="Time constant of the running mean of a part's vector.")
-    forget_seconds: float = Field(5.0, gt=0, description="Time constant at which a part that stays hidden fades.")
-    max_cover: float = Field(0.6, ge=0, le=1, description="A box hidden more than this teaches the memory nothing.")
+    memory_seconds: float = Field(
+        1.5, gt=0, description="Time constant of the running mean of a part's vector."
+    )
+    forget_seconds: float = Field(
+        5.0, gt=0, description="Time constant at which a part that stays hidden fades."
+    )
+    max_cover: float = Field(
+        0.6, ge=0, le=1, description="A box hidden more than this teaches the memory nothing."
+    )
     camera_motion: Literal["flow", "none"] = Field(
         "flow", description="flow: follow the camera by sparse optical flow when frames are given."
     )
@@ -173,7 +189,9 @@ def validated(model: type[S], values: dict[str, Any], where: str) -> S:
         raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from error
 
 
-def run_config(config: RunConfig | TrackerConfig | str | os.PathLike[str] | dict[str, Any] | None) -> RunConfig:
+def run_config(
+    config: RunConfig | TrackerConfig | str | os.PathLike[str] | dict[str, Any] | None,
+) -> RunConfig:
     """Whatever a caller of ``track_video`` gave as configuration, as a ``RunConfig``.
 
     Args:

@@ -77,7 +77,9 @@ class PartEmbeddings:
     def empty(cls, part_names: Sequence[str], dim: int, device: Any = "cpu") -> PartEmbeddings:
         """Embeddings of no box at all: features [0, P, ``dim``]."""
         parts = len(part_names)
-        return cls(torch.zeros(0, parts, dim, device=device), torch.zeros(0, parts, device=device), part_names)
+        return cls(
+            torch.zeros(0, parts, dim, device=device), torch.zeros(0, parts, device=device), part_names
+        )
 
     @classmethod
     def cat(cls, items: Iterable[PartEmbeddings]) -> PartEmbeddings:

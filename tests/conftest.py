@@ -15,5 +15,5 @@ def shared() -> Path:
     """Folder of real sequences, crops and weights (``BPBREID_TEST_DATA``, by default ../shared)."""
     folder = Path(os.environ.get("BPBREID_TEST_DATA", ROOT.parent / "shared"))
     if not (folder / "data").is_dir():
-        pytest.skip(f"no test data at {folder}: set BPBREID_TEST_DATA to the folder that holds data/ and weights/")
+        pytest.skip(f"no test data at {folder}: set BPBREID_TEST_DATA to the folder with data/ and weights/")
     return folder

@@ -70,8 +70,10 @@ class Scene:
         return PartEmbeddings(torch.nn.functional.normalize(features, dim=-1), visibility, PARTS)
 
 
-def identities(tracker: object, scene: Scene, *, appearance: bool = False, **update: object) -> dict[int, list[int]]:
-    """Run ``tracker`` over ``scene``; for each walker the identities it was given, -1 where it had none yet."""
+def identities(
+    tracker: object, scene: Scene, *, appearance: bool = False, **update: object
+) -> dict[int, list[int]]:
+    """Run ``tracker`` over ``scene``; the identities each walker was given, -1 where none yet."""
     found: dict[int, list[int]] = {k: [] for k in range(len(scene.walkers))}
     for detections, embeddings, truth in scene:
         out = tracker.update(detections, embeddings=embeddings if appearance else None, **update)  # type: ignore[attr-defined]

@@ -24,7 +24,9 @@ def street() -> np.ndarray:
     return image
 
 
-def turned(image: np.ndarray, degrees: float, zoom: float, shift: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
+def turned(
+    image: np.ndarray, degrees: float, zoom: float, shift: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     height, width = image.shape[:2]
     affine = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, zoom)
     affine[:, 2] += shift

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bpbreid_track.config import RunConfig, TrackerConfig, config_path, preset_names, read_settings, run_config
+from bpbreid_track.config import (
+    RunConfig,
+    TrackerConfig,
+    config_path,
+    preset_names,
+    read_settings,
+    run_config,
+)
 from bpbreid_track.errors import UsageError
 
 
@@ -23,7 +30,10 @@ def test_the_default_preset_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("tracker:\n  birth_scor: 0.5\n", "tracker: unknown setting 'birth_scor'; did you mean 'birth_score'?"),
+        (
+            "tracker:\n  birth_scor: 0.5\n",
+            "tracker: unknown setting 'birth_scor'; did you mean 'birth_score'?",
+        ),
         ("trackr: {}\n", "unknown setting 'trackr'; did you mean 'tracker'?"),
         ("tracker:\n  birth_score: high\n", "tracker.birth_score"),
         ("tracker:\n  birth_score: 2\n", "tracker.birth_score"),
@@ -32,7 +42,9 @@ def test_the_default_preset_changes_nothing() -> None:
     ],
     ids=["near miss", "unknown section", "wrong type", "out of range", "broken YAML", "a list"],
 )
-def test_a_wrong_file_gets_one_line_that_names_file_and_setting(tmp_path: Path, text: str, message: str) -> None:
+def test_a_wrong_file_gets_one_line_that_names_file_and_setting(
+    tmp_path: Path, text: str, message: str
+) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     with pytest.raises(UsageError) as caught:

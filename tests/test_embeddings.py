@@ -92,7 +92,9 @@ def test_distance_refuses_embeddings_of_other_parts() -> None:
     ],
     ids=["flat features", "visibility of other parts", "names missing"],
 )
-def test_shapes_that_do_not_fit_are_refused(features: tuple, visibility: tuple, names: int, message: str) -> None:
+def test_shapes_that_do_not_fit_are_refused(
+    features: tuple, visibility: tuple, names: int, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         PartEmbeddings(torch.zeros(features), torch.zeros(visibility), NAMES[:names])
 
@@ -100,7 +102,16 @@ def test_shapes_that_do_not_fit_are_refused(features: tuple, visibility: tuple, 
 def test_rows_by_int_slice_mask_and_index_array() -> None:
     a = random_embeddings(5)
     rows = torch.arange(5)
-    for index in (2, -1, slice(1, 4), slice(None, None, 2), rows > 2, np.arange(5) > 2, [3, 0], np.array([], int)):
+    for index in (
+        2,
+        -1,
+        slice(1, 4),
+        slice(None, None, 2),
+        rows > 2,
+        np.arange(5) > 2,
+        [3, 0],
+        np.array([], int),
+    ):
         expected = a.features[[index] if isinstance(index, int) else index]
         assert torch.equal(a[index].features, expected)
         assert len(a[index].visibility) == len(expected)

@@ -37,7 +37,10 @@ def textbook(boxes: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.nd
 @pytest.mark.parametrize("seconds", [1 / 60, 1 / 7], ids=["60 fps", "7 fps"])
 def test_filter_equals_the_textbook(seconds: float) -> None:
     rng = np.random.default_rng(0)
-    walks = [[np.array([100 + 6 * t, 200 - t, 40, 100 + k]) + rng.normal(0, 2, 4) for t in range(12)] for k in range(3)]
+    walks = [
+        [np.array([100 + 6 * t, 200 - t, 40, 100 + k]) + rng.normal(0, 2, 4) for t in range(12)]
+        for k in range(3)
+    ]
     state = kalman.start(np.array([walk[0] for walk in walks]), NOISE)
     for step in range(1, 12):
         kalman.predict(state, seconds, NOISE)

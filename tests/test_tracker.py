@@ -62,7 +62,7 @@ def test_people_who_look_alike_are_left_to_motion() -> None:
 def test_a_lost_person_comes_back_elsewhere_by_appearance_and_not_by_motion() -> None:
     def scene() -> Scene:
         away = set(range(30, 120))
-        gone = Walker((100, 200), look=1, hidden=away, path={f: (400, 260) for f in range(120, 150)})
+        gone = Walker((100, 200), look=1, hidden=away, path=dict.fromkeys(range(120, 150), (400, 260)))
         return Scene([gone, Walker((800, 500), look=2)], 150)
 
     assert set(identities(PartTracker(), scene(), appearance=True)[0]) == {1}
@@ -74,7 +74,9 @@ def test_a_stranger_in_the_place_of_a_lost_person_gets_a_new_identity() -> None:
     stranger = Walker((215, 205), look=3, hidden=set(range(50)))
     scene = Scene([first, stranger, Walker((700, 500), look=2)], 90)
     assert identities(PartTracker(), scene, appearance=True)[1][-1] == 3
-    assert identities(PartTracker(), scene)[1][-1] == 1, "motion alone must be fooled, or the scene shows nothing"
+    assert identities(PartTracker(), scene)[1][-1] == 1, (
+        "motion alone must be fooled, or the scene shows nothing"
+    )
 
 
 def test_without_a_common_part_a_pair_falls_back_to_motion() -> None:
@@ -89,7 +91,9 @@ def test_without_a_common_part_a_pair_falls_back_to_motion() -> None:
 
 def test_hidden_parts_do_not_poison_the_memory() -> None:
     # While the legs are hidden their vectors are garbage; afterwards the person is known again.
-    walker = Walker((100, 200), look=1, hidden=set(range(60, 100)), path={f: (160, 200) for f in range(100, 120)})
+    walker = Walker(
+        (100, 200), look=1, hidden=set(range(60, 100)), path=dict.fromkeys(range(100, 120), (160, 200))
+    )
     scene = Scene([walker, Walker((700, 200), look=2)], 120)
     tracker = PartTracker()
     rng = np.random.default_rng(0)
@@ -118,7 +122,9 @@ def test_a_part_not_seen_for_long_is_forgotten() -> None:
 def test_every_row_comes_back_in_place_with_its_columns() -> None:
     tracker = PartTracker()
     rows = sv.Detections(
-        xyxy=np.array([[0, 0, 40, 100], [9.0, 9, 9, 9], [50, 50, 50, 90], [200, 0, 240, 100], [300, 0, 340, 100]]),
+        xyxy=np.array(
+            [[0, 0, 40, 100], [9.0, 9, 9, 9], [50, 50, 50, 90], [200, 0, 240, 100], [300, 0, 340, 100]]
+        ),
         confidence=np.array([0.9, 0.9, 0.9, 0.05, 0.95]),
         class_id=np.zeros(5, int),
         data={"name": np.array(list("abcde"))},

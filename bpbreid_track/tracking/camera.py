@@ -60,7 +60,9 @@ class CameraMotion:
             return None
         # A fixed seed, because RANSAC draws from OpenCV's global generator and runs must repeat exactly.
         cv2.setRNGSeed(0)
-        affine, inliers = cv2.estimateAffinePartial2D(before, after, method=cv2.RANSAC, ransacReprojThreshold=1.5)
+        affine, inliers = cv2.estimateAffinePartial2D(
+            before, after, method=cv2.RANSAC, ransacReprojThreshold=1.5
+        )
         if affine is None or int(inliers.sum()) < max(self._FEWEST, len(before) // 3):
             return None
         affine[:, 2] /= scale

@@ -44,8 +44,8 @@ def grow(xyxy: np.ndarray, share: float | np.ndarray) -> np.ndarray:
 def covered_share(xyxy: np.ndarray) -> np.ndarray:
     """How much of each box the worst of the others hides: [N] in [0, 1].
 
-    Of two overlapping people the one whose feet stand lower in the image is nearer to the camera and hides the
-    other; a box is not covered by those behind it.
+    Of two overlapping people the one whose feet stand lower in the image is nearer to the camera and hides
+    the other; a box is not covered by those behind it.
     """
     if len(xyxy) < 2:
         return np.zeros(len(xyxy))

@@ -5,8 +5,8 @@ independently, so the usual 8 x 8 covariance is four 2 x 2 blocks (position and 
 prediction and update are a handful of element-wise operations on [T, 4] arrays: no matrix is ever inverted.
 
 Time is in seconds and noise in person heights, so one setting fits any frame rate and resolution. The motion
-noise is that of white acceleration (Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking and
-Navigation", 2001, section 6.2.2).
+noise is that of white acceleration (Bar-Shalom, Li, Kirubarajan, "Estimation with Applications to Tracking
+and Navigation", 2001, section 6.2.2).
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def warp(state: np.ndarray, affine: np.ndarray) -> None:
 
     Args:
         state: [5, T, 4].
-        affine: [2, 3], takes pixels of the previous frame to pixels of this one. Centres and velocities follow
-            it exactly. Sizes and variances follow its scale alone: the turn of a camera between two frames is
+        affine: [2, 3], takes pixels of the previous frame to pixels of this one. Centres and velocities
+            follow it exactly. Sizes and variances follow its scale alone: the turn of a camera between two frames is
             small, and boxes stay upright.
     """
     linear, shift = affine[:, :2], affine[:, 2]

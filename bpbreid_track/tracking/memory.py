@@ -1,8 +1,8 @@
 """What the tracks remember of every body part, and what a part distance is worth.
 
 Appearance enters the association as one number in [0, 1] for each pair of track and box: the probability that
-they are two different people, given their part distance. Distances alone do not say that: 0.7 may be far apart
-for one encoder and close for another. ``DistanceScale`` learns the scale while it tracks.
+they are two different people, given their part distance. Distances alone do not say that: 0.7 may be far
+apart for one encoder and close for another. ``DistanceScale`` learns the scale while it tracks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,11 @@ class PartMemory:
 
     def keep(self, rows: np.ndarray) -> None:
         """Drop all tracks outside the mask ``rows``."""
-        self.features, self.evidence, self.counts = self.features[rows], self.evidence[rows], self.counts[rows]
+        self.features, self.evidence, self.counts = (
+            self.features[rows],
+            self.evidence[rows],
+            self.counts[rows],
+        )
 
     def add(self, features: np.ndarray, visibility: np.ndarray) -> None:
         """Append tracks with the first look at each, float32 [N, P, D] and [N, P]."""
@@ -104,11 +108,13 @@ class DistanceScale:
     def __init__(self) -> None:
         # Weight, mean and mean square of the distances of one person, and of two.
         square = self._DEVIATION**2
-        self._sums = np.array([[1, self._SAME, self._SAME**2 + square], [1, self._OTHER, self._OTHER**2 + square]])
+        self._sums = np.array(
+            [[1, self._SAME, self._SAME**2 + square], [1, self._OTHER, self._OTHER**2 + square]]
+        )
         self._sums *= self._WEIGHT
 
     def learn(self, same: np.ndarray, other: np.ndarray, seconds: float) -> None:
-        """Take in distances of pairs known to be one person, and known to be two; infinite ones are ignored."""
+        """Take in distances of pairs known to be one person, and known to be two; inf is passed over."""
         self._sums *= math.exp(-seconds / self._FORGET_SECONDS)
         for sums, distances in zip(self._sums, (same, other), strict=True):
             values = distances[np.isfinite(distances)].astype(np.float64)

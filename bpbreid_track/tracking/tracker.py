@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..embeddings import PartEmbeddings
 from . import costs, kalman
 from .camera import CameraMotion
 from .memory import DistanceScale, PartMemory
+from .tracks import Boxes, Tracks, boxes_of
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -44,46 +45,6 @@ class TrackerStats:
 
 
 @dataclass
-class _Boxes:
-    """The detections of one frame as columns."""
-
-    xyxy: np.ndarray  # float64 [N, 4]
-    cxcywh: np.ndarray  # float64 [N, 4]
-    scores: np.ndarray  # float64 [N]
-    classes: np.ndarray  # int64 [N]
-    usable: np.ndarray  # bool [N]: finite, with an area
-
-
-class _Tracks:
-    """All living tracks as columns; row t of every array is track t."""
-
-    def __init__(self) -> None:
-        self.state = np.zeros((5, 0, 4))
-        self.ids = np.zeros(0, np.int64)  # 0 until confirmed
-        self.seen = np.zeros(0)  # time of the last match
-        self.hits = np.zeros(0, np.int64)
-        self.classes = np.zeros(0, np.int64)
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def keep(self, rows: np.ndarray) -> None:
-        """Drop all tracks outside the mask ``rows``."""
-        self.state = self.state[:, rows]
-        self.ids, self.seen, self.hits = self.ids[rows], self.seen[rows], self.hits[rows]
-        self.classes = self.classes[rows]
-
-    def add(self, boxes: _Boxes, born: np.ndarray, noise: kalman.Noise, now: float) -> None:
-        """Append one track for each box row in ``born``."""
-        count = len(born)
-        self.state = np.concatenate((self.state, kalman.start(boxes.cxcywh[born], noise)), axis=1)
-        self.ids = np.concatenate((self.ids, np.zeros(count, np.int64)))
-        self.seen = np.concatenate((self.seen, np.full(count, now)))
-        self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
-        self.classes = np.concatenate((self.classes, boxes.classes[born]))
-
-
-@dataclass
 class _Costs:
     """Costs of all pairs of tracks and boxes in one frame, [T, N]; inf forbids a pair."""
 
@@ -98,8 +59,8 @@ class PartTracker:
 
     Each frame goes through three rounds. First the boxes of high score meet all confirmed tracks, lost ones
     included, by overlap and part distance together; a lost track may come back without overlap if its parts
-    agree, within a motion gate that widens the longer it was lost. Then the boxes of low score meet the tracks
-    that are left; a person scores low when half hidden, and the parts that show still count. Last, tracks not
+    agree, within a motion gate that widens the longer it was lost. Then the boxes of low score meet the
+    tracks that are left; a person scores low when half hidden, and the parts that show still count. Last, tracks not
     yet confirmed meet what remains, and boxes that nobody claimed start new ones.
 
     Instances are independent of each other, and two runs over the same input give the same identities.
@@ -124,7 +85,7 @@ class PartTracker:
     def reset(self) -> None:
         """Forget everything: the next frame is the first, and identities start from 1 again."""
         self.stats = TrackerStats()
-        self._tracks = _Tracks()
+        self._tracks = Tracks()
         self._memory: PartMemory | None = None
         self._scale = DistanceScale()
         self._camera = CameraMotion()
@@ -141,9 +102,9 @@ class PartTracker:
         """Take in the next frame.
 
         Args:
-            detections: N boxes, any subset of columns; a missing confidence counts as 1. May be empty, and must
-                be given for every frame: an empty set ages the tracks.
-            frame: uint8 [H, W, 3] BGR. Used for the motion of the camera and, with an encoder, for appearance.
+            detections: N boxes, any subset of columns; a missing confidence counts as 1. May be empty, and
+                must be given for every frame: an empty set ages the tracks.
+            frame: uint8 [H, W, 3] BGR. For the motion of the camera and, with an encoder, for appearance.
             embeddings: N rows for the same boxes in the same order; spares the encoder.
             timestamp: seconds, increasing; without it frames are 1 / ``config.frame_rate`` apart.
 
@@ -156,7 +117,7 @@ class PartTracker:
                 not increase.
         """
         now, elapsed = self._clock(timestamp)
-        boxes = _columns(detections)
+        boxes = boxes_of(detections)
         embeddings = self._embeddings(detections, boxes, frame, embeddings)
         self._predict(elapsed, now, frame, boxes)
 
@@ -192,7 +153,7 @@ class PartTracker:
     def _embeddings(
         self,
         detections: sv.Detections,
-        boxes: _Boxes,
+        boxes: Boxes,
         frame: np.ndarray | None,
         embeddings: PartEmbeddings | None,
     ) -> PartEmbeddings | None:
@@ -201,7 +162,9 @@ class PartTracker:
                 return None
             embeddings = self.encoder.encode(frame, detections.xyxy)
         if len(embeddings) != len(boxes.scores):
-            raise ValueError(f"embeddings: expected {len(boxes.scores)} rows, one a box, got {len(embeddings)}")
+            raise ValueError(
+                f"embeddings: expected {len(boxes.scores)} rows, one a box, got {len(embeddings)}"
+            )
         embeddings = embeddings.to("cpu")
         if self._memory is None:
             self._memory = PartMemory(embeddings.part_names, embeddings.dim)
@@ -218,7 +181,7 @@ class PartTracker:
             )
         return embeddings
 
-    def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: _Boxes) -> None:
+    def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
         affine = None
         if frame is not None and self.config.camera_motion == "flow":
             affine = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
@@ -248,7 +211,7 @@ class PartTracker:
         """Mask [T] of the tracks that had no match in the frame before this one."""
         return self._tracks.seen < now - elapsed - _TICK
 
-    def _costs(self, boxes: _Boxes, embeddings: PartEmbeddings | None, now: float, elapsed: float) -> _Costs:
+    def _costs(self, boxes: Boxes, embeddings: PartEmbeddings | None, now: float, elapsed: float) -> _Costs:
         config, tracks = self.config, self._tracks
         distances = None
         gate: float | np.ndarray = config.gate
@@ -279,7 +242,7 @@ class PartTracker:
         claim = 1 + config.lost_penalty * lost[:, None]
         return _Costs(claim - overlap, claim - overlap * boxes.scores, appearance, distances)
 
-    def _mahalanobis(self, boxes: _Boxes) -> np.ndarray:
+    def _mahalanobis(self, boxes: Boxes) -> np.ndarray:
         """Squared distance [T, N] of centre and height in standard deviations of track and box together."""
         position, _, variance, _, _ = self._tracks.state
         measured = np.square(self._noise.measurement * boxes.cxcywh[:, 3])
@@ -292,7 +255,7 @@ class PartTracker:
         return total
 
     def _associate(
-        self, boxes: _Boxes, pair_costs: _Costs, now: float, elapsed: float
+        self, boxes: Boxes, pair_costs: _Costs, now: float, elapsed: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows of tracks and of boxes that belong together."""
         config, tracks = self.config, self._tracks
@@ -334,7 +297,7 @@ class PartTracker:
         self.stats.matches_appearance += int(needed.sum())
         self.stats.matches_motion += int((~needed).sum())
 
-    def _births(self, boxes: _Boxes, columns: np.ndarray) -> np.ndarray:
+    def _births(self, boxes: Boxes, columns: np.ndarray) -> np.ndarray:
         """Rows of the boxes that start a track."""
         free = boxes.usable & (boxes.scores >= self.config.birth_score)
         free[columns] = False
@@ -344,7 +307,7 @@ class PartTracker:
         self,
         rows: np.ndarray,
         columns: np.ndarray,
-        boxes: _Boxes,
+        boxes: Boxes,
         embeddings: PartEmbeddings,
         pair_costs: _Costs,
         elapsed: float,
@@ -369,7 +332,7 @@ class PartTracker:
             fade=math.exp(-elapsed / self.config.forget_seconds),
         )
 
-    def _correct(self, rows: np.ndarray, columns: np.ndarray, boxes: _Boxes, now: float) -> None:
+    def _correct(self, rows: np.ndarray, columns: np.ndarray, boxes: Boxes, now: float) -> None:
         if not len(rows):
             return
         tracks = self._tracks
@@ -385,7 +348,7 @@ class PartTracker:
         self,
         rows: np.ndarray,
         columns: np.ndarray,
-        boxes: _Boxes,
+        boxes: Boxes,
         born: np.ndarray,
         embeddings: PartEmbeddings | None,
         now: float,
@@ -416,7 +379,9 @@ class PartTracker:
         identities[identities == 0] = -1
         return identities
 
-    def _first_look(self, born: np.ndarray, embeddings: PartEmbeddings | None) -> tuple[np.ndarray, np.ndarray]:
+    def _first_look(
+        self, born: np.ndarray, embeddings: PartEmbeddings | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Features and visibility of the boxes that start tracks; nothing visible where there are none."""
         assert self._memory is not None
         if embeddings is not None:
@@ -424,18 +389,3 @@ class PartTracker:
             return features[born], visibility[born]
         shape = (len(born), *self._memory.features.shape[1:])
         return np.zeros(shape, np.float32), np.zeros(shape[:2], np.float32)
-
-
-def _columns(detections: Any) -> _Boxes:
-    xyxy = np.asarray(detections.xyxy, np.float64).reshape(-1, 4)
-    count = len(xyxy)
-    scores = detections.confidence
-    scores = np.ones(count) if scores is None else np.asarray(scores, np.float64)
-    classes = detections.class_id
-    classes = np.zeros(count, np.int64) if classes is None else np.asarray(classes, np.int64)
-    usable = np.isfinite(xyxy).all(axis=1) & np.isfinite(scores)
-    usable &= (xyxy[:, 2] > xyxy[:, 0]) & (xyxy[:, 3] > xyxy[:, 1])
-    if not usable.all():
-        xyxy = np.where(usable[:, None], xyxy, 0.0)
-        scores = np.where(usable, scores, -1.0)
-    return _Boxes(xyxy, kalman.to_cxcywh(xyxy), scores, classes, usable)

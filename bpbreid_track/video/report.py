@@ -84,7 +84,9 @@ class TrackingReport:
             "identities": f"{self.identities}; matches: {self.matches_motion} by motion, "
             f"{self.matches_appearance} by appearance",
             "encoder": self.encoder,
-            "ms a frame": ", ".join(f"{name} {timing.ms:.1f}" for name, timing in self.stages.items()),
+            "stages": ", ".join(
+                f"{name} {timing.ms:.1f} ms ({timing.fps:.0f} fps)" for name, timing in self.stages.items()
+            ),
         }
         if self.dropped_frames:
             rows["dropped"] = f"{self.dropped_frames} frames: the stream was faster than tracking"
