@@ -20,6 +20,10 @@ from .options import ModelOptions
 from .runtimes import Runtime, is_exported, open_runtime
 
 _WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
+# On a CPU feature maps of more images than this for each thread leave the caches: ResNet-50 in bf16 does 8 images
+# a pass a third faster than 32.
+_IMAGES_PER_THREAD = 4
+_SMALLEST_CPU_PASS = 8
 # Smallest batch a compiled network sees; larger ones are padded to the next power of two.
 _SMALLEST_COMPILED_BATCH = 8
 
@@ -35,7 +39,7 @@ class Encoder:
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto`` is where the network's weights are.
         precision: ``fp32`` (exact: no TF32), ``bf16``, ``fp16``; ``auto`` is bf16 or fp16 on CUDA, bf16 on
             CPUs with instructions for it, else fp32. An exported network has its own.
-        batch_size: most crops in one pass of the network.
+        batch_size: most crops in one pass of the network. On a CPU passes are smaller, which is faster.
         compile: run the network through ``torch.compile``. Batches are then padded to few sizes, so that a
             changing number of people does not compile anew. No effect on exported networks.
 
@@ -190,7 +194,7 @@ class Encoder:
             where = torch.from_numpy(rows).to(self.device)
             source = CropSource(frames, self.device)
             chosen = np.concatenate(pixels)[rows]
-            for batch in _batches(len(rows), self.batch_size):
+            for batch in _batches(len(rows), self._pass_size()):
                 features, visibility = self._run(source.cut(index[batch], chosen[batch], self.input_size))
                 out.features[where[batch]] = features
                 out.visibility[where[batch]] = visibility
@@ -211,6 +215,11 @@ class Encoder:
         else:
             features, visibility = self._forward(ready.to(self._input_type))
         return features[:count], visibility[:count]
+
+    def _pass_size(self) -> int:
+        if self.device.type != "cpu" or not isinstance(self.network, BPBReID):
+            return self.batch_size
+        return min(self.batch_size, max(_SMALLEST_CPU_PASS, _IMAGES_PER_THREAD * torch.get_num_threads()))
 
     @property
     def _input_type(self) -> torch.dtype:

@@ -108,8 +108,8 @@ def warp(state: np.ndarray, affine: np.ndarray) -> None:
     Args:
         state: [5, T, 4].
         affine: [2, 3], takes pixels of the previous frame to pixels of this one. Centres and velocities
-            follow it exactly. Sizes and variances follow its scale alone: the turn of a camera between two frames is
-            small, and boxes stay upright.
+            follow it exactly. Sizes and variances follow its scale alone: the turn of a camera between two
+            frames is small, and boxes stay upright.
     """
     linear, shift = affine[:, :2], affine[:, 2]
     scale = np.sqrt(abs(np.linalg.det(linear)))

@@ -60,8 +60,8 @@ class PartTracker:
     Each frame goes through three rounds. First the boxes of high score meet all confirmed tracks, lost ones
     included, by overlap and part distance together; a lost track may come back without overlap if its parts
     agree, within a motion gate that widens the longer it was lost. Then the boxes of low score meet the
-    tracks that are left; a person scores low when half hidden, and the parts that show still count. Last, tracks not
-    yet confirmed meet what remains, and boxes that nobody claimed start new ones.
+    tracks that are left; a person scores low when half hidden, and the parts that show still count. Last,
+    tracks not yet confirmed meet what remains, and boxes that nobody claimed start new ones.
 
     Instances are independent of each other, and two runs over the same input give the same identities.
 

@@ -1,0 +1,380 @@
+"""Training runs: they learn, they go on after a kill, and many processes do what one does."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from reid_scene import make_reid_set
+from safetensors.torch import load_file
+
+from bpbreid_track import Encoder
+from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.model.checkpoint import read_checkpoint
+from bpbreid_track.model.network import BPBReID
+from bpbreid_track.model.options import ModelOptions
+from bpbreid_trainer.data import load_dataset
+from bpbreid_trainer.engine import fit
+from bpbreid_trainer.evaluate import crop_embedder, evaluate
+from bpbreid_trainer.logs import LossLog, Table, read_table
+from bpbreid_trainer.options import LOSS_PRESETS, TrainOptions, read_options
+from bpbreid_trainer.processes import (
+    SharedStatistics,
+    average_gradients,
+    gather,
+    gather_outputs,
+    processes,
+    share_network,
+)
+from bpbreid_trainer.schedule import learning_rate
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = {"backbone": "efficientnet_lite0", "input_size": (64, 32), "dim": 32}
+
+
+@pytest.fixture(scope="module")
+def reid_set(shared, tmp_path_factory):
+    return make_reid_set(shared, tmp_path_factory.mktemp("reid") / "set")
+
+
+def options(root, output, **changes):
+    settings = {
+        "data": {"root": str(root)},
+        "output": str(output),
+        "model": SMALL,
+        "pretrained": False,
+        "identities_per_batch": 2,
+        "epochs": 2,
+        "evaluate_every": 0,
+        "workers": 0,
+        "device": "cpu",
+    }
+    return TrainOptions.model_validate({**settings, **changes})
+
+
+@pytest.fixture(scope="module")
+def finished(reid_set, tmp_path_factory):
+    """An uninterrupted run of two epochs of three steps."""
+    output = tmp_path_factory.mktemp("runs") / "finished"
+    return fit(options(reid_set, output, log_every=1, save_steps=1), quiet=True)
+
+
+def same_weights(a, b):
+    first, second = load_file(a / "last.safetensors"), load_file(b / "last.safetensors")
+    assert first.keys() == second.keys()
+    return all(torch.equal(first[key], second[key]) for key in first)
+
+
+def environment():
+    """For a process that computes what this one does."""
+    threads = str(torch.get_num_threads())
+    path = os.pathsep.join([str(ROOT), str(ROOT / "trainer"), str(ROOT / "tests")])
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads}
+
+
+# ---------------------------------------------------------------------------------------------- one run
+
+
+def test_a_run_leaves_weights_logs_and_its_settings(finished):
+    folder = finished.folder
+    assert (finished.epochs, finished.steps) == (2, 6)
+    rows = read_table(folder / "log.csv")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    terms = ("identity_global", "identity_foreground", "identity_concat", "triplet_parts", "part_attention")
+    for row in rows:
+        assert row["loss"] == pytest.approx(sum(row[name] for name in terms), abs=1e-4)
+    assert rows[0]["learning_rate"] == pytest.approx(3.5e-5)
+    assert rows[-1]["learning_rate"] == pytest.approx(3.5e-5 * 0.9 + 3.5e-5)
+    assert [row["epoch"] for row in read_table(folder / "scores.csv")] == [2]
+    assert list((folder / "tensorboard").iterdir())
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    assert settings["model"]["backbone"] == "efficientnet_lite0"
+    assert read_options(folder / "config.yaml").epochs == 2
+
+
+def test_the_best_weights_are_an_encoder_with_the_score_of_the_run(finished, reid_set):
+    path = finished.folder / "best.safetensors"
+    provenance = read_checkpoint(path).provenance
+    assert provenance["options"]["data"]["root"] == str(reid_set)
+    assert provenance["metrics"]["mAP"] == pytest.approx(finished.best)
+    encoder = Encoder.load(path, device="cpu", precision="fp32")
+    assert encoder.part_names == ("foreground", "head", "arms", "torso", "legs", "feet")
+    metrics = evaluate(crop_embedder(encoder), load_dataset(reid_set))
+    assert metrics.mAP == pytest.approx(finished.best, abs=1e-6)
+
+
+def test_training_brings_the_loss_down(reid_set, tmp_path):
+    changes = {"epochs": 8, "log_every": 3, "schedule": {"warmup_epochs": 0}, "learning_rate": 1e-3}
+    fit(options(reid_set, tmp_path / "run", **changes), quiet=True)
+    losses = [row["loss"] for row in read_table(tmp_path / "run" / "log.csv")]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_workers_change_nothing(finished, reid_set, tmp_path):
+    fit(options(reid_set, tmp_path / "run", workers=2), quiet=True)
+    assert same_weights(finished.folder, tmp_path / "run")
+
+
+def test_a_moving_average_is_saved_instead_of_the_weights(finished, reid_set, tmp_path):
+    fit(options(reid_set, tmp_path / "run", ema=0.5), quiet=True)
+    state = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["parts"]
+    average = load_file(tmp_path / "run" / "last.safetensors")
+    plain = load_file(finished.folder / "last.safetensors")
+    key = "part_classifier.classifier.weight"
+    assert torch.equal(average[key], state["ema"][f"module.{key}"])
+    assert torch.equal(plain[key], state["network"][key])
+    assert not torch.equal(average[key], plain[key])
+
+
+def test_clipping_the_gradient_is_off_unless_asked_for(finished, reid_set, tmp_path):
+    fit(options(reid_set, tmp_path / "run", gradient_clip=1e-9), quiet=True)
+    assert not same_weights(finished.folder, tmp_path / "run")
+    assert TrainOptions().gradient_clip == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": {**SMALL, "attention": "stripes"}, "parts": "strp_4", "loss": {"preset": "pcb"}},
+        {
+            "loss": {"preset": "bot", "attention_weight": 0},
+            "model": {**SMALL, "test_embeddings": ["bn_global"]},
+        },
+        {"loss": {"triplet": "per_part", "use_visibility": True}, "parts": "eight"},
+        {"loss": {"preset": "table4_2"}, "augment": {"flip": 1, "color_jitter": 1, "occlude": 1}},
+        {"precision": "bf16"},
+    ],
+    ids=["PCB stripes", "BoT", "per-part triplets", "all losses", "bfloat16"],
+)
+def test_ablations_are_settings(reid_set, tmp_path, changes):
+    report = fit(options(reid_set, tmp_path / "run", epochs=1, **changes), quiet=True)
+    assert report.metrics is not None
+    Encoder.load(tmp_path / "run" / "best.safetensors", device="cpu")
+
+
+def test_fixed_attention_takes_labels_at_test_too(shared, tmp_path):
+    root = make_reid_set(shared, tmp_path / "set", people=2)
+    changes = {"model": {**SMALL, "attention": "fixed"}, "epochs": 1}
+    with pytest.raises(InputError, match="fixed attention needs"):
+        fit(options(root, tmp_path / "without", **changes), quiet=True)
+    drawn = next((root / "masks").rglob("*.npy"))
+    for split in ("query", "bounding_box_test"):
+        for image in (root / split).iterdir():
+            path = root / "masks" / "drawn" / split / f"{image.stem}.npy"
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(drawn.read_bytes())
+    assert fit(options(root, tmp_path / "with", **changes), quiet=True).metrics is not None
+
+
+# ------------------------------------------------------------------------------------------ stop and go on
+
+
+def start(reid_set, output):
+    """``finished`` in a process of its own, slowed down by two epochs more than it will be left to do."""
+    command = [sys.executable, "-m", "bpbreid_trainer", "fit", "small", "--quiet", f"data.root={reid_set}"]
+    command += [f"output={output}", "model.input_size=[64,32]", "model.dim=32", "pretrained=false"]
+    command += [
+        "identities_per_batch=2",
+        "epochs=2",
+        "evaluate_every=0",
+        "workers=0",
+        "device=cpu",
+        "save_steps=1",
+    ]
+    command += ["log_every=1"]
+    return subprocess.Popen(command, env=environment())
+
+
+def test_a_killed_run_goes_on_bit_for_bit(finished, reid_set, tmp_path):
+    output = tmp_path / "killed"
+    process = start(reid_set, output)
+    progress = None
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if (output / "last.pt").is_file():
+            progress = torch.load(output / "last.pt", weights_only=True)["progress"]
+            if progress["step"] >= 2:
+                os.kill(process.pid, signal.SIGKILL)
+                break
+        time.sleep(0.005)
+    assert process.wait() == -signal.SIGKILL
+    progress = torch.load(output / "last.pt", weights_only=True)["progress"]
+    assert progress["batch"] > 0, "killed between two epochs"
+    assert not (output / "last.safetensors").exists()
+    report = fit(options(reid_set, output, log_every=1), resume=True, quiet=True)
+    assert report.steps == finished.steps
+    assert same_weights(finished.folder, output)
+    ours, theirs = (read_table(folder / "log.csv") for folder in (output, finished.folder))
+    assert [{**row, "images_per_second": 0} for row in ours] == [
+        {**row, "images_per_second": 0} for row in theirs
+    ]
+
+
+def test_a_folder_with_a_run_is_not_overwritten(finished, reid_set):
+    with pytest.raises(InputError, match="--resume"):
+        fit(options(reid_set, finished.folder), quiet=True)
+
+
+def test_resuming_needs_something_to_resume_and_the_same_settings(finished, reid_set, tmp_path):
+    with pytest.raises(InputError, match="nothing to resume"):
+        fit(options(reid_set, tmp_path / "none"), resume=True, quiet=True)
+    with pytest.raises(InputError, match=r"learning_rate 0\.00035, now it is 0\.1"):
+        fit(options(reid_set, finished.folder, learning_rate=0.1), resume=True, quiet=True)
+    (tmp_path / "last.pt").write_bytes(b"not a state")
+    with pytest.raises(InputError, match="not a state"):
+        fit(options(reid_set, tmp_path), resume=True, quiet=True)
+
+
+def test_rows_of_a_lost_part_leave_the_table(tmp_path):
+    path = tmp_path / "log.csv"
+    for step in (1, 2, 3):
+        (Table(path, step) if step == 1 else Table(path, step - 1)).add({"step": step, "loss": step / 10})
+    assert [row["step"] for row in read_table(path)] == [1, 2, 3]
+    path.write_text(path.read_text() + "4")  # cut off by a kill
+    Table(path, 2).add({"step": 3, "loss": 0.5})
+    assert read_table(path) == [{"step": s, "loss": v} for s, v in ((1, 0.1), (2, 0.2), (3, 0.5))]
+
+
+# ----------------------------------------------------------------------------------------- many processes
+
+
+def gradients(device="cpu"):
+    """Loss terms, gradients and BatchNorm statistics of one global batch, in float64, on whichever processes."""
+    torch.manual_seed(0)
+    network = BPBReID(ModelOptions(num_identities=4, **SMALL)).double().train()
+    images = torch.randn(16, 3, 64, 32, dtype=torch.float64)
+    labels, targets = torch.arange(4).repeat_interleave(4), torch.randint(0, 6, (16, 4, 2))
+    objective = TrainOptions(loss={"preset": "table4_2", "use_visibility": True}).loss.build()
+    log = LossLog()
+    with processes(device) as procs:
+        share_network(network, procs)
+        share = 16 // procs.world
+        own = slice(procs.rank * share, (procs.rank + 1) * share)
+        with SharedStatistics() if procs.world > 1 else nullcontext():
+            outputs = network(images[own])
+            terms = objective.terms(gather_outputs(outputs), gather(labels[own]), targets[own])
+            sum(terms.values()).backward()
+        average_gradients(network)
+        log.add(1, terms)
+    found = {f"gradient of {name}": p.grad for name, p in network.named_parameters() if p.grad is not None}
+    return {**log.means(), **found, **network.state_dict()}, procs.first
+
+
+def test_two_processes_compute_what_one_does(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(
+        "import sys, torch, test_engine\n"
+        "found, first = test_engine.gradients()\n"
+        "first and torch.save(found, sys.argv[1])\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    subprocess.run(
+        [*command, str(script), str(tmp_path / "two.pt")], env=environment(), check=True, timeout=120
+    )
+    two = torch.load(tmp_path / "two.pt", weights_only=True)
+    one, _ = gradients()
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(
+            torch.as_tensor(two[name]),
+            torch.as_tensor(value),
+            rtol=1e-8,
+            atol=1e-10,
+            msg=lambda m, n=name: f"{n}: {m}",
+        )
+
+
+def test_a_run_in_two_processes_is_the_run_in_one(finished, reid_set, tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command += [
+        "-m",
+        "bpbreid_trainer",
+        "fit",
+        str(finished.folder / "config.yaml"),
+        f"output={tmp_path / 'two'}",
+    ]
+    subprocess.run([*command, "epochs=1", "--quiet"], env=environment(), check=True, timeout=120)
+    one, two = (read_table(folder / "log.csv") for folder in (finished.folder, tmp_path / "two"))
+    # Later steps differ more: where a gradient is but rounding, Adam still makes a whole step of it.
+    for name in set(one[0]) - {"images_per_second"}:
+        assert two[0][name] == pytest.approx(one[0][name], rel=1e-5), name
+    assert two[2]["loss"] == pytest.approx(one[2]["loss"], rel=0.02)
+
+
+# --------------------------------------------------------------------------------------------------- failures
+
+
+def test_a_loss_that_is_not_a_number_names_step_and_term(reid_set, tmp_path):
+    with pytest.raises(InputError, match=r"step \d+: the loss term \w+ is (nan|inf)"):
+        fit(options(reid_set, tmp_path / "run", learning_rate=1e30), quiet=True)
+
+
+def test_the_log_names_the_first_step_that_went_wrong():
+    log = LossLog()
+    log.add(7, {"identity_global": torch.tensor(1.0), "triplet_parts": torch.tensor(2.0)})
+    log.add(8, {"identity_global": torch.tensor(1.0), "triplet_parts": torch.tensor(float("nan"))})
+    with pytest.raises(InputError, match="step 8: the loss term triplet_parts is nan"):
+        log.check()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {}}, "data.root"),
+        ({"output": ""}, "output"),
+        ({"precision": "fp16"}, "fp16"),
+        ({"loss": {"weights": {}, "attention_weight": 0}}, "nothing to train"),
+        ({"device": "cuda:99"}, "CUDA"),
+    ],
+    ids=["no data", "no output", "fp16 on a CPU", "no loss", "no such device"],
+)
+def test_wrong_settings_say_what_to_change(reid_set, tmp_path, changes, message):
+    with pytest.raises(UsageError, match=message):
+        fit(options(reid_set, tmp_path / "run", **changes), quiet=True)
+
+
+def test_training_without_labels_is_an_error_with_two_ways_out(shared, tmp_path):
+    root = make_reid_set(shared, tmp_path / "set", people=2, labels=False)
+    with pytest.raises(InputError, match="bpbreid-train labels .*attention_weight=0"):
+        fit(options(root, tmp_path / "run"), quiet=True)
+
+
+def test_an_image_that_cannot_be_read_is_named(shared, tmp_path):
+    root = make_reid_set(shared, tmp_path / "set", people=2)
+    broken = next((root / "bounding_box_train").iterdir())
+    broken.write_bytes(b"no image")
+    for workers in (0, 1):
+        with pytest.raises(InputError, match=broken.name) as caught:
+            fit(options(root, tmp_path / f"run{workers}", workers=workers), quiet=True)
+        assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------------------------------------------- settings
+
+
+def test_the_learning_rate_warms_up_and_steps_down():
+    paper = TrainOptions()
+    rates = [learning_rate(epoch, paper.learning_rate, paper.schedule) for epoch in range(120)]
+    assert rates[0] == pytest.approx(3.5e-5)
+    assert rates[5] == pytest.approx(3.5e-4 * 0.55)
+    assert [rates[e] for e in (10, 39, 40, 69, 70, 119)] == pytest.approx(
+        [3.5e-4] * 2 + [3.5e-5] * 2 + [3.5e-6] * 2
+    )
+    program = TrainOptions(schedule={"warmup_factor": 0.01}).schedule
+    assert learning_rate(1, 3.5e-4, program) == pytest.approx(3.815e-5)
+
+
+def test_every_row_of_table_4_has_a_name():
+    rows = {name: LOSS_PRESETS[name] for name in LOSS_PRESETS if name.startswith("table4_")}
+    assert len(rows) == 12
+    assert len({str(sorted(row.items())) for row in rows.values()}) == 12
+    assert LOSS_PRESETS["gilt"]["parts"] == (0, 1)
+    assert "parts" not in LOSS_PRESETS["table4_12"]

@@ -1,0 +1,73 @@
+"""Batches of P identities with K images each."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from bpbreid_track.errors import InputError
+from bpbreid_trainer.sampler import BatchSampler, pk_batches
+
+LABELS = [person for person, images in enumerate([9, 4, 2, 7, 5, 4, 12]) for _ in range(images)]
+
+
+def test_every_batch_has_p_identities_with_k_images_each():
+    batches = pk_batches(LABELS, 3, 4, seed=0, epoch=0)
+    assert batches
+    for batch in batches:
+        assert Counter(Counter(LABELS[row] for row in batch).values()) == {4: 3}
+
+
+def test_images_repeat_only_where_an_identity_has_too_few():
+    seen = Counter(row for batch in pk_batches(LABELS, 3, 4, seed=0, epoch=0) for row in batch)
+    assert all(LABELS[row] == 2 for row, times in seen.items() if times > 1)
+
+
+def test_batches_depend_on_seed_and_epoch_alone():
+    first = pk_batches(LABELS, 3, 4, seed=0, epoch=0)
+    assert first == pk_batches(LABELS, 3, 4, seed=0, epoch=0)
+    assert first != pk_batches(LABELS, 3, 4, seed=0, epoch=1)
+    assert first != pk_batches(LABELS, 3, 4, seed=1, epoch=0)
+
+
+@pytest.mark.parametrize(
+    "labels", [[0, 1], [0, 0, 1, 1, 2], LABELS], ids=["two images", "three people", "seven"]
+)
+def test_fewer_identities_than_asked_for_still_make_an_epoch(labels):
+    batches = pk_batches(labels, 16, 4, seed=0, epoch=0)
+    assert batches
+    assert all({labels[row] for row in batch} == set(labels) for batch in batches)
+
+
+@pytest.mark.parametrize("labels", [[], [5, 5, 5]], ids=["nobody", "one"])
+def test_one_identity_is_an_error(labels):
+    with pytest.raises(InputError, match="at least 2"):
+        pk_batches(labels, 16, 4, seed=0, epoch=0)
+
+
+def test_processes_share_the_batches_of_one():
+    whole = BatchSampler(LABELS, 2, 4, seed=3)
+    halves = [BatchSampler(LABELS, 2, 4, seed=3, rank=rank, world=2) for rank in (0, 1)]
+    assert [a + b for a, b in zip(*halves, strict=True)] == list(whole)
+
+
+def test_a_batch_must_divide_among_the_processes():
+    with pytest.raises(InputError, match="8 images .* 3 processes"):
+        BatchSampler(LABELS, 2, 4, seed=0, world=3)
+
+
+def test_seeking_goes_on_with_the_same_images_and_seeds():
+    sampler = BatchSampler(LABELS, 2, 4, seed=3)
+    sampler.seek(5)
+    whole = list(sampler)
+    sampler.seek(5, batch=2)
+    assert list(sampler) == whole[2:]
+    assert len(sampler) == len(whole) - 2
+
+
+def test_an_image_drawn_twice_is_changed_in_two_ways():
+    sampler = BatchSampler([0, 1], 2, 4, seed=0)
+    keys = [key for batch in sampler for key in batch]
+    assert len({row for row, _ in keys}) == 2
+    assert len({seed for _, seed in keys}) == len(keys) == 8
