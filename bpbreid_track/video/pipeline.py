@@ -164,7 +164,7 @@ class _Run:
         self._window = window
         self._painter: Painter | None = None
         if "video" in outputs.paths or window is not None:
-            self._painter = Painter(settings.draw, source.frame_rate)
+            self._painter = Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings))
         self._batch = 1 if source.live else _batch_size(detector, encoder, settings)
         names = ("decode", "detect", "encode", "associate", "draw", "write")
         self._watch = {name: Stopwatch() for name in names}
@@ -344,6 +344,17 @@ def _encoder(
         os.fspath(encoder), device=device, precision=precision, batch_size=settings.encoder.batch_size
     )
     return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision})"
+
+
+def _part_painter(
+    encoder: Encoder | None, settings: RunConfig
+) -> Callable[[np.ndarray, sv.Detections], np.ndarray] | None:
+    """What paints the overlay ``parts``; None where it is not asked for, or there is no encoder to ask."""
+    if encoder is None or "parts" not in settings.draw.overlay:
+        return None
+    from ..model.attention_view import part_painter
+
+    return part_painter(encoder)
 
 
 def _frames_to_come(source: Source, max_frames: int | None) -> int | None:
