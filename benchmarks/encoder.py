@@ -35,7 +35,7 @@ from report import as_text, circumstances  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torchvision import transforms  # noqa: E402
 
-from bpbreid_track.model.crops import CropSource, normalise, pixel_boxes  # noqa: E402
+from bpbreid_track.model.crops import crop_source, normalise, pixel_boxes  # noqa: E402
 from bpbreid_track.model.encoder import Encoder  # noqa: E402
 from bpbreid_track.model.inference import exact_float32, inference_copy, resolve_device  # noqa: E402
 from bpbreid_track.model.network import BPBReID  # noqa: E402
@@ -63,7 +63,7 @@ def ways(encoder: Encoder, network: BPBReID, people: int, loops: bool) -> dict[s
     frame, xyxy = scene(people)
     fast = inference_copy(network, device, precision)
     boxes, _ = pixel_boxes(xyxy, *FRAME)
-    cut = CropSource([frame], device).cut(np.zeros(people, dtype=np.int64), boxes, size)
+    cut = crop_source([frame], device).cut(np.zeros(people, dtype=np.int64), boxes, size)
     ready = normalise(cut, options.mean, options.std).to(dtype)
     mean, std = (np.array(values, dtype=np.float32) for values in (options.mean, options.std))
     prepare = transforms.Compose(

@@ -6,24 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from reid_scene import make_reid_set
 from safetensors.torch import load_file
 
-from bpbreid_track import Encoder
+from bpbreid_track import Encoder, PartEmbeddings, part_distance
 from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.evaluation import evaluate_ranking
 from bpbreid_track.model.checkpoint import read_checkpoint
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
-from bpbreid_trainer.data import load_dataset
+from bpbreid_trainer.data import Sample, load_dataset
 from bpbreid_trainer.engine import fit
-from bpbreid_trainer.evaluate import crop_embedder, evaluate
+from bpbreid_trainer.evaluate import crop_embedder, evaluate, rank
 from bpbreid_trainer.logs import LossLog, Table, read_table
 from bpbreid_trainer.options import LOSS_PRESETS, TrainOptions, read_options
 from bpbreid_trainer.processes import (
@@ -45,10 +46,10 @@ def reid_set(shared, tmp_path_factory):
     return make_reid_set(shared, tmp_path_factory.mktemp("reid") / "set")
 
 
-def options(root, output, **changes):
+def options(root, folder, **changes):
     settings = {
         "data": {"root": str(root)},
-        "output": str(output),
+        "output": str(folder),
         "model": SMALL,
         "pretrained": False,
         "identities_per_batch": 2,
@@ -112,10 +113,12 @@ def test_the_best_weights_are_an_encoder_with_the_score_of_the_run(finished, rei
 
 
 def test_training_brings_the_loss_down(reid_set, tmp_path):
-    changes = {"epochs": 8, "log_every": 3, "schedule": {"warmup_epochs": 0}, "learning_rate": 1e-3}
+    changes = {"epochs": 12, "log_every": 1, "schedule": {"warmup_epochs": 0}, "learning_rate": 1e-3}
+    changes |= {"identities_per_batch": 6, "augment": {"erase": 0, "crop_padding": 2}, "pretrained": True}
     fit(options(reid_set, tmp_path / "run", **changes), quiet=True)
-    losses = [row["loss"] for row in read_table(tmp_path / "run" / "log.csv")]
-    assert losses[-1] < 0.7 * losses[0]
+    rows = read_table(tmp_path / "run" / "log.csv")
+    for term, share in (("identity_global", 0.95), ("triplet_parts", 0.5), ("part_attention", 0.95)):
+        assert rows[-1][term] < share * rows[0][term], term
 
 
 def test_workers_change_nothing(finished, reid_set, tmp_path):
@@ -174,40 +177,61 @@ def test_fixed_attention_takes_labels_at_test_too(shared, tmp_path):
     assert fit(options(root, tmp_path / "with", **changes), quiet=True).metrics is not None
 
 
+def test_queries_are_ranked_within_their_scene():
+    generator = torch.Generator().manual_seed(0)
+
+    def side(count, camera):
+        vectors = torch.nn.functional.normalize(torch.randn(count, 2, 8, generator=generator), dim=-1)
+        people = torch.randint(0, 4, (count,), generator=generator).tolist()
+        scenes = torch.randint(0, 3, (count,), generator=generator).tolist()
+        samples = [
+            Sample(Path("x.jpg"), p + 10 * s, camera, None, s) for p, s in zip(people, scenes, strict=True)
+        ]
+        return PartEmbeddings(vectors, torch.ones(count, 2), ("foreground", "head")), samples
+
+    (query, queries), (gallery, others) = side(20, 0), side(40, 1)
+    apart = torch.tensor([[q.scene != g.scene for g in others] for q in queries])
+    ids = [[s.person_id for s in samples] for samples in (queries, others)]
+    cameras = [[s.camera for s in samples] for samples in (queries, others)]
+    distances = part_distance(query, gallery).masked_fill(apart, torch.inf)
+    expected = evaluate_ranking(distances, *ids, *cameras)
+    metrics = rank(query, gallery, queries, others)
+    assert metrics.mAP == pytest.approx(expected.mAP)
+    np.testing.assert_allclose(metrics.cmc[:5], expected.cmc[:5])
+    assert (metrics.queries, metrics.skipped) == (expected.queries, expected.skipped)
+
+
 # ------------------------------------------------------------------------------------------ stop and go on
 
 
-def start(reid_set, output):
-    """``finished`` in a process of its own, slowed down by two epochs more than it will be left to do."""
-    command = [sys.executable, "-m", "bpbreid_trainer", "fit", "small", "--quiet", f"data.root={reid_set}"]
-    command += [f"output={output}", "model.input_size=[64,32]", "model.dim=32", "pretrained=false"]
-    command += [
-        "identities_per_batch=2",
-        "epochs=2",
-        "evaluate_every=0",
-        "workers=0",
-        "device=cpu",
-        "save_steps=1",
-    ]
-    command += ["log_every=1"]
-    return subprocess.Popen(command, env=environment())
+KILLED_IN_STEP_5 = """
+import os, signal, sys
+from bpbreid_trainer import engine
+from bpbreid_trainer.options import read_options
+
+class LossLog(engine.LossLog):
+    def add(self, step, terms):
+        if step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().add(step, terms)
+
+engine.LossLog = LossLog
+engine.fit(read_options(sys.argv[1]), quiet=True)
+"""
 
 
 def test_a_killed_run_goes_on_bit_for_bit(finished, reid_set, tmp_path):
     output = tmp_path / "killed"
-    process = start(reid_set, output)
-    progress = None
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if (output / "last.pt").is_file():
-            progress = torch.load(output / "last.pt", weights_only=True)["progress"]
-            if progress["step"] >= 2:
-                os.kill(process.pid, signal.SIGKILL)
-                break
-        time.sleep(0.005)
-    assert process.wait() == -signal.SIGKILL
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(yaml.safe_dump(options(reid_set, output, log_every=1, save_steps=2).changed()))
+    command = [sys.executable, "-c", KILLED_IN_STEP_5, str(recipe)]
+    assert subprocess.run(command, env=environment(), timeout=120).returncode == -signal.SIGKILL
     progress = torch.load(output / "last.pt", weights_only=True)["progress"]
-    assert progress["batch"] > 0, "killed between two epochs"
+    assert (progress["epoch"], progress["batch"], progress["step"]) == (
+        1,
+        1,
+        4,
+    )  # in mid-epoch, step 5 is lost
     assert not (output / "last.safetensors").exists()
     report = fit(options(reid_set, output, log_every=1), resume=True, quiet=True)
     assert report.steps == finished.steps
@@ -247,7 +271,7 @@ def test_rows_of_a_lost_part_leave_the_table(tmp_path):
 
 
 def gradients(device="cpu"):
-    """Loss terms, gradients and BatchNorm statistics of one global batch, in float64, on whichever processes."""
+    """Loss terms, gradients and BatchNorm statistics of one global batch in float64, by all processes."""
     torch.manual_seed(0)
     network = BPBReID(ModelOptions(num_identities=4, **SMALL)).double().train()
     images = torch.randn(16, 3, 64, 32, dtype=torch.float64)
@@ -275,7 +299,7 @@ def test_two_processes_compute_what_one_does(tmp_path):
         "found, first = test_engine.gradients()\n"
         "first and torch.save(found, sys.argv[1])\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run(
         [*command, str(script), str(tmp_path / "two.pt")], env=environment(), check=True, timeout=120
     )
@@ -293,7 +317,7 @@ def test_two_processes_compute_what_one_does(tmp_path):
 
 
 def test_a_run_in_two_processes_is_the_run_in_one(finished, reid_set, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [
         "-m",
         "bpbreid_trainer",
@@ -303,7 +327,7 @@ def test_a_run_in_two_processes_is_the_run_in_one(finished, reid_set, tmp_path):
     ]
     subprocess.run([*command, "epochs=1", "--quiet"], env=environment(), check=True, timeout=120)
     one, two = (read_table(folder / "log.csv") for folder in (finished.folder, tmp_path / "two"))
-    # Later steps differ more: where a gradient is but rounding, Adam still makes a whole step of it.
+    # Later steps differ more: where a gradient is nothing but rounding, Adam makes a whole step of it.
     for name in set(one[0]) - {"images_per_second"}:
         assert two[0][name] == pytest.approx(one[0][name], rel=1e-5), name
     assert two[2]["loss"] == pytest.approx(one[2]["loss"], rel=0.02)
@@ -328,7 +352,7 @@ def test_the_log_names_the_first_step_that_went_wrong():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"data": {}}, "data.root"),
+        ({"data": {}}, r"data\.root"),
         ({"output": ""}, "output"),
         ({"precision": "fp16"}, "fp16"),
         ({"loss": {"weights": {}, "attention_weight": 0}}, "nothing to train"),
@@ -343,7 +367,7 @@ def test_wrong_settings_say_what_to_change(reid_set, tmp_path, changes, message)
 
 def test_training_without_labels_is_an_error_with_two_ways_out(shared, tmp_path):
     root = make_reid_set(shared, tmp_path / "set", people=2, labels=False)
-    with pytest.raises(InputError, match="bpbreid-train labels .*attention_weight=0"):
+    with pytest.raises(InputError, match=r"bpbreid-train labels .*attention_weight=0"):
         fit(options(root, tmp_path / "run"), quiet=True)
 
 
@@ -357,7 +381,7 @@ def test_an_image_that_cannot_be_read_is_named(shared, tmp_path):
         assert "\n" not in str(caught.value)
 
 
-# ---------------------------------------------------------------------------------------------------- settings
+# -------------------------------------------------------------------------------------------------- settings
 
 
 def test_the_learning_rate_warms_up_and_steps_down():

