@@ -10,6 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first builds openpifpaf's environment, which takes minutes, once."""
+    for item in items:
+        if item.get_closest_marker("pifpaf"):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of real sequences, crops and weights (``BPBREID_TEST_DATA``, by default ../shared)."""

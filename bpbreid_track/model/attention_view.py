@@ -11,9 +11,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .crops import check_boxes, pixel_boxes
 from .encoder import Encoder
+from .network import BPBReID
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _STRENGTH = 0.6  # share of the colour where a map is 1
@@ -77,8 +78,10 @@ def part_painter(encoder: Encoder) -> Callable[[np.ndarray, Any], np.ndarray]:
     Costs a pass of the network over the boxes of the frame.
 
     Raises:
-        UsageError: the network was exported and gives no maps (on the first call).
+        UsageError: the network was exported and gives no maps.
     """
+    if not isinstance(encoder.network, BPBReID):
+        raise UsageError("the overlay 'parts': exported networks give no maps; load the checkpoint instead")
 
     def paint(image: np.ndarray, detections: Any) -> np.ndarray:
         maps, visibility = (values.cpu().numpy() for values in encoder.attend(image, detections.xyxy))

@@ -162,18 +162,14 @@ def _norms_after_convolutions(backbone: nn.Module) -> dict[str, str]:
 
 
 def _fold_classifier(classifier: PartClassifier) -> None:
-    """Folds the BatchNorm *before* the 1x1 convolution into it."""
-    norm, old = cast("Any", classifier.bn), classifier.classifier
-    if norm is None:
+    """Folds the BatchNorm *before* the 1x1 convolution into it, once and in float32."""
+    if classifier.bn is None:
         return
-    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-    shift = norm.bias - norm.running_mean * scale
-    weight = old.weight.flatten(1)
-    bias = weight @ shift if old.bias is None else weight @ shift + old.bias
-    new = nn.Conv2d(old.in_channels, old.out_channels, 1, device=weight.device, dtype=weight.dtype)
-    new.requires_grad_(False)
-    new.weight.copy_((weight * scale)[:, :, None, None])
-    cast("Tensor", new.bias).copy_(bias)
+    weight, bias = classifier.folded()
+    old = classifier.classifier
+    new = nn.Conv2d(old.in_channels, old.out_channels, 1, device=weight.device).requires_grad_(False)
+    new.weight.copy_(weight)
+    cast("Tensor", new.bias).copy_(cast("Tensor", bias))
     classifier.bn, classifier.classifier = None, new
 
 

@@ -212,5 +212,5 @@ def on_interrupt(handle: Callable[[bool], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        for signum, earlier in previous.items():
-            signal.signal(signum, earlier)
+        for number, earlier in previous.items():
+            signal.signal(number, earlier)

@@ -1,0 +1,1 @@
+"""Training of BPBReID encoders: GiLt losses, ReID data sets, human-parsing labels, one's own footage."""

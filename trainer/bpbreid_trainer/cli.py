@@ -1,0 +1,386 @@
+"""``bpbreid-train``: from images of people to an encoder, on the command line.
+
+Only what parsing needs is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bpbreid_track._version import __version__
+from bpbreid_track.errors import InputError, UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from .data import ReidDataset
+
+PROGRAM = "bpbreid-train"
+INTERRUPTED = 130
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+Data = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder of a ReID data set.", show_default=False)
+]
+Dataset = Annotated[
+    str, typer.Option(metavar="NAME", help="Its layout, such as market1501; auto: told by its content.")
+]
+Query = Annotated[
+    str | None, typer.Option(metavar="FOLDER", help="Folder of the queries in it.  [default: query]")
+]
+Gallery = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Folder of the gallery.  [default: bounding_box_test or gallery]"),
+]
+Weights = Annotated[
+    str,
+    typer.Option("--encoder", metavar="WEIGHTS", help="Encoder: default, .safetensors, .pth, .onnx or .xml."),
+]
+Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def main() -> None:
+    """The entry point of ``bpbreid-train``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: without the program's name.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    debug = "--debug" in arguments
+    command = typer.main.get_command(app)
+    try:
+        return command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):
+        again = "; --resume goes on from the last saved state" if "fit" in arguments[:1] else ""
+        return _fail(f"interrupted{again}", INTERRUPTED)
+    except BrokenPipeError:
+        return InputError.exit_code
+    except InputError as error:
+        return _fail(str(error), error.exit_code, debug)
+    except Exception as error:
+        usage = _usage_message(error, command, arguments)
+        if usage is not None:
+            return _fail(usage, UsageError.exit_code, debug)
+        mend = "" if debug else "; run again with --debug for the traceback"
+        return _fail(f"{type(error).__name__}: {error}{mend}", InputError.exit_code, debug)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+@app.callback(context_settings=_HELP)
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train encoders for bpbreid-track: labels, then fit, evaluate, rank and export.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+
+
+@app.command(context_settings=_HELP)
+def fit(
+    config: Annotated[
+        str,
+        typer.Argument(
+            metavar="CONFIG.yaml", help="Recipe: a name such as small, or a file.", show_default=False
+        ),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="KEY=VALUE", help="Settings, such as data.root=DIR epochs=60.", show_default=False
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in the output folder.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train an encoder; needs data.root=DIR. Keeps the best one as OUTPUT/best.safetensors."""
+    from .options import read_options
+
+    options = read_options(config, overrides or ())
+    if not options.output:
+        options = options.model_copy(update={"output": str(Path("runs", Path(config).stem))})
+
+    from .engine import fit as train
+
+    report = train(options, resume=resume, quiet=quiet)
+    if quiet or int(os.environ.get("RANK", "0")):
+        return
+    score = f", best mAP {report.best:.3f} after epoch {report.best_epoch}" if report.best is not None else ""
+    typer.echo(
+        f"{report.folder / 'best.safetensors'}: {report.epochs} epochs, {report.steps} steps{score}", err=True
+    )
+
+
+@app.command(context_settings=_HELP)
+def crops(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SOURCE", help="Video, folder of images or MOTChallenge sequence.", show_default=False
+        ),
+    ],
+    tracks: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="TRACKS.txt",
+            help="Its tracks in MOTChallenge format; left out: gt/gt.txt of a sequence.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the data set to make.", show_default=False)
+    ],
+    camera: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the camera.  [default: the source's name]")
+    ] = None,
+    stride: Annotated[int, typer.Option(metavar="N", min=1, help="Every so many frames of a person.")] = 5,
+    min_height: Annotated[int, typer.Option(metavar="PX", min=1, help="Leave lower boxes out.")] = 48,
+    min_visibility: Annotated[
+        float, typer.Option(metavar="V", min=0, max=1, help="Leave boxes out that are hidden more.")
+    ] = 0.5,
+    min_images: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Leave persons with fewer crops out.")
+    ] = 4,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Cut a training set out of a tracked video: one folder for each identity."""
+    from .crops import cut_crops
+
+    report = cut_crops(
+        source,
+        tracks,
+        out,
+        camera=camera,
+        stride=stride,
+        min_height=min_height,
+        min_visibility=min_visibility,
+        min_images=min_images,
+        quiet=quiet,
+    )
+    if not quiet:
+        typer.echo("\n".join(report.lines()), err=True)
+
+
+@app.command(context_settings=_HELP)
+def labels(
+    data: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of a ReID data set.", show_default=False)
+    ],
+    backend: Annotated[str, typer.Option(metavar="NAME", help="yolo-pose or pifpaf.")] = "yolo-pose",
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the labels.  [default: DIR/masks/BACKEND]")
+    ] = None,
+    dataset: Dataset = "auto",
+    splits: Annotated[
+        str, typer.Option(metavar="LIST", help="Of train,query,gallery; training needs train.")
+    ] = "train",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Make labels again that are there.")] = False,
+    weights: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Of the pose network, in place of the usual ones.")
+    ] = None,
+    python: Annotated[
+        Path | None, typer.Option(metavar="PYTHON", help="Interpreter of openpifpaf's own environment.")
+    ] = None,
+    parts: Annotated[
+        str, typer.Option(metavar="GROUP", help="Grouping that the contact sheet shows.")
+    ] = "eight",
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make the human-parsing labels that training needs, and a contact sheet to look at."""
+    from .parsing import make_labels
+
+    report = make_labels(
+        data,
+        backend=backend,
+        out=out,
+        dataset=dataset,
+        splits=[split.strip() for split in splits.split(",")],
+        resume=not fresh,
+        weights=weights,
+        python=python,
+        device=device,
+        part_group=parts,
+        quiet=quiet,
+    )
+    if not quiet:
+        typer.echo("\n".join(report.lines()), err=True)
+
+
+@app.command(context_settings=_HELP)
+def evaluate(
+    data: Data,
+    query: Query = None,
+    gallery: Gallery = None,
+    dataset: Dataset = "auto",
+    encoder: Weights = "default",
+    device: Device = "auto",
+    precision: Annotated[str, typer.Option(metavar="P", help="auto, fp32, bf16 or fp16.")] = "fp32",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """CMC and mAP of an encoder on a ReID data set. Masks are not needed."""
+    samples = _test_set(data, dataset, query, gallery)
+
+    from bpbreid_track.model.encoder import Encoder
+
+    from .evaluate import crop_embedder
+    from .evaluate import evaluate as measure
+
+    embed = crop_embedder(Encoder.load(encoder, device=device, precision=precision))
+    with _image_progress(samples, quiet or as_json) as tick:
+        metrics = measure(embed, samples, tick=tick)
+    if as_json:
+        typer.echo(json.dumps(metrics.as_dict()))
+    else:
+        values = "  ".join(f"{name} {100 * value:.1f}" for name, value in metrics.as_dict().items())
+        typer.echo(f"{values}  (%, {metrics.queries} queries, {len(samples.gallery)} gallery images)")
+
+
+@app.command(context_settings=_HELP)
+def rank(
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheets.")] = Path("ranking"),
+    query: Query = None,
+    gallery: Gallery = None,
+    dataset: Dataset = "auto",
+    encoder: Weights = "default",
+    device: Device = "auto",
+    queries: Annotated[int, typer.Option(metavar="N", min=1, help="How many queries, evenly spread.")] = 8,
+    top: Annotated[int, typer.Option(metavar="K", min=1, max=20, help="Gallery images for each.")] = 8,
+    worst: Annotated[
+        bool, typer.Option("--worst", help="The queries with the lowest average precision.")
+    ] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw whom the encoder takes for whom: ranking sheets with attention, visibility and part distances."""
+    samples = _test_set(data, dataset, query, gallery)
+
+    from bpbreid_track.model.encoder import Encoder
+
+    from .visualize import ranking_sheets
+
+    loaded = Encoder.load(encoder, device=device, precision="fp32")
+    with _image_progress(samples, quiet) as tick:
+        paths = ranking_sheets(loaded, samples, out, queries=queries, top=top, worst=worst, tick=tick)
+    if not quiet:
+        typer.echo(f"{len(paths)} sheets in {out}", err=True)
+
+
+@app.command(context_settings=_HELP)
+def attention(
+    images: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of crops of single persons.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="Picture to write.")] = Path("attention.png"),
+    encoder: Weights = "default",
+    device: Device = "auto",
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="Most crops, evenly spread.")] = 16,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Draw what the encoder looks at: for each crop its foreground and every part."""
+    from bpbreid_track.model.attention_view import attention_sheet
+    from bpbreid_track.model.encoder import Encoder
+
+    attention_sheet(Encoder.load(encoder, device=device), images, out, limit=limit)
+    if not quiet:
+        typer.echo(f"{out}", err=True)
+
+
+@app.command(context_settings=_HELP)
+def export(
+    weights: Annotated[
+        Path, typer.Argument(metavar="WEIGHTS", help="A run's folder or a checkpoint.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="File to write.")] = Path(
+        "encoder.safetensors"
+    ),
+    half: Annotated[bool, typer.Option("--half", help="Store 16-bit floats: half the size.")] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Write what bpbreid-track --encoder takes: the network without its identity classifiers."""
+    from .export import export_encoder
+
+    export_encoder(weights, out, half=half)
+    if not quiet:
+        typer.echo(f"{out}: {out.stat().st_size / 2**20:.1f} MiB", err=True)
+
+
+def _test_set(data: Path, name: str, query: str | None, gallery: str | None) -> ReidDataset:
+    from .data import load_dataset
+    from .evaluate import check_test_set
+
+    samples = load_dataset(data, name, query=query, gallery=gallery, with_masks=False)
+    check_test_set(samples)
+    return samples
+
+
+@contextmanager
+def _image_progress(samples: ReidDataset, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar over all test images; what it yields takes the number of images done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
+        task = bar.add_task("images", total=len(samples.query) + len(samples.gallery))
+        yield lambda count: bar.advance(task, count)
+
+
+def _fail(message: str, code: int, debug: bool = False) -> int:
+    if debug:
+        traceback.print_exc()
+    typer.echo(f"{PROGRAM}: error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def _usage_message(error: Exception, command: Any, arguments: Sequence[str]) -> str | None:
+    """What the parser of the command line has to say, in one line; None for an error of another kind."""
+    # Typer carries a copy of Click since 0.20-odd, so its classes are told by their methods.
+    if not hasattr(error, "format_message"):
+        return None
+    sub = command.commands.get(arguments[0]) if arguments else None
+    option = getattr(error, "option_name", None)
+    if option is not None and hasattr(error, "possibilities"):
+        parameters = (sub or command).params
+        known = [name for parameter in parameters for name in parameter.opts if name.startswith("--")]
+        return f"no such option {option}{did_you_mean(option, known)}"
+    if sub is None and arguments and not arguments[0].startswith("-"):
+        return f"no such command {arguments[0]!r}{did_you_mean(arguments[0], command.commands)}"
+    message = str(error.format_message()).rstrip(".")
+    place = f"{PROGRAM} {arguments[0]}" if sub is not None else PROGRAM
+    return f"{message[:1].lower()}{message[1:]}; see {place} --help"

@@ -1,0 +1,398 @@
+"""Training of BPBReID, from a data set to weights; ``fit`` reads from top to bottom.
+
+A run is a folder: ``config.yaml`` (resolved settings), ``log.csv``, ``scores.csv``, ``curves.png``,
+``tensorboard/``, ``best.safetensors`` and ``last.safetensors`` (what ``bpbreid-track --encoder`` takes) and
+``last.pt`` (all that is needed to go on).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import torch
+import yaml
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from bpbreid_track._version import __version__
+from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.evaluation.ranking import RankingMetrics
+from bpbreid_track.model.checkpoint import load_weights, save_checkpoint
+from bpbreid_track.model.encoder import Encoder
+from bpbreid_track.model.inference import resolve_precision
+from bpbreid_track.model.network import BPBReID
+from bpbreid_track.model.part_groups import part_names
+
+from .data import ReidDataset, TrainImages, build_transforms, load_dataset
+from .evaluate import Embed, check_test_set, crop_embedder, evaluate, mask_embedder
+from .logs import LossLog, RunLog
+from .options import TrainOptions
+from .processes import (
+    Processes,
+    SharedStatistics,
+    average_gradients,
+    gather,
+    gather_outputs,
+    processes,
+    share_network,
+)
+from .sampler import BatchSampler
+from .schedule import learning_rate
+from .state import State, write_whole
+from .visualize import training_curves
+
+_MOST_WORKERS = 16
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What a run came to.
+
+    Attributes:
+        folder: of the run.
+        epochs: done.
+        steps: done.
+        best: highest mAP of the run; None without a test set.
+        best_epoch: epochs that were done when it was reached.
+        metrics: of the last evaluation; None without a test set.
+    """
+
+    folder: Path
+    epochs: int
+    steps: int
+    best: float | None
+    best_epoch: int
+    metrics: RankingMetrics | None
+
+
+def fit(options: TrainOptions, *, resume: bool = False, quiet: bool = False) -> FitReport:
+    """Train a network and keep the best one.
+
+    Run by ``torchrun`` or ``accelerate launch`` it trains in all the processes these start, and comes to what
+    one process would.
+
+    Args:
+        options: all settings; ``options.output`` is the folder of the run.
+        resume: go on from the last saved state in that folder; on a CPU bit for bit as if it had not stopped.
+        quiet: show nothing.
+
+    Raises:
+        InputError: no data, one identity, no labels, unreadable files, or a loss that is not a number.
+        UsageError: settings that do not go together.
+    """
+    with processes(options.device) as procs:
+        return _fit(options, procs, resume=resume, quiet=quiet)
+
+
+def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) -> FitReport:
+    device = procs.device
+    folder = _run_folder(options, resume=resume)
+    train, test = _datasets(options)
+    torch.manual_seed(options.seed)
+
+    # network, objective and optimiser
+    people = len({sample.person_id for sample in train.train})
+    network = BPBReID(
+        options.model.model_copy(update={"num_identities": people}),
+        pretrained=options.pretrained if not (resume or options.weights) else False,
+    )
+    if options.weights and not resume:
+        load_weights(network, options.weights)
+    memory_format = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    network.to(device, memory_format=memory_format).train()  # type: ignore[call-overload]
+    objective = options.loss.build()
+    optimizer = torch.optim.Adam(
+        network.parameters(),
+        lr=options.learning_rate,
+        weight_decay=options.weight_decay,
+        fused=device.type == "cuda",
+    )
+    dtype = autocast_dtype(options.precision, device)
+    scaler = torch.amp.GradScaler(device.type, enabled=dtype == torch.float16)
+    ema = _Average(network, options.ema) if options.ema else None
+
+    # images
+    images = _images(options, train, network)
+    sampler = BatchSampler(
+        images.labels,
+        options.identities_per_batch,
+        options.images_per_identity,
+        seed=options.seed,
+        rank=procs.rank,
+        world=procs.world,
+    )
+    workers = _workers(options, procs)
+    loader = DataLoader(
+        images,
+        batch_sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_calm_worker,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator(),  # else every epoch would draw from the global one
+    )
+
+    # where an earlier part of the run has come to
+    parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "scaler": scaler}
+    if ema is not None:
+        parts["ema"] = ema
+    state = State(options, parts)
+    if resume:
+        state.load(folder / "last.pt")
+    done = state.progress
+    batch_size = sampler.slice * procs.world
+
+    share_network(network, procs)
+    losses = LossLog()
+    metrics = None
+    saved = time.monotonic()
+    with _first(procs, folder, options, done.step, quiet) as log, _statistics(procs), _backends(device):
+        if log:
+            log.say(
+                f"{len(images)} images of {people} persons, batches of {batch_size}, "
+                f"{str(dtype).removeprefix('torch.')} on {device}, {procs.world} process(es)"
+            )
+            without = sum(sample.mask_path is None for sample in images.samples)
+            if options.needs_masks and without:
+                log.say(f"{without} of {len(images)} images have no labels and teach the attention nothing")
+        for epoch in range(done.epoch, options.epochs):
+            rate = learning_rate(epoch, options.learning_rate, options.schedule)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            sampler.seek(epoch, done.batch)
+            batches = len(sampler.batches)
+            for pictures, targets, labels, _ in loader:
+                pictures = pictures.to(device, non_blocking=True, memory_format=memory_format)
+                targets, labels = targets.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+                masks = targets if options.model.attention == "fixed" else None
+                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                    outputs = network(pictures, masks)
+                terms = objective.terms(gather_outputs(outputs), gather(labels), targets)
+                if not terms:
+                    raise UsageError("loss: every weight is 0, nothing to train")
+                loss = torch.stack(list(terms.values())).sum()
+
+                optimizer.zero_grad(set_to_none=True)
+                scaler.scale(loss).backward()
+                average_gradients(network)
+                if options.gradient_clip:
+                    scaler.unscale_(optimizer)
+                    torch.nn.utils.clip_grad_norm_(network.parameters(), options.gradient_clip)
+                scaler.step(optimizer)
+                scaler.update()
+                if ema is not None:
+                    ema.update(network)
+
+                done.step += 1
+                done.batch += 1
+                losses.add(done.step, terms)
+                if device.type == "cpu":  # elsewhere looking means waiting for the device
+                    losses.check()
+                if log:
+                    left = (options.epochs - epoch) * batches - done.batch
+                    log.advance(done.step, done.step + left, batch_size)
+                if done.step % options.log_every == 0 or done.batch == batches:
+                    means = losses.means()
+                    if log:
+                        log.losses(epoch, done.step, rate, means)
+                if log and done.batch < batches and _save_is_due(options, done.step, saved):
+                    losses.check()
+                    state.save(folder / "last.pt")
+                    saved = time.monotonic()
+
+            done.epoch, done.batch = epoch + 1, 0
+            finished = done.epoch == options.epochs
+            if log:
+                kept = cast("BPBReID", ema.module) if ema is not None else network
+                if test and (finished or _evaluation_is_due(options, done.epoch)):
+                    metrics = _evaluate(kept, test, options)
+                    log.scores(done.epoch, done.step, metrics.as_dict())
+                    log.say(f"epoch {done.epoch}: mAP {metrics.mAP:.3f}, rank-1 {metrics.rank1:.3f}")
+                    if metrics.mAP > done.best:
+                        done.best, done.best_epoch = metrics.mAP, done.epoch
+                        _save_weights(kept, folder / "best.safetensors", options, train, done.epoch, metrics)
+                if finished:
+                    _save_weights(kept, folder / "last.safetensors", options, train, done.epoch, metrics)
+                    if not test:
+                        _save_weights(kept, folder / "best.safetensors", options, train, done.epoch, None)
+                state.save(folder / "last.pt")
+                saved = time.monotonic()
+                if finished or _evaluation_is_due(options, done.epoch):
+                    training_curves(folder)
+                log.restart_clock()
+            procs.wait()
+    return FitReport(
+        folder, done.epoch, done.step, done.best if done.best >= 0 else None, done.best_epoch, metrics
+    )
+
+
+# ------------------------------------------------------------------------------------------- preparations
+
+
+def _run_folder(options: TrainOptions, *, resume: bool) -> Path:
+    if not options.output:
+        raise UsageError("output: name the folder of the run, such as output=runs/first")
+    folder = Path(options.output)
+    if not resume and (folder / "last.pt").is_file():
+        raise InputError(
+            f"{folder}: holds a training run already; --resume goes on with it, output=OTHER starts a new one"
+        )
+    return folder
+
+
+def _datasets(options: TrainOptions) -> tuple[ReidDataset, ReidDataset | None]:
+    """What to train on, and what to test on if there is anything."""
+    data = options.data
+    if not data.root:
+        raise UsageError("data.root: say where the data set lies, such as data.root=datasets/Market-1501")
+    train = load_dataset(data.root, data.dataset, masks=data.masks or None, with_masks=options.needs_masks)
+    if not train.train:
+        raise InputError(f"{train.root}: no training images, only query and gallery ({train.name} layout)")
+    if options.needs_masks:
+        _check_labels(train)
+    if data.test_root:
+        fixed = options.model.attention == "fixed"
+        test = load_dataset(data.test_root, data.test_dataset, with_masks=fixed)
+        check_test_set(test)
+        return train, test
+    return train, train if train.query and train.gallery else None
+
+
+def _check_labels(train: ReidDataset) -> None:
+    without = sum(sample.mask_path is None for sample in train.train)
+    if without == len(train.train):
+        raise InputError(
+            f"{train.root}: no human-parsing labels for its images; `bpbreid-train labels {train.root}` "
+            "makes them, loss.attention_weight=0 trains without"
+        )
+
+
+def _images(options: TrainOptions, train: ReidDataset, network: BPBReID) -> TrainImages:
+    height, width = options.model.input_size
+    stride = network.backbone.stride
+    # Without a use for labels none are read; any grouping does.
+    group = options.parts if options.needs_masks else "full"
+    samples = train.train if options.needs_masks else [replace(s, mask_path=None) for s in train.train]
+    transform = build_transforms(
+        (height, width),
+        part_names(group),
+        **options.augment.model_dump(),
+        mean=options.model.mean,
+        std=options.model.std,
+    )
+    return TrainImages(
+        samples,
+        transform,
+        group,
+        map_size=(math.ceil(height / stride), math.ceil(width / stride)),
+        soft=options.model.attention == "fixed",
+    )
+
+
+def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """What the forward pass computes in; float32: no autocast.
+
+    Raises:
+        UsageError: a precision that the device cannot train in.
+    """
+    if precision == "auto" and device.type != "cuda":
+        return torch.float32
+    name = resolve_precision(precision, device)
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError("precision 'fp16': not for training on a CPU; bf16 or fp32 works")
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
+
+
+def _workers(options: TrainOptions, procs: Processes) -> int:
+    if options.workers != "auto":
+        return options.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", procs.world))
+    return min(cores // local, _MOST_WORKERS) if cores > 1 else 0
+
+
+def _calm_worker(_: int) -> None:
+    cv2.setNumThreads(0)  # one thread a worker: the workers are the parallelism
+
+
+class _Average(AveragedModel):
+    """Moving average of all weights and statistics, with a state that fits ``State``."""
+
+    def __init__(self, network: BPBReID, decay: float) -> None:
+        super().__init__(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    def update(self, network: BPBReID) -> None:
+        self.update_parameters(network)
+
+
+def _first(
+    procs: Processes, folder: Path, options: TrainOptions, step: int, quiet: bool
+) -> AbstractContextManager[RunLog | None]:
+    """The log of the first process; the others keep none."""
+    if not procs.first:
+        return nullcontext()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        text = yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False)
+        (folder / "config.yaml").write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
+    return RunLog(folder, step, quiet=quiet)
+
+
+def _statistics(procs: Processes) -> AbstractContextManager[Any]:
+    shared = procs.world > 1 and procs.device.type != "cuda"
+    return SharedStatistics() if shared else nullcontext()
+
+
+def _backends(device: torch.device) -> AbstractContextManager[Any]:
+    # All batches have one shape, so trying out the fastest convolutions pays.
+    return (
+        torch.backends.cudnn.flags(enabled=True, benchmark=True) if device.type == "cuda" else nullcontext()
+    )
+
+
+# -------------------------------------------------------------------------------------------- in the loop
+
+
+def _save_is_due(options: TrainOptions, step: int, saved: float) -> bool:
+    by_step = options.save_steps and step % options.save_steps == 0
+    return bool(by_step or (options.save_seconds and time.monotonic() - saved >= options.save_seconds))
+
+
+def _evaluation_is_due(options: TrainOptions, epoch: int) -> bool:
+    return bool(options.evaluate_every) and epoch % options.evaluate_every == 0
+
+
+def _evaluate(network: BPBReID, test: ReidDataset, options: TrainOptions) -> RankingMetrics:
+    if options.model.attention == "fixed":
+        embed: Embed = mask_embedder(network, options.parts)
+    else:
+        embed = crop_embedder(Encoder(network, precision="fp32"))
+    return evaluate(embed, test)
+
+
+def _save_weights(
+    network: BPBReID,
+    path: Path,
+    options: TrainOptions,
+    train: ReidDataset,
+    epoch: int,
+    metrics: RankingMetrics | None,
+) -> None:
+    provenance = {
+        "program": f"bpbreid_track {__version__}",
+        "training_data": train.name,
+        "training_images": len(train.train),
+        "epoch": epoch,
+        "metrics": metrics.as_dict() if metrics else None,
+        "options": options.model_dump(mode="json"),
+    }
+    write_whole(path, lambda part: save_checkpoint(network, part, provenance))

@@ -1,0 +1,114 @@
+"""What a run needs to go on after a kill as if nothing had happened, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bpbreid_track.errors import InputError
+
+from .options import TrainOptions
+
+# Settings that may differ when a run goes on: they change how fast or how long it runs, not what it computes.
+_FREE = (
+    "output",
+    "description",
+    "epochs",
+    "device",
+    "workers",
+    "evaluate_every",
+    "save_seconds",
+    "save_steps",
+    "log_every",
+)
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epoch: the epoch it is in, from 0.
+        batch: batches of this epoch that are done.
+        step: batches that are done in all.
+        best: highest mAP so far; -1 before the first evaluation.
+        best_epoch: epochs that were done when it was reached.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    best: float = -1.0
+    best_epoch: int = 0
+
+
+@dataclass
+class State:
+    """Everything that training changes. ``parts`` have ``state_dict`` and ``load_state_dict``."""
+
+    options: TrainOptions
+    parts: dict[str, Any]
+    progress: Progress = field(default_factory=Progress)
+
+    def save(self, path: Path) -> None:
+        """Write to ``path``; whoever reads it meanwhile finds the old file."""
+        document = {
+            "options": self.options.model_dump(mode="json"),
+            "progress": vars(self.progress),
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            "random": torch.get_rng_state(),
+        }
+        if torch.cuda.is_available():
+            document["random_cuda"] = torch.cuda.get_rng_state()
+        write_whole(path, lambda part: torch.save(document, part))
+
+    def load(self, path: Path) -> None:
+        """Go back to what was saved.
+
+        Raises:
+            InputError: no such file, a damaged one, or one of a run with other settings.
+        """
+        try:
+            document = torch.load(path, map_location="cpu", weights_only=True)
+            saved = document["options"]
+        except FileNotFoundError:
+            raise InputError(f"{path}: nothing to resume; leave --resume out to start") from None
+        except Exception as error:  # torch raises whatever its unpickler meets
+            raise InputError(
+                f"{path}: not a state of this program ({' '.join(str(error).split())})"
+            ) from error
+        ours = self.options.model_dump(mode="json")
+        for key in sorted(ours.keys() | saved.keys()):
+            if key not in _FREE and ours.get(key) != saved.get(key):
+                raise InputError(
+                    f"{path}: this run began with {key} {saved.get(key)!r}, now it is {ours.get(key)!r}; "
+                    "resume with the same settings or choose another output"
+                )
+        for name, part in self.parts.items():
+            part.load_state_dict(document["parts"][name])
+        self.progress = Progress(**document["progress"])
+        torch.set_rng_state(document["random"])
+        if "random_cuda" in document and torch.cuda.is_available():
+            torch.cuda.set_rng_state(document["random_cuda"])
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Have ``write`` fill a file beside ``path``, then put it in its place: never half a file.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        write(part)
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
