@@ -7,19 +7,15 @@ A run is a folder: ``config.yaml`` (resolved settings), ``log.csv``, ``scores.cs
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import cv2
 import torch
 import yaml
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 
 from bpbreid_track._version import __version__
 from bpbreid_track.errors import InputError, UsageError
@@ -28,10 +24,10 @@ from bpbreid_track.model.checkpoint import load_weights, save_checkpoint
 from bpbreid_track.model.encoder import Encoder
 from bpbreid_track.model.inference import resolve_precision
 from bpbreid_track.model.network import BPBReID
-from bpbreid_track.model.part_groups import part_names
 
-from .data import ReidDataset, TrainImages, build_transforms, load_dataset
-from .evaluate import Embed, check_test_set, crop_embedder, evaluate, mask_embedder
+from .data import ReidDataset
+from .evaluate import Embed, crop_embedder, evaluate, mask_embedder
+from .inputs import batch_loader, datasets, train_images
 from .logs import LossLog, RunLog
 from .options import TrainOptions
 from .processes import (
@@ -47,8 +43,6 @@ from .sampler import BatchSampler
 from .schedule import learning_rate
 from .state import State, write_whole
 from .visualize import training_curves
-
-_MOST_WORKERS = 16
 
 
 @dataclass(frozen=True)
@@ -94,7 +88,7 @@ def fit(options: TrainOptions, *, resume: bool = False, quiet: bool = False) -> 
 def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) -> FitReport:
     device = procs.device
     folder = _run_folder(options, resume=resume)
-    train, test = _datasets(options)
+    train, test = datasets(options)
     torch.manual_seed(options.seed)
 
     # network, objective and optimiser
@@ -119,7 +113,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     ema = _Average(network, options.ema) if options.ema else None
 
     # images
-    images = _images(options, train, network)
+    images = train_images(options, train, network.backbone.stride)
     sampler = BatchSampler(
         images.labels,
         options.identities_per_batch,
@@ -128,16 +122,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
         rank=procs.rank,
         world=procs.world,
     )
-    workers = _workers(options, procs)
-    loader = DataLoader(
-        images,
-        batch_sampler=sampler,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        worker_init_fn=_calm_worker,
-        pin_memory=device.type == "cuda",
-        generator=torch.Generator(),  # else every epoch would draw from the global one
-    )
+    loader = batch_loader(images, sampler, options, procs)
 
     # where an earlier part of the run has come to
     parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "scaler": scaler}
@@ -247,55 +232,6 @@ def _run_folder(options: TrainOptions, *, resume: bool) -> Path:
     return folder
 
 
-def _datasets(options: TrainOptions) -> tuple[ReidDataset, ReidDataset | None]:
-    """What to train on, and what to test on if there is anything."""
-    data = options.data
-    if not data.root:
-        raise UsageError("data.root: say where the data set lies, such as data.root=datasets/Market-1501")
-    train = load_dataset(data.root, data.dataset, masks=data.masks or None, with_masks=options.needs_masks)
-    if not train.train:
-        raise InputError(f"{train.root}: no training images, only query and gallery ({train.name} layout)")
-    if options.needs_masks:
-        _check_labels(train)
-    if data.test_root:
-        fixed = options.model.attention == "fixed"
-        test = load_dataset(data.test_root, data.test_dataset, with_masks=fixed)
-        check_test_set(test)
-        return train, test
-    return train, train if train.query and train.gallery else None
-
-
-def _check_labels(train: ReidDataset) -> None:
-    without = sum(sample.mask_path is None for sample in train.train)
-    if without == len(train.train):
-        raise InputError(
-            f"{train.root}: no human-parsing labels for its images; `bpbreid-train labels {train.root}` "
-            "makes them, loss.attention_weight=0 trains without"
-        )
-
-
-def _images(options: TrainOptions, train: ReidDataset, network: BPBReID) -> TrainImages:
-    height, width = options.model.input_size
-    stride = network.backbone.stride
-    # Without a use for labels none are read; any grouping does.
-    group = options.parts if options.needs_masks else "full"
-    samples = train.train if options.needs_masks else [replace(s, mask_path=None) for s in train.train]
-    transform = build_transforms(
-        (height, width),
-        part_names(group),
-        **options.augment.model_dump(),
-        mean=options.model.mean,
-        std=options.model.std,
-    )
-    return TrainImages(
-        samples,
-        transform,
-        group,
-        map_size=(math.ceil(height / stride), math.ceil(width / stride)),
-        soft=options.model.attention == "fixed",
-    )
-
-
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     """What the forward pass computes in; float32: no autocast.
 
@@ -308,18 +244,6 @@ def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:
     if name == "fp16" and device.type == "cpu":
         raise UsageError("precision 'fp16': not for training on a CPU; bf16 or fp32 works")
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[name]
-
-
-def _workers(options: TrainOptions, procs: Processes) -> int:
-    if options.workers != "auto":
-        return options.workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", procs.world))
-    return min(cores // local, _MOST_WORKERS) if cores > 1 else 0
-
-
-def _calm_worker(_: int) -> None:
-    cv2.setNumThreads(0)  # one thread a worker: the workers are the parallelism
 
 
 class _Average(AveragedModel):

@@ -1,0 +1,109 @@
+"""What a run trains and is tested on: the data set, its images with labels, and the loader of batches."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.model.part_groups import part_names
+
+from .data import ReidDataset, TrainImages, build_transforms, load_dataset
+from .evaluate import check_test_set
+from .options import TrainOptions
+from .processes import Processes
+from .sampler import BatchSampler
+
+_MOST_WORKERS = 16
+
+
+def datasets(options: TrainOptions) -> tuple[ReidDataset, ReidDataset | None]:
+    """What to train on, and what to test on if there is anything.
+
+    Raises:
+        UsageError: no data set named.
+        InputError: no training images, no labels where they are needed, no queries in ``data.test_root``.
+    """
+    data = options.data
+    if not data.root:
+        raise UsageError("data.root: say where the data set lies, such as data.root=datasets/Market-1501")
+    train = load_dataset(data.root, data.dataset, masks=data.masks or None, with_masks=options.needs_masks)
+    if not train.train:
+        raise InputError(f"{train.root}: no training images, only query and gallery ({train.name} layout)")
+    if options.needs_masks:
+        _check_labels(train)
+    if data.test_root:
+        fixed = options.model.attention == "fixed"
+        test = load_dataset(data.test_root, data.test_dataset, with_masks=fixed)
+        check_test_set(test)
+        return train, test
+    return train, train if train.query and train.gallery else None
+
+
+def _check_labels(train: ReidDataset) -> None:
+    without = sum(sample.mask_path is None for sample in train.train)
+    if without == len(train.train):
+        raise InputError(
+            f"{train.root}: no human-parsing labels for its images; `bpbreid-train labels {train.root}` "
+            "makes them, loss.attention_weight=0 trains without"
+        )
+
+
+def train_images(options: TrainOptions, train: ReidDataset, stride: int) -> TrainImages:
+    """The training images with labels of the size of the feature map.
+
+    Args:
+        stride: pixels of the input to a cell of the feature map.
+    """
+    height, width = options.model.input_size
+    # Without a use for labels none are read; any grouping does.
+    group = options.parts if options.needs_masks else "full"
+    samples = train.train if options.needs_masks else [replace(s, mask_path=None) for s in train.train]
+    transform = build_transforms(
+        (height, width),
+        part_names(group),
+        **options.augment.model_dump(),
+        mean=options.model.mean,
+        std=options.model.std,
+    )
+    return TrainImages(
+        samples,
+        transform,
+        group,
+        map_size=(math.ceil(height / stride), math.ceil(width / stride)),
+        soft=options.model.attention == "fixed",
+    )
+
+
+def batch_loader(
+    images: TrainImages, sampler: BatchSampler, options: TrainOptions, procs: Processes
+) -> DataLoader[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Loads what ``sampler`` yields: images, targets, labels and cameras of a batch."""
+    workers = _workers(options, procs)
+    return DataLoader(
+        images,  # type: ignore[arg-type]  # items are collated
+        batch_sampler=sampler,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        worker_init_fn=_calm_worker,
+        pin_memory=procs.device.type == "cuda",
+        generator=torch.Generator(),  # else every epoch would draw from the global one
+    )
+
+
+def _workers(options: TrainOptions, procs: Processes) -> int:
+    if options.workers != "auto":
+        return options.workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", procs.world))
+    return min(cores // local, _MOST_WORKERS) if cores > 1 else 0
+
+
+def _calm_worker(_: int) -> None:
+    cv2.setNumThreads(0)  # one thread a worker: the workers are the parallelism
