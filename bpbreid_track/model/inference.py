@@ -167,7 +167,8 @@ def _fold_classifier(classifier: PartClassifier) -> None:
         return
     weight, bias = classifier.folded()
     old = classifier.classifier
-    new = nn.Conv2d(old.in_channels, old.out_channels, 1, device=weight.device).requires_grad_(False)
+    new = nn.Conv2d(old.in_channels, old.out_channels, 1, device=weight.device, dtype=weight.dtype)
+    new.requires_grad_(False)
     new.weight.copy_(weight)
     cast("Tensor", new.bias).copy_(cast("Tensor", bias))
     classifier.bn, classifier.classifier = None, new
