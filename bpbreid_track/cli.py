@@ -51,8 +51,10 @@ def run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(app)
     try:
         return command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+    except (KeyboardInterrupt, typer.Abort):  # before the run began; later the run answers by itself
+        return _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:
-        return 1
+        return InputError.exit_code
     except InputError as error:
         return _fail(_with_notes(error, str(error)), error.exit_code, debug)
     except Exception as error:

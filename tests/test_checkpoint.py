@@ -545,3 +545,10 @@ def test_weights_of_another_shape_do_not_go_in(
     save_checkpoint(ours, tmp_path / "x.safetensors")
     with pytest.raises(InputError, match=message):
         load_weights(BPBReID(ours.options.model_copy(update=change)), tmp_path / "x.safetensors")
+
+
+def test_a_checkpoint_can_be_read_by_others(tmp_path: Path) -> None:
+    path, plain = tmp_path / "mine.safetensors", tmp_path / "plain.txt"
+    plain.write_text("as any other file")
+    save_checkpoint(BPBReID(ModelOptions(backbone="efficientnet_lite0", part_names=("upper", "lower"))), path)
+    assert path.stat().st_mode == plain.stat().st_mode

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -207,6 +209,21 @@ def test_an_unreadable_test_image_is_named(trained, shared, tmp_path, capsys):
         run(["evaluate", "--data", str(root), "--encoder", str(trained / "best.safetensors"), "--quiet"]) == 1
     )
     assert broken.name in capsys.readouterr().err
+
+
+def test_an_interrupted_fit_says_how_to_go_on(reid_set, tmp_path):
+    command = [sys.executable, "-m", "bpbreid_trainer", "fit", "small", f"data.root={reid_set}", *TINY[:-3]]
+    command += [f"output={tmp_path / 'run'}", "workers=0", "device=cpu", "epochs=1000", "save_steps=1"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "run" / "last.pt").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    error = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "bpbreid-train: error: interrupted; --resume" in error
+    assert "Traceback" not in error
 
 
 def test_help_needs_no_torch():

@@ -10,11 +10,12 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ..config import validated
@@ -69,8 +70,9 @@ def save_checkpoint(
         "options": network.options.model_dump_json(),
         "provenance": json.dumps(dict(extra or {})),
     }
+    # Not save_file, which makes files that nobody but their owner can read.
     try:
-        save_file(state, os.fspath(path), metadata)
+        Path(path).write_bytes(save(state, metadata))
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path}: cannot be written ({error})") from error
 

@@ -67,10 +67,11 @@ def run(arguments: Sequence[str]) -> int:
     debug = "--debug" in arguments
     command = typer.main.get_command(app)
     try:
-        return command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+        code = command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
+        # Typer makes an exit code of Ctrl-C by itself, from 0.20-odd on.
+        return _interrupted(arguments) if code == INTERRUPTED else code
     except (KeyboardInterrupt, typer.Abort):
-        again = "; --resume goes on from the last saved state" if "fit" in arguments[:1] else ""
-        return _fail(f"interrupted{again}", INTERRUPTED)
+        return _interrupted(arguments)
     except BrokenPipeError:
         return InputError.exit_code
     except InputError as error:
@@ -359,6 +360,11 @@ def _image_progress(samples: ReidDataset, quiet: bool) -> Iterator[Callable[[int
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task("images", total=len(samples.query) + len(samples.gallery))
         yield lambda count: bar.advance(task, count)
+
+
+def _interrupted(arguments: Sequence[str]) -> int:
+    again = "; --resume goes on from the last saved state" if "fit" in arguments[:1] else ""
+    return _fail(f"interrupted{again}", INTERRUPTED)
 
 
 def _fail(message: str, code: int, debug: bool = False) -> int:
