@@ -69,7 +69,7 @@ class FitReport:
 def fit(options: TrainOptions, *, resume: bool = False, quiet: bool = False) -> FitReport:
     """Train a network and keep the best one.
 
-    Run by ``torchrun`` or ``accelerate launch`` it trains in all the processes these start, and comes to what
+    Run by ``torchrun`` it trains in all the processes that this starts, and comes to what
     one process would.
 
     Args:

@@ -1,4 +1,4 @@
-"""One process or many: what torchrun or ``accelerate launch`` started, gathering, and statistics over all.
+"""One process or many: what torchrun started, gathering, and statistics over all.
 
 With W processes every batch is cut into W equal slices, and every quantity that a batch as a whole decides
 (mined triplets, means of losses, BatchNorm statistics) is taken over all of them: W processes compute what
