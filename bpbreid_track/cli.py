@@ -8,15 +8,15 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ._version import __version__
+from .command_line import INTERRUPTED, fail, run_app, with_notes
 from .errors import InputError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from .video.sources import Frame
 
 PROGRAM = "bpbreid-track"
-INTERRUPTED = 130
 _OVERLAYS = ("boxes", "labels", "traces", "parts")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -39,32 +38,8 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: without the program's name.
-
-    Returns:
-        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-    """
-    debug = "--debug" in arguments
-    command = typer.main.get_command(app)
-    try:
-        return command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
-    except (KeyboardInterrupt, typer.Abort):  # before the run began; later the run answers by itself
-        return _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        return InputError.exit_code
-    except InputError as error:
-        return _fail(_with_notes(error, str(error)), error.exit_code, debug)
-    except Exception as error:
-        usage = _usage_message(error, command)
-        if usage is not None:
-            return _fail(usage, UsageError.exit_code, debug)
-        mend = "" if debug else "; run again with --debug for the traceback"
-        return _fail(
-            _with_notes(error, f"{type(error).__name__}: {error}") + mend, InputError.exit_code, debug
-        )
+    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
+    return run_app(app, PROGRAM, arguments, on_interrupt=None)
 
 
 def _show_version(wanted: bool) -> None:
@@ -207,7 +182,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise typer.Exit(_fail(_with_notes(error, "interrupted"), INTERRUPTED)) from None
+        raise typer.Exit(fail(PROGRAM, with_notes(error, "interrupted"), INTERRUPTED)) from None
 
 
 class _DemoScore:
@@ -271,27 +246,3 @@ def _show_report(report: TrackingReport, score: _DemoScore | None) -> None:
     for key, value in score.rows() if score is not None and report.frames else ():
         table.add_row(key, value)
     Console(stderr=True, highlight=False).print(table)
-
-
-def _fail(message: str, code: int, debug: bool = False) -> int:
-    if debug:
-        traceback.print_exc()
-    typer.echo(f"{PROGRAM}: error: {' '.join(message.split())}", err=True)
-    return code
-
-
-def _with_notes(error: BaseException, message: str) -> str:
-    return "; ".join([message, *getattr(error, "__notes__", ())])
-
-
-def _usage_message(error: Exception, command: Any) -> str | None:
-    """What the parser of the command line has to say, in one line; None for an error of another kind."""
-    # Typer carries a copy of Click since 0.20-odd, so its classes are told by their methods.
-    if not hasattr(error, "format_message"):
-        return None
-    option = getattr(error, "option_name", None)
-    if option is not None and hasattr(error, "possibilities"):
-        known = [name for parameter in command.params for name in parameter.opts if name.startswith("--")]
-        return f"no such option {option}{did_you_mean(option, known)}"
-    message = str(error.format_message()).rstrip(".")
-    return f"{message[:1].lower()}{message[1:]}; see {PROGRAM} --help"

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .._version import __version__
-from ..errors import InputError, UsageError, did_you_mean
+from ..command_line import run_app
+from ..errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from .tracks import FolderMetrics, TrackingMetrics
 
 PROGRAM = "bpbreid-eval"
-INTERRUPTED = 130
 COMBINED = "COMBINED"
 # What fits 80 columns; the JSON object has the rest.
 _COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "Frag", "FP", "FN")
@@ -32,30 +31,8 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: without the program's name.
-
-    Returns:
-        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-    """
-    debug = "--debug" in arguments
-    command = typer.main.get_command(app)
-    try:
-        return command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:
-        return InputError.exit_code
-    except InputError as error:
-        return _fail(str(error), error.exit_code, debug)
-    except Exception as error:
-        usage = _usage_message(error, command)
-        if usage is not None:
-            return _fail(usage, UsageError.exit_code, debug)
-        mend = "" if debug else "; run again with --debug for the traceback"
-        return _fail(f"{type(error).__name__}: {error}{mend}", InputError.exit_code, debug)
+    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
+    return run_app(app, PROGRAM, arguments)
 
 
 def _show_version(wanted: bool) -> None:
@@ -165,23 +142,3 @@ def _show(rows: dict[str, TrackingMetrics]) -> None:
         console.width, Measurement.get(console, console.options.update(width=1000), table).maximum
     )
     console.print(table)
-
-
-def _fail(message: str, code: int, debug: bool = False) -> int:
-    if debug:
-        traceback.print_exc()
-    typer.echo(f"{PROGRAM}: error: {' '.join(message.split())}", err=True)
-    return code
-
-
-def _usage_message(error: Exception, command: Any) -> str | None:
-    """What the parser of the command line has to say, in one line; None for an error of another kind."""
-    # Typer carries its own copy of Click in newer versions, so these errors are told by their methods.
-    if not hasattr(error, "format_message"):
-        return None
-    option = getattr(error, "option_name", None)
-    if option is not None and hasattr(error, "possibilities"):
-        known = [name for parameter in command.params for name in parameter.opts if name.startswith("--")]
-        return f"no such option {option}{did_you_mean(cast(str, option), known)}"
-    message = str(error.format_message()).rstrip(".").replace("Value error, ", "")
-    return f"{message[:1].lower()}{message[1:]}; see {PROGRAM} --help"

@@ -8,22 +8,20 @@ from __future__ import annotations
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bpbreid_track._version import __version__
-from bpbreid_track.errors import InputError, UsageError, did_you_mean
+from bpbreid_track.command_line import run_app
 
 if TYPE_CHECKING:
     from .data import ReidDataset
 
 PROGRAM = "bpbreid-train"
-INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 _HELP = {"help_option_names": ["-h", "--help"]}
@@ -56,32 +54,9 @@ def main() -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: without the program's name.
-
-    Returns:
-        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-    """
-    debug = "--debug" in arguments
-    command = typer.main.get_command(app)
-    try:
-        code = command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False) or 0
-        # Typer makes an exit code of Ctrl-C by itself, from 0.20-odd on.
-        return _interrupted(arguments) if code == INTERRUPTED else code
-    except (KeyboardInterrupt, typer.Abort):
-        return _interrupted(arguments)
-    except BrokenPipeError:
-        return InputError.exit_code
-    except InputError as error:
-        return _fail(str(error), error.exit_code, debug)
-    except Exception as error:
-        usage = _usage_message(error, command, arguments)
-        if usage is not None:
-            return _fail(usage, UsageError.exit_code, debug)
-        mend = "" if debug else "; run again with --debug for the traceback"
-        return _fail(f"{type(error).__name__}: {error}{mend}", InputError.exit_code, debug)
+    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
+    again = "; --resume goes on from the last saved state" if "fit" in arguments[:1] else ""
+    return run_app(app, PROGRAM, arguments, on_interrupt=f"interrupted{again}")
 
 
 def _show_version(wanted: bool) -> None:
@@ -360,33 +335,3 @@ def _image_progress(samples: ReidDataset, quiet: bool) -> Iterator[Callable[[int
     with Progress(console=Console(stderr=True), disable=quiet, transient=True) as bar:
         task = bar.add_task("images", total=len(samples.query) + len(samples.gallery))
         yield lambda count: bar.advance(task, count)
-
-
-def _interrupted(arguments: Sequence[str]) -> int:
-    again = "; --resume goes on from the last saved state" if "fit" in arguments[:1] else ""
-    return _fail(f"interrupted{again}", INTERRUPTED)
-
-
-def _fail(message: str, code: int, debug: bool = False) -> int:
-    if debug:
-        traceback.print_exc()
-    typer.echo(f"{PROGRAM}: error: {' '.join(message.split())}", err=True)
-    return code
-
-
-def _usage_message(error: Exception, command: Any, arguments: Sequence[str]) -> str | None:
-    """What the parser of the command line has to say, in one line; None for an error of another kind."""
-    # Typer carries a copy of Click since 0.20-odd, so its classes are told by their methods.
-    if not hasattr(error, "format_message"):
-        return None
-    sub = command.commands.get(arguments[0]) if arguments else None
-    option = getattr(error, "option_name", None)
-    if option is not None and hasattr(error, "possibilities"):
-        parameters = (sub or command).params
-        known = [name for parameter in parameters for name in parameter.opts if name.startswith("--")]
-        return f"no such option {option}{did_you_mean(option, known)}"
-    if sub is None and arguments and not arguments[0].startswith("-"):
-        return f"no such command {arguments[0]!r}{did_you_mean(arguments[0], command.commands)}"
-    message = str(error.format_message()).rstrip(".")
-    place = f"{PROGRAM} {arguments[0]}" if sub is not None else PROGRAM
-    return f"{message[:1].lower()}{message[1:]}; see {place} --help"
