@@ -10,7 +10,6 @@ growth of the process.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import threading
@@ -22,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from report import as_text, circumstances
+from report import circumstances, print_figures
 
 from bpbreid_track import PartEmbeddings
 from bpbreid_track.evaluation import rank_embeddings
@@ -120,12 +119,7 @@ def main() -> None:
     facts = circumstances([], seed=1, config=config)
     if device.type == "cuda":
         facts["machine"]["gpu"] = torch.cuda.get_device_name(device)
-    if arguments.json:
-        print(json.dumps({"about": facts, "results": result}))
-        return
-    print(as_text(facts) + "\n")
-    for name, value in result.items():
-        print(f"{name.replace('_', ' '):28} {value}")
+    print_figures(facts, result, as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shlex
@@ -65,3 +66,13 @@ def as_text(facts: dict[str, Any]) -> str:
         f"config    {facts['config']}",
     ]
     return "\n".join(lines)
+
+
+def print_figures(facts: dict[str, Any], figures: dict[str, Any], *, as_json: bool) -> None:
+    """Figures by name under their circumstances, as lines or as one JSON object."""
+    if as_json:
+        print(json.dumps({"about": facts, "results": figures}))
+        return
+    print(as_text(facts) + "\n")
+    for name, value in figures.items():
+        print(f"{name.replace('_', ' '):28} {value}")

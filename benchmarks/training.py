@@ -11,7 +11,6 @@ Weights are random: speed does not depend on them.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent / "trainer")]
 
-from report import as_text, circumstances  # noqa: E402
+from report import circumstances, print_figures  # noqa: E402
 
 from bpbreid_track.model.backbones import build_backbone  # noqa: E402
 from bpbreid_track.model.inference import resolve_device  # noqa: E402
@@ -127,12 +126,7 @@ def main() -> None:
     facts = circumstances(["torchvision", "timm"], seed=options.seed, config=options.model_dump(mode="json"))
     if torch.cuda.is_available():
         facts["machine"]["gpu"] = torch.cuda.get_device_name()
-    if arguments.json:
-        print(json.dumps({"about": facts, "results": result}))
-        return
-    print(as_text(facts) + "\n")
-    for name, value in result.items():
-        print(f"{name.replace('_', ' '):28} {value}")
+    print_figures(facts, result, as_json=arguments.json)
 
 
 if __name__ == "__main__":

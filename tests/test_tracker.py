@@ -233,3 +233,13 @@ def test_real_boxes_give_each_identity_at_most_once_a_frame(shared, sequence: st
         given = out.tracker_id[out.tracker_id >= 0]
         assert len(np.unique(given)) == len(given)
     assert tracker.stats.matches_motion > 300
+
+
+def test_a_box_of_score_nought_is_passed_over_without_a_word(recwarn: pytest.WarningsRecorder) -> None:
+    tracker = PartTracker()
+    tracker.update(boxes([0, 0, 40, 100]))
+    assert tracker.update(boxes([0, 0, 40, 100], [900, 0, 940, 100], score=0.0)).tracker_id.tolist() == [
+        -1,
+        -1,
+    ]
+    assert not recwarn.list

@@ -52,6 +52,7 @@ class _Costs:
     motion_scored: np.ndarray  # 1 - IoU * score
     appearance: np.ndarray | None  # negative for a likely match, 0 where no part can be compared
     distances: np.ndarray | None  # Eq. 9
+    lost: np.ndarray  # bool [T], tracks without a match in the frame before
 
 
 class PartTracker:
@@ -122,7 +123,7 @@ class PartTracker:
         self._predict(elapsed, now, frame, boxes)
 
         pair_costs = self._costs(boxes, embeddings, now, elapsed)
-        rows, columns = self._associate(boxes, pair_costs, now, elapsed)
+        rows, columns = self._associate(boxes, pair_costs)
         self._count(rows, columns, pair_costs)
         born = self._births(boxes, columns)
         if embeddings is not None:
@@ -237,10 +238,11 @@ class PartTracker:
             # overlap, too little to take the boxes of people in plain sight.
             appearance *= np.where(lost, config.appearance_weight_lost, config.appearance_weight)[:, None]
             forbidden |= long_lost[:, None] & ~np.isfinite(distances)
-        overlap[forbidden] = -np.inf
         # A track seen in the last frame has the better claim to a box.
         claim = 1 + config.lost_penalty * lost[:, None]
-        return _Costs(claim - overlap, claim - overlap * boxes.scores, appearance, distances)
+        motion, motion_scored = claim - overlap, claim - overlap * boxes.scores
+        motion[forbidden] = motion_scored[forbidden] = np.inf
+        return _Costs(motion, motion_scored, appearance, distances, lost)
 
     def _mahalanobis(self, boxes: Boxes) -> np.ndarray:
         """Squared distance [T, N] of centre and height in standard deviations of track and box together."""
@@ -254,9 +256,7 @@ class PartTracker:
             total += distance
         return total
 
-    def _associate(
-        self, boxes: Boxes, pair_costs: _Costs, now: float, elapsed: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _associate(self, boxes: Boxes, pair_costs: _Costs) -> tuple[np.ndarray, np.ndarray]:
         """Rows of tracks and of boxes that belong together."""
         config, tracks = self.config, self._tracks
         if not len(tracks) or not len(boxes.scores):
@@ -281,7 +281,7 @@ class PartTracker:
             found.append((rows[r], columns[c]))
 
         match(confirmed, high, pair_costs.motion_scored, config.min_iou)
-        match(confirmed & ~self._lost(now, elapsed), low, pair_costs.motion, config.min_iou_low)
+        match(confirmed & ~pair_costs.lost, low, pair_costs.motion, config.min_iou_low)
         match(~confirmed, high, pair_costs.motion_scored, config.min_iou_new)
         if not found:
             return _NOBODY, _NOBODY
