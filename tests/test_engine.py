@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from safetensors.torch import load_file
 from bpbreid_track import Encoder, PartEmbeddings, part_distance
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.evaluation import evaluate_ranking
+from bpbreid_track.model.backbones import build_backbone
 from bpbreid_track.model.checkpoint import read_checkpoint
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
@@ -201,6 +203,59 @@ def test_queries_are_ranked_within_their_scene():
     assert (metrics.queries, metrics.skipped) == (expected.queries, expected.skipped)
 
 
+# ------------------------------------------------------------------------------------------ cheaper steps
+
+
+def test_frozen_stages_keep_weights_and_statistics_and_the_others_learn(reid_set, tmp_path):
+    torch.manual_seed(1)  # as the run does
+    before = BPBReID(ModelOptions(num_identities=6, **SMALL)).state_dict()
+    fit(options(reid_set, tmp_path / "run", freeze=2, epochs=1, schedule={"warmup_epochs": 0}), quiet=True)
+    after = load_file(tmp_path / "run" / "last.safetensors")
+    frozen = ("backbone.conv_stem.", "backbone.bn1.", "backbone.blocks.0.", "backbone.blocks.1.")
+    floats = {key for key, value in before.items() if value.is_floating_point() and value.ndim}
+    still = {key for key in floats if torch.equal(before[key], after[key])}
+    assert {key for key in floats if key.startswith(frozen)} <= still
+    assert not {key for key in still if key.startswith("backbone.")} - {
+        key for key in floats if key.startswith(frozen)
+    }
+
+
+@pytest.mark.parametrize("backbone", ["resnet50", "hrnet_w32", "efficientnet_lite0"])
+def test_stages_hold_all_layers_of_a_backbone_once(backbone):
+    network = build_backbone(backbone)
+    parts = [p for stage in network.stages() for layer in stage for p in layer.parameters()]
+    missing = {id(p) for p in network.parameters()} - {id(p) for p in parts}
+    head = (network.conv_head, network.bn2) if backbone == "efficientnet_lite0" else ()
+    assert missing == {id(p) for layer in head for p in layer.parameters()}
+    assert len({id(p) for p in parts}) == len(parts)
+
+
+def test_first_epochs_on_small_images_go_on_bit_for_bit_on_large_ones(reid_set, tmp_path):
+    schedule = {"shape": "cosine", "warmup_epochs": 0, "small_epochs": 1, "small_size": (32, 32)}
+    whole = options(reid_set, tmp_path / "whole", schedule=schedule)
+    assert [whole.input_size(epoch) for epoch in (0, 1)] == [(32, 32), (64, 32)]
+    report = fit(whole, quiet=True)
+    assert report.steps == 6
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        yaml.safe_dump(options(reid_set, tmp_path / "cut", schedule=schedule, save_steps=1).changed())
+    )
+    command = [sys.executable, "-c", KILLED_IN_STEP_5, str(recipe)]
+    stopped = subprocess.run(command, env=environment(), timeout=120)
+    assert stopped.returncode == -signal.SIGKILL
+    fit(options(reid_set, tmp_path / "cut", schedule=schedule), resume=True, quiet=True)
+    assert same_weights(tmp_path / "whole", tmp_path / "cut")
+    with pytest.raises(InputError, match="epochs 2, now it is 3"):
+        fit(options(reid_set, tmp_path / "cut", schedule=schedule, epochs=3), resume=True, quiet=True)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs g++")
+def test_compiled_layers_learn_the_same(finished, reid_set, tmp_path):
+    fit(options(reid_set, tmp_path / "run", compile=True, epochs=1, log_every=1), quiet=True)
+    ours, theirs = (read_table(folder / "log.csv") for folder in (tmp_path / "run", finished.folder))
+    assert ours[0]["loss"] == pytest.approx(theirs[0]["loss"], rel=1e-4)
+
+
 # ------------------------------------------------------------------------------------------ stop and go on
 
 
@@ -357,8 +412,9 @@ def test_the_log_names_the_first_step_that_went_wrong():
         ({"precision": "fp16"}, "fp16"),
         ({"loss": {"weights": {}, "attention_weight": 0}}, "nothing to train"),
         ({"device": "cuda:99"}, "CUDA"),
+        ({"freeze": 99}, "has 7 stages"),
     ],
-    ids=["no data", "no output", "fp16 on a CPU", "no loss", "no such device"],
+    ids=["no data", "no output", "fp16 on a CPU", "no loss", "no such device", "too many frozen stages"],
 )
 def test_wrong_settings_say_what_to_change(reid_set, tmp_path, changes, message):
     with pytest.raises(UsageError, match=message):
@@ -386,14 +442,23 @@ def test_an_image_that_cannot_be_read_is_named(shared, tmp_path):
 
 def test_the_learning_rate_warms_up_and_steps_down():
     paper = TrainOptions()
-    rates = [learning_rate(epoch, paper.learning_rate, paper.schedule) for epoch in range(120)]
+    rates = [learning_rate(epoch, paper.learning_rate, paper.schedule, 120) for epoch in range(120)]
     assert rates[0] == pytest.approx(3.5e-5)
     assert rates[5] == pytest.approx(3.5e-4 * 0.55)
     assert [rates[e] for e in (10, 39, 40, 69, 70, 119)] == pytest.approx(
         [3.5e-4] * 2 + [3.5e-5] * 2 + [3.5e-6] * 2
     )
     program = TrainOptions(schedule={"warmup_factor": 0.01}).schedule
-    assert learning_rate(1, 3.5e-4, program) == pytest.approx(3.815e-5)
+    assert learning_rate(1, 3.5e-4, program, 120) == pytest.approx(3.815e-5)
+
+
+def test_a_cosine_falls_from_the_warm_up_to_nothing():
+    schedule = TrainOptions(schedule={"shape": "cosine", "warmup_epochs": 2}).schedule
+    rates = [learning_rate(epoch, 1.0, schedule, 12) for epoch in range(13)]
+    assert rates[:3] == pytest.approx([0.1, 0.55, 1.0])
+    assert rates[7] == pytest.approx(0.5)
+    assert rates[12] == pytest.approx(0.0)
+    assert rates[2:] == sorted(rates[2:], reverse=True)
 
 
 def test_every_row_of_table_4_has_a_name():

@@ -215,6 +215,17 @@ def test_a_second_run_makes_only_what_is_missing(labelled: Path) -> None:
     assert re.search(r"1 labels? made", report.lines()[0])
 
 
+def test_any_folder_can_be_labelled_as_queries(shared: Path, tmp_path: Path) -> None:
+    covered = tmp_path / "occluded_query"
+    covered.mkdir()
+    for path in sorted((shared / "data" / "market1501-split" / "occluded_query").glob("*.jpg"))[:3]:
+        shutil.copy(path, covered)
+    out = tmp_path / "labels"
+    arguments = ["--splits", "query", "--query", "occluded_query", "--out", str(out), "--quiet"]
+    assert cli.run(["labels", str(tmp_path), *arguments]) == 0
+    assert len(list((out / "occluded_query").glob("*.npy"))) == 3
+
+
 def _written(data: bytes, folder: Path) -> Path:
     path = folder.parent / "before.npy"
     path.write_bytes(data)

@@ -71,3 +71,16 @@ def test_an_image_drawn_twice_is_changed_in_two_ways():
     keys = [key for batch in sampler for key in batch]
     assert len({row for row, _ in keys}) == 2
     assert len({seed for _, seed in keys}) == len(keys) == 8
+
+
+def test_even_sampling_spreads_people_with_many_images_over_the_epoch():
+    labels = [person for person in range(40) for _ in range(40 if person < 8 else 8)]
+
+    def people_of_last_quarter(even):
+        batches = pk_batches(labels, 4, 4, seed=0, epoch=0, even=even)
+        rows = [row for batch in batches[-len(batches) // 4 :] for row in batch]
+        return len({labels[row] for row in rows})
+
+    assert people_of_last_quarter(even=True) > 1.5 * people_of_last_quarter(even=False)
+    flat = [row for batch in pk_batches(labels, 4, 4, seed=0, epoch=0, even=True) for row in batch]
+    assert len(flat) == len(set(flat)) > 0.9 * len(labels)

@@ -19,6 +19,10 @@ class Backbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def stages(self) -> list[list[nn.Module]]:
+        """The layers from the image on, grouped by the resolution they work at; the stem comes first."""
+        raise NotImplementedError
+
 
 def _resnet50(**layout: bool) -> Backbone:
     from .resnet import ResNet50

@@ -36,6 +36,10 @@ class EfficientNetLite0(Backbone):
         x = self.blocks(self.bn1(self.conv_stem(images)))
         return self.bn2(self.conv_head(x))
 
+    def stages(self) -> list[list[nn.Module]]:
+        blocks = list(self.blocks)
+        return [[self.conv_stem, self.bn1, blocks[0]], *([block] for block in blocks[1:])]
+
 
 class EvenSameConv2d(nn.Conv2d):
     """TensorFlow's SAME padding of a convolution of stride 2 on even sizes: one row and column more after.

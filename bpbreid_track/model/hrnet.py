@@ -53,6 +53,16 @@ class HRNetW32(Backbone):
         rest = [F.interpolate(branch, size, mode="bilinear", align_corners=True) for branch in widened[1:]]
         return torch.cat([widened[0], *rest], 1)
 
+    def stages(self) -> list[list[nn.Module]]:
+        return [
+            [self.conv1, self.bn1, self.conv2, self.bn2],
+            [self.layer1],
+            [self.transition1, self.stage2],
+            [self.transition2, self.stage3],
+            [self.transition3, self.stage4],
+            [self.incre_modules],
+        ]
+
 
 def _with_new_branch(branches: list[Tensor], transition: nn.ModuleList) -> list[Tensor]:
     """Every branch through its transition, and a further one from the lowest resolution."""

@@ -53,6 +53,15 @@ class ResNet50(Backbone):
         x = _stage(x, self.layer3, self.NL_3)
         return self.layer4(x)
 
+    def stages(self) -> list[list[nn.Module]]:
+        return [
+            [self.conv1, self.bn1],
+            [self.layer1],
+            [self.layer2, self.NL_2],
+            [self.layer3, self.NL_3],
+            [self.layer4],
+        ]
+
 
 def _stage(x: Tensor, blocks: nn.Sequential, extra: nn.ModuleList) -> Tensor:
     """A stage whose last ``len(extra)`` blocks are each followed by a non-local block."""

@@ -180,6 +180,8 @@ def labels(
     splits: Annotated[
         str, typer.Option(metavar="LIST", help="Of train,query,gallery; training needs train.")
     ] = "train",
+    query: Query = None,
+    gallery: Gallery = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Make labels again that are there.")] = False,
     weights: Annotated[
         str | None, typer.Option(metavar="FILE", help="Of the pose network, in place of the usual ones.")
@@ -203,6 +205,8 @@ def labels(
         out=out,
         dataset=dataset,
         splits=[split.strip() for split in splits.split(",")],
+        query=query,
+        gallery=gallery,
         resume=not fresh,
         weights=weights,
         python=python,

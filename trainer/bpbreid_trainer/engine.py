@@ -41,6 +41,7 @@ from .processes import (
 )
 from .sampler import BatchSampler
 from .schedule import learning_rate
+from .speedups import compile_backbone, freeze_stages
 from .state import State, write_whole
 from .visualize import training_curves
 
@@ -99,8 +100,8 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     )
     if options.weights and not resume:
         load_weights(network, options.weights)
-    memory_format = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    network.to(device, memory_format=memory_format).train()  # type: ignore[call-overload]
+    network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    freeze_stages(network.backbone, options.freeze)
     objective = options.loss.build()
     optimizer = torch.optim.Adam(
         network.parameters(),
@@ -113,12 +114,14 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     ema = _Average(network, options.ema) if options.ema else None
 
     # images
-    images = train_images(options, train, network.backbone.stride)
+    size = options.input_size(0)
+    images = train_images(options, train, network.backbone.stride, size)
     sampler = BatchSampler(
         images.labels,
         options.identities_per_batch,
         options.images_per_identity,
         seed=options.seed,
+        even=options.sampling == "even",
         rank=procs.rank,
         world=procs.world,
     )
@@ -135,6 +138,8 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     batch_size = sampler.slice * procs.world
 
     share_network(network, procs)
+    if options.compile:
+        compile_backbone(network.backbone, device)
     losses = LossLog()
     metrics = None
     saved = time.monotonic()
@@ -148,13 +153,17 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
             if options.needs_masks and without:
                 log.say(f"{without} of {len(images)} images have no labels and teach the attention nothing")
         for epoch in range(done.epoch, options.epochs):
-            rate = learning_rate(epoch, options.learning_rate, options.schedule)
+            rate = learning_rate(epoch, options.learning_rate, options.schedule, options.epochs)
             for group in optimizer.param_groups:
                 group["lr"] = rate
+            if options.input_size(epoch) != size:
+                size = options.input_size(epoch)
+                images = train_images(options, train, network.backbone.stride, size)
+                loader = batch_loader(images, sampler, options, procs)
             sampler.seek(epoch, done.batch)
             batches = len(sampler.batches)
             for pictures, targets, labels, _ in loader:
-                pictures = pictures.to(device, non_blocking=True, memory_format=memory_format)
+                pictures = pictures.to(device, non_blocking=True, memory_format=torch.channels_last)
                 targets, labels = targets.to(device, non_blocking=True), labels.to(device, non_blocking=True)
                 masks = targets if options.model.attention == "fixed" else None
                 with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):

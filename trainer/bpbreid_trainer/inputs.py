@@ -55,13 +55,16 @@ def _check_labels(train: ReidDataset) -> None:
         )
 
 
-def train_images(options: TrainOptions, train: ReidDataset, stride: int) -> TrainImages:
+def train_images(
+    options: TrainOptions, train: ReidDataset, stride: int, size: tuple[int, int]
+) -> TrainImages:
     """The training images with labels of the size of the feature map.
 
     Args:
         stride: pixels of the input to a cell of the feature map.
+        size: height and width of the images.
     """
-    height, width = options.model.input_size
+    height, width = size
     # Without a use for labels none are read; any grouping does.
     group = options.parts if options.needs_masks else "full"
     samples = train.train if options.needs_masks else [replace(s, mask_path=None) for s in train.train]

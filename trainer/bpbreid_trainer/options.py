@@ -113,8 +113,15 @@ class ScheduleOptions(Settings):
         le=1,
         description="Where it starts, as a share of the learning rate. Authors' program: 0.01.",
     )
+    shape: Literal["steps", "cosine"] = Field(
+        "steps", description="After the warm-up: falls at steps, or half a cosine down to 0 over all epochs."
+    )
     steps: tuple[int, ...] = Field((40, 70), description="Epochs at which the learning rate falls.")
     decay: float = Field(0.1, gt=0, le=1, description="By what factor.")
+    small_epochs: int = Field(
+        0, ge=0, description="First epochs in which images of small_size are trained on: they are faster."
+    )
+    small_size: tuple[int, int] = Field((128, 64), description="Height and width of these images.")
 
 
 class TrainOptions(Settings):
@@ -129,6 +136,9 @@ class TrainOptions(Settings):
         True, description="ImageNet weights for the backbone: true: fetched; a path: read from there; false."
     )
     weights: str = Field("", description="Checkpoint to start the whole network from.")
+    freeze: int = Field(
+        0, ge=0, description="Stages of the backbone, from the image on, that keep their first weights."
+    )
     loss: LossOptions = LossOptions()
     augment: AugmentOptions = AugmentOptions()
 
@@ -136,6 +146,11 @@ class TrainOptions(Settings):
         16, ge=2, description="P; a set with fewer identities uses what it has."
     )
     images_per_identity: int = Field(4, ge=2, description="Of each identity in a batch.")
+    sampling: Literal["uniform", "even"] = Field(
+        "uniform",
+        description="How identities are drawn: all alike, or by the images they have left in the epoch, so "
+        "that its last batches are not of a few identities only. Authors' program: uniform.",
+    )
     epochs: int = Field(120, ge=1)
     learning_rate: float = Field(3.5e-4, gt=0, description="Of Adam.")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on all weights.")
@@ -149,6 +164,9 @@ class TrainOptions(Settings):
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Of the forward pass; auto: bf16 or fp16 on CUDA, else fp32."
+    )
+    compile: bool = Field(
+        False, description="Compile the backbone with torch.compile: a start of a minute, then faster steps."
     )
     workers: int | Literal["auto"] = Field("auto", description="Processes that load images; auto: the cores.")
 
@@ -189,6 +207,10 @@ class TrainOptions(Settings):
                 "stripes such as strp_6 and attention 'stripes' go together"
             )
         return self
+
+    def input_size(self, epoch: int) -> tuple[int, int]:
+        """Height and width of the images of an epoch."""
+        return self.schedule.small_size if epoch < self.schedule.small_epochs else self.model.input_size
 
     @property
     def needs_masks(self) -> bool:

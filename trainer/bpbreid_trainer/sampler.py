@@ -11,7 +11,7 @@ from bpbreid_track.errors import InputError
 
 
 def pk_batches(
-    labels: Sequence[int], identities: int, images: int, *, seed: int, epoch: int
+    labels: Sequence[int], identities: int, images: int, *, seed: int, epoch: int, even: bool = False
 ) -> list[list[int]]:
     """The batches of an epoch: rows of ``labels``, ``images`` of each of ``identities`` in a row.
 
@@ -26,6 +26,9 @@ def pk_batches(
         images: K.
         seed: with ``epoch``, decides everything.
         epoch: from 0.
+        even: draw identities in proportion to the groups they have left, so that those with many images
+            are spread over the epoch. Else all alike, and the last batches hold few identities again and
+            again.
 
     Raises:
         InputError: fewer than two identities: there is nobody to tell apart.
@@ -40,7 +43,9 @@ def pk_batches(
     left = list(range(len(groups)))
     batches = []
     while len(left) >= identities:
-        chosen = rng.choice(left, identities, replace=False).tolist()
+        weights = np.array([len(groups[person]) for person in left], dtype=float) if even else None
+        share = None if weights is None else weights / weights.sum()
+        chosen = rng.choice(left, identities, replace=False, p=share).tolist()
         batches.append([row for person in chosen for row in groups[person].pop()])
         left = [person for person in left if groups[person]]
     return batches
@@ -65,6 +70,7 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
         identities: P.
         images: K.
         seed: of everything random.
+        even: as for ``pk_batches``.
         rank: which of ``world`` equal slices of each batch to yield.
         world: number of processes.
     """
@@ -76,11 +82,12 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
         images: int,
         *,
         seed: int,
+        even: bool = False,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         self.labels, self.identities, self.images = list(labels), identities, images
-        self.seed, self.rank, self.world = seed, rank, world
+        self.seed, self.even, self.rank, self.world = seed, even, rank, world
         size = min(identities, len(set(self.labels))) * images
         if size % world:
             raise InputError(f"a batch of {size} images cannot be shared equally among {world} processes")
@@ -90,7 +97,9 @@ class BatchSampler(Sampler[list[tuple[int, int]]]):
     def seek(self, epoch: int, batch: int = 0) -> None:
         """Yield the batches of ``epoch`` from number ``batch`` on."""
         self.epoch, self.start = epoch, batch
-        self.batches = pk_batches(self.labels, self.identities, self.images, seed=self.seed, epoch=epoch)
+        self.batches = pk_batches(
+            self.labels, self.identities, self.images, seed=self.seed, epoch=epoch, even=self.even
+        )
 
     def __len__(self) -> int:
         return len(self.batches) - self.start

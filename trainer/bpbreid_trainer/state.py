@@ -20,6 +20,7 @@ _FREE = (
     "description",
     "epochs",
     "device",
+    "compile",
     "workers",
     "evaluate_every",
     "save_seconds",
@@ -83,8 +84,11 @@ class State:
                 f"{path}: not a state of this program ({' '.join(str(error).split())})"
             ) from error
         ours = self.options.model_dump(mode="json")
+        free = set(_FREE)
+        if self.options.schedule.shape == "cosine":  # then the learning rates depend on it
+            free.remove("epochs")
         for key in sorted(ours.keys() | saved.keys()):
-            if key not in _FREE and ours.get(key) != saved.get(key):
+            if key not in free and ours.get(key) != saved.get(key):
                 raise InputError(
                     f"{path}: this run began with {key} {saved.get(key)!r}, now it is {ours.get(key)!r}; "
                     "resume with the same settings or choose another output"

@@ -68,6 +68,8 @@ def make_labels(
     out: str | os.PathLike[str] | None = None,
     dataset: str = "auto",
     splits: Sequence[str] = ("train",),
+    query: str | None = None,
+    gallery: str | None = None,
     resume: bool = True,
     weights: str | None = None,
     python: str | os.PathLike[str] | None = None,
@@ -84,6 +86,8 @@ def make_labels(
             repeated below it.
         dataset: layout of ``data``.
         splits: which images: any of ``train``, ``query``, ``gallery``. Only training needs labels.
+        query: folder of the queries, as for ``load_dataset``.
+        gallery: folder of the gallery, likewise.
         resume: keep the label files that are there.
         weights: of the network; by default yolo11n-pose.pt, and shufflenetv2k16 for PifPaf.
         python: interpreter of PifPaf's environment; by default as scripts/pifpaf_environment.sh built it.
@@ -101,7 +105,7 @@ def make_labels(
         if split not in SPLITS:
             raise UsageError(f"split {split!r} is unknown{did_you_mean(split, SPLITS)}")
     channels_of(part_group)
-    found = load_dataset(data, dataset, with_masks=False)
+    found = load_dataset(data, dataset, query=query, gallery=gallery, with_masks=False)
     samples = [sample for split in splits for sample in getattr(found, split)]
     if not samples:
         raise InputError(f"{found.root}: no images in {', '.join(splits)} ({found.name} layout)")

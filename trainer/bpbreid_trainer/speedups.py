@@ -1,0 +1,42 @@
+"""What makes a training step cheaper: stages that stay as they are, and compiled layers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import torch
+from torch import nn
+
+from bpbreid_track.errors import UsageError
+from bpbreid_track.model.backbones import Backbone
+
+_COMPILERS = ("c++", "g++", "clang++", "cl")
+
+
+def freeze_stages(backbone: Backbone, count: int) -> None:
+    """Keep the first ``count`` stages of a backbone as they are: weights, and BatchNorm statistics too.
+
+    Early filters change little when a network trained on ImageNet learns to tell people apart, but they work
+    at the highest resolution, where the backward pass costs most.
+
+    Raises:
+        UsageError: more stages than there are.
+    """
+    stages = backbone.stages()
+    if count > len(stages):
+        raise UsageError(f"freeze: this backbone has {len(stages)} stages, got {count}")
+    for module in (module for stage in stages[:count] for module in stage):
+        module.eval()
+        module.requires_grad_(False)
+
+
+def compile_backbone(backbone: Backbone, device: torch.device) -> None:
+    """Compile a backbone in place, for batches of one shape at a time.
+
+    Raises:
+        UsageError: a CPU without the C++ compiler that this needs.
+    """
+    if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", ""), *_COMPILERS))):
+        raise UsageError("compile: no C++ compiler on this machine; install g++, or set compile=false")
+    nn.Module.compile(backbone, dynamic=False)
