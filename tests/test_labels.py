@@ -216,6 +216,7 @@ def test_a_second_run_makes_only_what_is_missing(labelled: Path) -> None:
 
 
 def test_any_folder_can_be_labelled_as_queries(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "bounding_box_train").mkdir()
     covered = tmp_path / "occluded_query"
     covered.mkdir()
     for path in sorted((shared / "data" / "market1501-split" / "occluded_query").glob("*.jpg"))[:3]:
