@@ -11,7 +11,8 @@ In every round each way is timed once, one after the other, so that a busy machi
 * ``pil``       crops resized and normalised one by one with PIL and torchvision, then one pass;
 * ``single``    as ``opencv``, with a pass of the network for every crop.
 
-Frames are seeded noise and boxes have the sizes of pedestrians: neither changes the time. Weights are random.
+Frames are seeded noise and boxes have the sizes of pedestrians: neither changes the time. Weights are random,
+or those of ``--weights`` (``default``: the bundled encoder).
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ from report import as_text, circumstances  # noqa: E402
 from torch import Tensor  # noqa: E402
 from torchvision import transforms  # noqa: E402
 
+from bpbreid_track.model.checkpoint import load_checkpoint  # noqa: E402
 from bpbreid_track.model.crops import crop_source, normalise, pixel_boxes  # noqa: E402
-from bpbreid_track.model.encoder import Encoder  # noqa: E402
+from bpbreid_track.model.encoder import Encoder, find_weights  # noqa: E402
 from bpbreid_track.model.inference import exact_float32, inference_copy, resolve_device  # noqa: E402
 from bpbreid_track.model.network import BPBReID  # noqa: E402
 from bpbreid_track.model.options import ModelOptions  # noqa: E402
@@ -112,9 +114,7 @@ def interleaved(
 @torch.no_grad()
 def measure(backbone: str, precision: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """One row of the result: crops a second of each way, and the share of the bare backbone's speed."""
-    torch.manual_seed(SEED)
-    size = (384, 128) if backbone == "hrnet_w32" and arguments.tall else (256, 128)
-    network = BPBReID(ModelOptions(backbone=backbone, input_size=size)).eval()  # type: ignore[arg-type]
+    network = _network(backbone, arguments)
     device = resolve_device(arguments.device)
     encoder = Encoder(network, device=device, precision=precision, batch_size=arguments.batch)
     with exact_float32():
@@ -126,10 +126,18 @@ def measure(backbone: str, precision: str, arguments: argparse.Namespace) -> dic
     return {
         "backbone": backbone,
         "precision": precision,
-        "input": list(size),
+        "input": list(network.options.input_size),
         "crops_per_second": {name: round(speed, 2) for name, speed in speeds.items()},
         "encoder_to_backbone": round(statistics.median(ratios), 3),
     }
+
+
+def _network(name: str, arguments: argparse.Namespace) -> BPBReID:
+    if arguments.weights:
+        return load_checkpoint(find_weights(arguments.weights))
+    torch.manual_seed(SEED)
+    size = (384, 128) if name == "hrnet_w32" and arguments.tall else (256, 128)
+    return BPBReID(ModelOptions(backbone=name, input_size=size)).eval()  # type: ignore[arg-type]
 
 
 def table(rows: list[dict[str, Any]]) -> str:
@@ -155,6 +163,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--backbones", default="resnet50,resnet50_ibn,hrnet_w32,efficientnet_lite0")
+    parser.add_argument("--weights", help="a checkpoint or default, in place of --backbones")
     parser.add_argument("--precisions", default="fp32,bf16")
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
@@ -173,7 +182,7 @@ def main() -> None:
     if arguments.device != "cpu":
         facts["machine"]["gpu"] = torch.cuda.get_device_name(resolve_device(arguments.device))
     rows = []
-    for backbone in arguments.backbones.split(","):
+    for backbone in [arguments.weights] if arguments.weights else arguments.backbones.split(","):
         for precision in arguments.precisions.split(","):
             print(f"{backbone} {precision} ...", file=sys.stderr)
             rows.append(measure(backbone, precision, arguments))

@@ -31,7 +31,7 @@ from bpbreid_track.model.inference import resolve_device  # noqa: E402
 from bpbreid_trainer.engine import autocast_dtype, fit  # noqa: E402
 from bpbreid_trainer.logs import read_table  # noqa: E402
 from bpbreid_trainer.options import TrainOptions, read_options  # noqa: E402
-from bpbreid_trainer.speedups import compile_backbone, freeze_stages  # noqa: E402
+from bpbreid_trainer.speedups import compile_backbone, freeze_stages, preferred_format  # noqa: E402
 
 
 def make_data(root: Path, people: int, images: int) -> None:
@@ -53,12 +53,13 @@ def make_data(root: Path, people: int, images: int) -> None:
 def backbone_speed(options: TrainOptions, batch: int, seconds: float) -> float:
     """Images a second of the bare backbone, forward and backward."""
     device = resolve_device(options.device)
-    backbone = build_backbone(options.model.backbone).to(device, memory_format=torch.channels_last).train()
+    memory_format = preferred_format(device, options.compile)
+    backbone = build_backbone(options.model.backbone).to(device, memory_format=memory_format).train()
     freeze_stages(backbone, options.freeze)
     if options.compile:
         compile_backbone(backbone, device)
     images = torch.randn(batch, 3, *options.model.input_size, device=device)
-    images = images.to(memory_format=torch.channels_last)
+    images = images.to(memory_format=memory_format)
     dtype = autocast_dtype(options.precision, device)
 
     def step() -> None:

@@ -22,7 +22,6 @@ from bpbreid_track.embeddings import PartEmbeddings
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.video.detectors import PrecomputedDetector
 from bpbreid_track.video.live_source import CameraSource
-from bpbreid_track.video.pipeline import _DEFAULT_WEIGHTS
 from bpbreid_track.video.sources import Frame, open_source
 
 FRAMES = 24
@@ -97,7 +96,7 @@ def test_every_frame_is_in_the_video_and_in_the_tracks(pets: Path, det: Path, tm
     assert report.frames == decoded_frames(out) == len(lines) == FRAMES
     assert [line["frame"] for line in lines] == list(range(1, FRAMES + 1))
     assert report.identities == len({row["id"] for line in lines for row in line["tracks"]}) > 3
-    assert set(report.stages) == {"decode", "detect", "associate", "draw", "write"}
+    assert set(report.stages) == {"decode", "detect", "encode", "associate", "draw", "write"}
     assert report.fps > 0
     assert not report.interrupted
 
@@ -220,10 +219,12 @@ def test_embeddings_reach_the_tracker(pets: Path, det: Path) -> None:
     assert report.matches_appearance > 0
 
 
-@pytest.mark.skipif(_DEFAULT_WEIGHTS.is_file(), reason="weights are bundled")
-def test_absence_of_default_weights_is_said(pets: Path, det: Path) -> None:
-    assert "no weights are bundled" in track_video(pets, detector=det, max_frames=1).encoder
-    assert "bundled" not in track_video(pets, detector=det, encoder="none", max_frames=1).encoder
+def test_the_bundled_encoder_is_the_default_and_can_be_left_out(pets: Path, det: Path) -> None:
+    report = track_video(pets, detector=det, max_frames=4)
+    assert report.encoder.startswith("default (")
+    assert report.matches_appearance + report.matches_motion > 0
+    assert report.stages["encode"].ms > 0
+    assert track_video(pets, detector=det, encoder="none", max_frames=1).encoder == "none (motion alone)"
 
 
 def test_detector_that_fails_keeps_the_frames_before(pets: Path, det: Path, tmp_path: Path) -> None:

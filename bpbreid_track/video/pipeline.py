@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,7 +42,6 @@ _BUFFER = 4
 _JOIN_SECONDS = 1.0
 # Frames whose people a GPU encodes together.
 _GPU_BATCH = 8
-_DEFAULT_WEIGHTS = Path(__file__).resolve().parent.parent / "weights" / "default.safetensors"
 
 PathLike = str | os.PathLike[str]
 OnFrame = Callable[[Frame, sv.Detections], object]
@@ -334,8 +332,6 @@ def _encoder(
     """The encoder, None for motion alone, and which it is in words."""
     if encoder is None or encoder == "none":
         return None, "none (motion alone)"
-    if encoder == "default" and not _DEFAULT_WEIGHTS.is_file():
-        return None, "none (no weights are bundled with this version): motion alone"
     if not isinstance(encoder, str | os.PathLike):
         return encoder, repr(encoder)
     from ..model.encoder import Encoder

@@ -41,7 +41,7 @@ from .processes import (
 )
 from .sampler import BatchSampler
 from .schedule import learning_rate
-from .speedups import compile_backbone, freeze_stages
+from .speedups import compile_backbone, freeze_stages, preferred_format
 from .state import State, write_whole
 from .visualize import training_curves
 
@@ -100,7 +100,8 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     )
     if options.weights and not resume:
         load_weights(network, options.weights)
-    network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    memory_format = preferred_format(device, options.compile)
+    network.to(device, memory_format=memory_format).train()  # type: ignore[call-overload]
     freeze_stages(network.backbone, options.freeze)
     objective = options.loss.build()
     optimizer = torch.optim.Adam(
@@ -163,7 +164,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
             sampler.seek(epoch, done.batch)
             batches = len(sampler.batches)
             for pictures, targets, labels, _ in loader:
-                pictures = pictures.to(device, non_blocking=True, memory_format=torch.channels_last)
+                pictures = pictures.to(device, non_blocking=True, memory_format=memory_format)
                 targets, labels = targets.to(device, non_blocking=True), labels.to(device, non_blocking=True)
                 masks = targets if options.model.attention == "fixed" else None
                 with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):

@@ -31,6 +31,11 @@ def freeze_stages(backbone: Backbone, count: int) -> None:
         module.requires_grad_(False)
 
 
+def preferred_format(device: torch.device, compiled: bool) -> torch.memory_format:
+    """The memory format that training is fastest in: channels last on GPUs, and where layers are compiled."""
+    return torch.channels_last if device.type == "cuda" or compiled else torch.contiguous_format
+
+
 def compile_backbone(backbone: Backbone, device: torch.device) -> None:
     """Compile a backbone in place, for batches of one shape at a time.
 
