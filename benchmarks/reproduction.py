@@ -29,7 +29,7 @@ from report import circumstances  # noqa: E402
 from bpbreid_track.embeddings import PartEmbeddings  # noqa: E402
 from bpbreid_track.model.checkpoint import load_checkpoint  # noqa: E402
 from bpbreid_track.model.encoder import Encoder  # noqa: E402
-from bpbreid_trainer.data import ReidDataset, load_dataset  # noqa: E402
+from bpbreid_trainer.data import load_dataset  # noqa: E402
 from bpbreid_trainer.engine import fit  # noqa: E402
 from bpbreid_trainer.evaluate import crop_embedder, embed_all, mask_embedder, rank  # noqa: E402
 from bpbreid_trainer.options import TrainOptions, read_options  # noqa: E402
@@ -90,7 +90,8 @@ def score(weights: Path, options: TrainOptions, arguments: argparse.Namespace) -
         rows = embed_all(embed, dataset.query)
         for name, (columns, visible) in _choices(rows.part_names).items():
             pair = (_only(rows, columns, visible), _only(gallery, columns, visible))
-            found.setdefault(name, {})[query] = _ranked(*pair, dataset)
+            metrics = rank(*pair, dataset.query, dataset.gallery)
+            found.setdefault(name, {})[query] = metrics.as_dict()
     return found
 
 
@@ -114,10 +115,6 @@ def _only(rows: PartEmbeddings, columns: list[int], visible: bool) -> PartEmbedd
         shown if visible else shown.new_ones(shown.shape),
         [rows.part_names[column] for column in columns],
     )
-
-
-def _ranked(query: PartEmbeddings, gallery: PartEmbeddings, dataset: ReidDataset) -> dict[str, float]:
-    return rank(query, gallery, dataset.query, dataset.gallery).as_dict()
 
 
 def print_tables(folder: Path) -> None:

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 import bpbreid_track
+from benchmarks.cross_domain import spaced_crops
 from bpbreid_track import Encoder
 from bpbreid_track.evaluation.ranking import RankingMetrics, rank_embeddings
 from bpbreid_track.model.checkpoint import read_checkpoint
-from bpbreid_track.mot_format import read_mot
-from bpbreid_track.video.sources import open_source
 from bpbreid_trainer.data import load_dataset
 from bpbreid_trainer.evaluate import crop_embedder, embed_all, rank
 from bpbreid_trainer.options import TrainOptions, read_options
@@ -71,18 +70,8 @@ def test_narrow_numbers_cost_less_than_half_a_point(metrics) -> None:
 
 def test_it_tells_people_apart_on_a_street_it_never_saw(shared: Path) -> None:
     sequence = shared / "data" / "mot" / "PETS09-S2L1-300"
-    truth = read_mot(sequence / "gt" / "gt.txt")
     encoder = Encoder.load(device="cpu", precision="fp32")
-    rows, ids, frames = [], [], []
-    with open_source(sequence) as source:
-        for frame in source:
-            chosen = (truth.frame == frame.index + 1) & (truth.confidence != 0)
-            if frame.index % 30 == 0 and chosen.any():
-                rows.append(encoder.encode(frame.image, truth.xyxy[chosen]))
-                ids.append(truth.id[chosen])
-                frames.append(truth.frame[chosen])
-    people, when = np.concatenate(ids), np.concatenate(frames)
-    crops = bpbreid_track.PartEmbeddings.cat(rows)
+    crops, people, when = spaced_crops(sequence, encoder, seconds=30 / 7)  # every 30th frame of 7 a second
     found = rank_embeddings(crops, crops, people, people, when, when)
     chance = np.mean([(people == person).mean() for person in people])
     assert found.rank1 > 3 * chance
