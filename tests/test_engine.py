@@ -38,6 +38,7 @@ from bpbreid_trainer.processes import (
     share_network,
 )
 from bpbreid_trainer.schedule import learning_rate
+from bpbreid_trainer.speedups import flushed_denormals
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = {"backbone": "efficientnet_lite0", "input_size": (64, 32), "dim": 32}
@@ -467,3 +468,10 @@ def test_every_row_of_table_4_has_a_name():
     assert len({str(sorted(row.items())) for row in rows.values()}) == 12
     assert LOSS_PRESETS["gilt"]["parts"] == (0, 1)
     assert "parts" not in LOSS_PRESETS["table4_12"]
+
+
+def test_tiny_numbers_count_as_zero_only_while_training() -> None:
+    tiny = torch.tensor([1e-40])
+    with flushed_denormals():
+        assert (tiny * 0.5).item() == 0
+    assert (tiny * 0.5).item() > 0

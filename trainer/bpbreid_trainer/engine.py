@@ -41,7 +41,7 @@ from .processes import (
 )
 from .sampler import BatchSampler
 from .schedule import learning_rate
-from .speedups import compile_backbone, freeze_stages, preferred_format
+from .speedups import compile_backbone, flushed_denormals, freeze_stages, preferred_format
 from .state import State, write_whole
 from .visualize import training_curves
 
@@ -287,6 +287,8 @@ def _statistics(procs: Processes) -> AbstractContextManager[Any]:
 
 
 def _backends(device: torch.device) -> AbstractContextManager[Any]:
+    if device.type == "cpu":
+        return flushed_denormals()
     # All batches have one shape, so trying out the fastest convolutions pays.
     return (
         torch.backends.cudnn.flags(enabled=True, benchmark=True) if device.type == "cuda" else nullcontext()

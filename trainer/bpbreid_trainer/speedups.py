@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -45,3 +47,17 @@ def compile_backbone(backbone: Backbone, device: torch.device) -> None:
     if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", ""), *_COMPILERS))):
         raise UsageError("compile: no C++ compiler on this machine; install g++, or set compile=false")
     nn.Module.compile(backbone, dynamic=False)
+
+
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Let the processor take numbers below 1e-38 for 0 in this thread while the context lasts.
+
+    The gradients of a network that has learnt its people well are full of such numbers, and arithmetic on them
+    is many times slower: a step took 1.8 times as long.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)

@@ -131,10 +131,10 @@ def erase(image: Tensor, placement: Placement, mean: Sequence[float], rng: Gener
 def paste(image: Tensor, placement: Placement, occluder: np.ndarray, rng: Generator) -> Placed:
     """Cover a part of the image with another picture, as somebody or something in front would.
 
-    The picture covers 15 to 50 % of the image and comes in from the left, the right or below.
+    The picture covers 15 to 60 % of the image and comes in from the left, the right or below.
     """
     height, width = placement.size
-    share = uniform(rng, 0.15, 0.5)
+    share = uniform(rng, 0.15, 0.6)
     side = integer(rng, 3)
     if side == 2:  # from below: legs and torso
         h, w, left = round(share * height), width, 0
