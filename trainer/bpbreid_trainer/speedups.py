@@ -53,8 +53,8 @@ def compile_backbone(backbone: Backbone, device: torch.device) -> None:
 def flushed_denormals() -> Iterator[None]:
     """Let the processor take numbers below 1e-38 for 0 in this thread while the context lasts.
 
-    The gradients of a network that has learnt its people well are full of such numbers, and arithmetic on them
-    is many times slower: a step took 1.8 times as long.
+    The gradients of a network that has learnt its people well are full of such numbers, and arithmetic on
+    them is many times slower: a step took 1.8 times as long.
     """
     torch.set_flush_denormal(True)
     try:
