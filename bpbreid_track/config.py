@@ -90,9 +90,6 @@ class TrackerConfig(Settings):
     min_iou_new: float = Field(
         0.3, ge=0, le=1, description="Overlap (times score) of a track not yet confirmed."
     )
-    lost_penalty: float = Field(
-        0.05, ge=0, le=1, description="Added to the cost of a track that missed the last frame."
-    )
     gate: float = Field(
         16.0, gt=0, description="Largest squared Mahalanobis distance (centre, height) between track and box."
     )
@@ -100,9 +97,25 @@ class TrackerConfig(Settings):
     appearance_weight: float = Field(
         0.25, ge=0, description="What the part distance may add to or take from the cost of overlap."
     )
-    appearance_weight_lost: float = Field(
-        0.5, ge=0, description="The same for a track that missed the last frame, where motion has to guess."
+    appearance_trust: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="Share of the parts' log-likelihood ratio that counts when a lost track may come back: "
+        "parts of one view err together.",
     )
+    recovery_evidence: float = Field(
+        1.0,
+        description="Log-likelihood ratio of place and parts that brings a lost track back; where no part "
+        "can be compared, overlap decides.",
+    )
+    territory: float = Field(
+        20.0, gt=0, description="Area in which a stranger may appear, in squares of a person's height."
+    )
+    recognise_seconds: float = Field(
+        1.5, ge=0, description="How long a new track may still turn out to be a lost one; 0: never."
+    )
+    recognise_evidence: float = Field(3.0, description="Log-likelihood ratio that this needs.")
     memory_seconds: float = Field(
         1.5, gt=0, description="Time constant of the running mean of a part's vector."
     )
@@ -111,6 +124,14 @@ class TrackerConfig(Settings):
     )
     max_cover: float = Field(
         0.6, ge=0, le=1, description="A box hidden more than this teaches the memory nothing."
+    )
+    encode: Literal["auto", "all", "ambiguous"] = Field(
+        "auto",
+        description="ambiguous: encode only boxes that motion cannot settle, and enough others to keep the "
+        "memory fresh; auto: ambiguous where the encoder runs on a CPU.",
+    )
+    refresh_seconds: float = Field(
+        1.0, gt=0, description="With encode ambiguous: age at which a person's memory wants a new look."
     )
     camera_motion: Literal["flow", "none"] = Field(
         "flow", description="flow: follow the camera by sparse optical flow when frames are given."

@@ -1,4 +1,4 @@
-"""What tracks remember of their parts, and how distances become probabilities."""
+"""What tracks remember of their parts, and how distances become evidence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_distances_of_the_memory_are_those_of_part_distance() -> None:
     memory = PartMemory(NAMES, 16)
     features = unit(rng, 5, 3, 16)
     visibility = (rng.random((5, 3)) > 0.4).astype(np.float32)
-    memory.add(features, visibility)
+    memory.add(features, visibility, 0.0)
     boxes = PartEmbeddings(torch.from_numpy(unit(rng, 4, 3, 16)), torch.ones(4, 3), NAMES)
     tracks = PartEmbeddings(torch.from_numpy(features), torch.from_numpy(visibility), NAMES)
     np.testing.assert_allclose(memory.distances(boxes), part_distance(tracks, boxes).numpy(), atol=1e-5)
@@ -31,24 +31,50 @@ def test_first_looks_are_averaged_and_later_ones_fade_the_past() -> None:
     memory = PartMemory(("foreground",), 2)
     a, b = np.array([[[1, 0]]], np.float32), np.array([[[0, 1]]], np.float32)
     seen = np.ones((1, 1), np.float32)
-    memory.add(a, seen)
-    memory.learn(np.array([0]), b, seen, keep_share=0.9, fade=1.0)
+    memory.add(a, seen, 0.0)
+    memory.learn(np.array([0]), b, seen, 0.1, mean_seconds=1.0, forget_seconds=10.0)
     np.testing.assert_allclose(memory.features[0, 0], [2**-0.5, 2**-0.5], rtol=1e-6)
     for _ in range(200):
-        memory.learn(np.array([0]), b, seen, keep_share=0.9, fade=1.0)
-    np.testing.assert_allclose(memory.features[0, 0], [0, 1], atol=1e-3)
+        memory.learn(np.array([0]), b, seen, 0.1, mean_seconds=1.0, forget_seconds=10.0)
+    np.testing.assert_allclose(memory.features[0, 0], [0, 1], atol=1e-2)
 
 
 def test_a_hidden_part_keeps_its_vector_and_loses_evidence() -> None:
     rng = np.random.default_rng(1)
     memory = PartMemory(NAMES, 8)
     first = unit(rng, 1, 3, 8)
-    memory.add(first, np.ones((1, 3), np.float32))
+    memory.add(first, np.ones((1, 3), np.float32), 0.0)
     hidden = np.array([[1, 1, 0]], np.float32)
-    for _ in range(10):
-        memory.learn(np.array([0]), unit(rng, 1, 3, 8), hidden, keep_share=0.9, fade=0.8)
+    for step in range(1, 11):
+        memory.learn(
+            np.array([0]), unit(rng, 1, 3, 8), hidden, 0.2 * step, mean_seconds=1.0, forget_seconds=4.0
+        )
     np.testing.assert_allclose(memory.features[0, 2], first[0, 2], rtol=1e-6)
-    np.testing.assert_allclose(memory.evidence[0], [1, 1, 0.8**10], rtol=1e-5)
+    np.testing.assert_allclose(memory.evidence[0], [1, 1, np.exp(-2 / 4)], rtol=1e-5)
+
+
+def test_one_look_after_a_long_time_counts_as_much_as_many_looks_would_have() -> None:
+    a, b = np.array([[[1, 0]]], np.float32), np.array([[[0, 1]]], np.float32)
+    seen = np.ones((1, 1), np.float32)
+    often, seldom = PartMemory(("foreground",), 2), PartMemory(("foreground",), 2)
+    for memory, times in ((often, np.linspace(10.1, 11, 10)), (seldom, [11.0])):
+        memory.add(a, seen, 0.0)
+        for step in range(1, 11):
+            memory.learn(np.array([0]), a, seen, float(step), mean_seconds=1.5, forget_seconds=5.0)
+        for now in times:
+            memory.learn(np.array([0]), b, seen, float(now), mean_seconds=1.5, forget_seconds=5.0)
+    np.testing.assert_allclose(seldom.features[0, 0], often.features[0, 0], atol=0.1)
+
+
+def test_an_heir_takes_over_only_what_it_has_not_seen_itself() -> None:
+    rng = np.random.default_rng(4)
+    memory = PartMemory(NAMES, 8)
+    features = unit(rng, 2, 3, 8)
+    memory.add(features, np.array([[1, 1, 1], [1, 1, 0]], np.float32), 0.0)
+    memory.inherit(np.array([1]), np.array([0]))
+    np.testing.assert_array_equal(memory.features[1, :2], features[1, :2])
+    np.testing.assert_array_equal(memory.features[1, 2], features[0, 2])
+    assert memory.evidence[1, 2] == 1
 
 
 def test_scale_learns_what_near_and_far_mean() -> None:
@@ -56,11 +82,11 @@ def test_scale_learns_what_near_and_far_mean() -> None:
     scale = DistanceScale()
     for _ in range(300):
         scale.learn(rng.normal(0.2, 0.03, 8), rng.normal(0.4, 0.03, 40), 0.03)
-    near, middle, far, incomparable = scale.different(np.array([[0.2, 0.3, 0.4, np.inf]]))[0]
-    assert near < 0.05
-    assert 0.3 < middle < 0.7
-    assert far > 0.95
-    assert incomparable == 0.5
+    near, middle, far, incomparable = scale.log_ratio(np.array([[0.2, 0.3, 0.4, np.inf]]))[0]
+    assert near > 3
+    assert abs(middle) < 0.8
+    assert far < -3
+    assert incomparable == 0
 
 
 def test_an_encoder_that_cannot_tell_people_apart_says_nothing() -> None:
@@ -68,4 +94,4 @@ def test_an_encoder_that_cannot_tell_people_apart_says_nothing() -> None:
     scale = DistanceScale()
     for _ in range(1000):
         scale.learn(rng.normal(0.5, 0.1, 8), rng.normal(0.5, 0.1, 40), 0.03)
-    np.testing.assert_allclose(scale.different(np.array([[0.2, 0.5, 0.8]])), 0.5, atol=0.1)
+    np.testing.assert_allclose(scale.log_ratio(np.array([[0.2, 0.5, 0.8]])), 0, atol=0.4)

@@ -115,7 +115,7 @@ def test_threads_give_what_the_stages_would_give_in_turn(pets: Path, det: Path) 
         max_frames=FRAMES,
         on_frame=lambda _, found: seen.append(found.tracker_id.tolist()),
     )
-    boxes, tracker = PrecomputedDetector(det), PartTracker(TrackerConfig(frame_rate=7))
+    boxes, tracker = PrecomputedDetector(det), PartTracker(TrackerConfig(frame_rate=7), Encoder.load())
     expected = []
     for frame in open_source(pets):
         if frame.index == FRAMES:
@@ -201,10 +201,7 @@ def test_embeddings_reach_the_tracker(pets: Path, det: Path) -> None:
         def __repr__(self) -> str:
             return "stripes"
 
-        def encode(self, frames: list[np.ndarray], boxes: list[np.ndarray]) -> list[PartEmbeddings]:
-            return [self._encode(frame, rows) for frame, rows in zip(frames, boxes, strict=True)]
-
-        def _encode(self, frame: np.ndarray, rows: np.ndarray) -> PartEmbeddings:
+        def encode(self, frame: np.ndarray, rows: np.ndarray) -> PartEmbeddings:
             features = np.zeros((len(rows), 3, 3), np.float32)
             for n, (left, top, right, bottom) in enumerate(rows.astype(int)):
                 middle = (top + bottom) // 2
@@ -216,12 +213,14 @@ def test_embeddings_reach_the_tracker(pets: Path, det: Path) -> None:
     report = track_video(pets, detector=det, encoder=Stripes(), max_frames=60)  # type: ignore[arg-type]
     assert report.encoder == "stripes"
     assert report.stages["encode"].ms > 0
+    assert 0 < report.encoded < report.detections, "on a CPU only boxes in doubt are looked at"
     assert report.matches_appearance > 0
 
 
 def test_the_bundled_encoder_is_the_default_and_can_be_left_out(pets: Path, det: Path) -> None:
-    report = track_video(pets, detector=det, max_frames=4)
+    report = track_video(pets, detector=det, max_frames=4, config={"tracker": {"encode": "all"}})
     assert report.encoder.startswith("default (")
+    assert report.encoded == report.detections > 0
     assert report.matches_appearance + report.matches_motion > 0
     assert report.stages["encode"].ms > 0
     assert track_video(pets, detector=det, encoder="none", max_frames=1).encoder == "none (motion alone)"

@@ -1,8 +1,8 @@
 """What the tracks remember of every body part, and what a part distance is worth.
 
-Appearance enters the association as one number in [0, 1] for each pair of track and box: the probability that
-they are two different people, given their part distance. Distances alone do not say that: 0.7 may be far
-apart for one encoder and close for another. ``DistanceScale`` learns the scale while it tracks.
+Appearance enters the association as one number for each pair of track and box: how much likelier their part
+distance is for one person than for two. Distances alone do not say that: 0.7 may be far apart for one encoder
+and close for another. ``DistanceScale`` learns the scale while it tracks.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import torch
 
 from ..embeddings import PartEmbeddings, masked_distance
 
+# Evidence that has faded this far is no longer evidence of anything.
+_FADED = 0.05
+
 
 class PartMemory:
     """Running mean and evidence of every part of T tracks.
@@ -22,6 +25,7 @@ class PartMemory:
         features: float32 [T, P, D], unit rows (zero where a part was never seen).
         evidence: float32 [T, P] in [0, 1]; 1 for a part just seen, fading while it stays hidden.
         counts: float32 [T, P], how many observations the running mean has taken in.
+        learned: float64 [T], time of the last observation; -inf before the first.
     """
 
     def __init__(self, part_names: tuple[str, ...], dim: int) -> None:
@@ -30,29 +34,36 @@ class PartMemory:
         self.features = np.zeros((0, parts, dim), np.float32)
         self.evidence = np.zeros((0, parts), np.float32)
         self.counts = np.zeros((0, parts), np.float32)
+        self.learned = np.zeros(0)
 
     def keep(self, rows: np.ndarray) -> None:
         """Drop all tracks outside the mask ``rows``."""
-        self.features, self.evidence, self.counts = (
-            self.features[rows],
-            self.evidence[rows],
-            self.counts[rows],
-        )
+        self.features, self.evidence = self.features[rows], self.evidence[rows]
+        self.counts, self.learned = self.counts[rows], self.learned[rows]
 
-    def add(self, features: np.ndarray, visibility: np.ndarray) -> None:
+    def add(self, features: np.ndarray, visibility: np.ndarray, now: float) -> None:
         """Append tracks with the first look at each, float32 [N, P, D] and [N, P]."""
         shown = visibility > 0
         self.features = np.concatenate((self.features, features * shown[..., None]))
         self.evidence = np.concatenate((self.evidence, visibility))
         self.counts = np.concatenate((self.counts, shown.astype(np.float32)))
+        self.learned = np.concatenate((self.learned, np.where(shown.any(axis=1), now, -np.inf)))
+
+    def inherit(self, heirs: np.ndarray, former: np.ndarray) -> None:
+        """Let tracks ``heirs`` take over the parts that only ``former`` knew; both int [M]."""
+        unknown = self.evidence[heirs] < _FADED
+        rows, parts = np.nonzero(unknown)
+        for values in (self.features, self.evidence, self.counts):
+            values[heirs[rows], parts] = values[former[rows], parts]
 
     def learn(
         self,
         tracks: np.ndarray,
         features: np.ndarray,
         visibility: np.ndarray,
-        keep_share: float,
-        fade: float,
+        now: float,
+        mean_seconds: float,
+        forget_seconds: float,
     ) -> None:
         """Take in one observation of each of ``tracks``; parts that do not show only fade.
 
@@ -60,13 +71,15 @@ class PartMemory:
             tracks: int [M] rows of this memory.
             features: float32 [M, P, D] of the matched boxes.
             visibility: float32 [M, P].
-            keep_share: weight of the old mean in the new one once enough was seen, in [0, 1). The first
-                observations are averaged evenly, so that a first bad view is soon outvoted.
-            fade: factor in (0, 1] on the evidence of a part that does not show.
+            now: time in seconds.
+            mean_seconds: time constant of the running mean once enough was seen. The first observations are
+                averaged evenly, so that a first bad view is soon outvoted.
+            forget_seconds: time constant at which the evidence of a part that does not show fades.
         """
         shown = visibility > 0
         counts = self.counts[tracks]
-        old = np.minimum(keep_share, counts / (counts + 1))
+        elapsed = (now - self.learned[tracks])[:, None].astype(np.float32)
+        old = np.minimum(np.exp(-elapsed / mean_seconds), counts / (counts + 1))
         # A half-visible part teaches half as much.
         new = (1 - old) * np.where(counts > 0, visibility, 1)
         new[~shown] = 0
@@ -76,20 +89,24 @@ class PartMemory:
         mean /= np.maximum(norm, 1e-12)[..., None]
         self.features[tracks] = mean
         self.counts[tracks] = counts + shown
-        faded = self.evidence[tracks] * np.float32(fade)
+        faded = self.evidence[tracks] * np.exp(-elapsed / forget_seconds)
+        self.learned[tracks] = now
         self.evidence[tracks] = np.where(shown, np.maximum(visibility, faded), faded)
 
     def distances(self, embeddings: PartEmbeddings) -> np.ndarray:
         """Eq. 9 between all T tracks and N boxes, float32 [T, N]; +inf where no part is known of both."""
-        # What has faded this far is no longer evidence of anything.
-        evidence = np.where(self.evidence < 0.05, np.float32(0), self.evidence)
         return masked_distance(
-            torch.from_numpy(self.features),
-            torch.from_numpy(evidence),
-            embeddings.features,
-            embeddings.visibility,
-            refine=False,
+            *self._known(), embeddings.features, embeddings.visibility, refine=False
         ).numpy()
+
+    def mutual_distances(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Eq. 9 between remembered tracks ``a`` int [A] and ``b`` int [B], float32 [A, B]; +inf as above."""
+        features, evidence = self._known()
+        return masked_distance(features[a], evidence[a], features[b], evidence[b], refine=False).numpy()
+
+    def _known(self) -> tuple[torch.Tensor, torch.Tensor]:
+        evidence = np.where(self.evidence < _FADED, np.float32(0), self.evidence)
+        return torch.from_numpy(self.features), torch.from_numpy(evidence)
 
 
 class DistanceScale:
@@ -97,8 +114,8 @@ class DistanceScale:
 
     Every matched pair is an example of one person seen twice, and every track against the boxes of the others
     in the same frame an example of two people. Both are taken as normal with a common variance, so that the
-    log-likelihood ratio is linear in the distance: an encoder that cannot tell people apart ends at
-    probability one half everywhere, and appearance then says nothing instead of something wrong.
+    log-likelihood ratio is linear in the distance: an encoder that cannot tell people apart ends at a ratio
+    of one everywhere, and appearance then says nothing instead of something wrong.
     """
 
     # Where the scale starts, worth as much as this many examples of each kind.
@@ -122,13 +139,11 @@ class DistanceScale:
                 # A frame counts once, however many pairs it has.
                 sums += np.array([1.0, values.mean(), np.square(values).mean()]) * min(len(values), 10)
 
-    def different(self, distances: np.ndarray) -> np.ndarray:
-        """Probability [T, N] that a pair is two people; 1/2 where no part was comparable."""
+    def log_ratio(self, distances: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratio [T, N] of one person to two, in [-10, 10]; 0 where no part was comparable."""
         weight, first, second = self._sums.T
         mean = first / weight
         variance = float(np.mean(second / weight - mean**2)) + 1e-6
         slope = max(0.0, float(mean[1] - mean[0])) / variance
         middle = float(mean.mean())
-        finite = np.isfinite(distances)
-        exponent = np.clip(slope * (middle - np.where(finite, distances, middle)), -30, 30)
-        return 1.0 / (1.0 + np.exp(exponent))
+        return np.clip(slope * (middle - np.where(np.isfinite(distances), distances, middle)), -10, 10)

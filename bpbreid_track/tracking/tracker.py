@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..config import TrackerConfig
-from ..embeddings import PartEmbeddings
 from . import costs, kalman
+from .association import PairCosts, Place, associate, motion_log_ratio
 from .camera import CameraMotion
+from .looks import BoxEncoder, hide, in_doubt, spread
 from .memory import DistanceScale, PartMemory
 from .tracks import Boxes, Tracks, boxes_of
 
 if TYPE_CHECKING:
     import supervision as sv
 
-    from ..model.encoder import Encoder
+    from ..embeddings import PartEmbeddings
 
-_NOBODY = np.zeros(0, np.intp)
 # Sums of frame times are not exact; differences below this many seconds are none.
 _TICK = 1e-6
+# Looks after which a memory is more than a first impression.
+_FIRST_LOOKS = 5
 
 
 @dataclass
@@ -36,33 +38,28 @@ class TrackerStats:
         matches_motion: matches that motion alone would have made too.
         matches_appearance: matches that needed the part distance: the boxes did not overlap enough, or
             motion preferred another box.
+        recognised: new tracks that turned out to be lost ones and got their identity back.
+        boxes: boxes seen.
+        encoded: boxes whose embedding was used.
     """
 
     frames: int = 0
     identities: int = 0
     matches_motion: int = 0
     matches_appearance: int = 0
-
-
-@dataclass
-class _Costs:
-    """Costs of all pairs of tracks and boxes in one frame, [T, N]; inf forbids a pair."""
-
-    motion: np.ndarray  # 1 - IoU
-    motion_scored: np.ndarray  # 1 - IoU * score
-    appearance: np.ndarray | None  # negative for a likely match, 0 where no part can be compared
-    distances: np.ndarray | None  # Eq. 9
-    lost: np.ndarray  # bool [T], tracks without a match in the frame before
+    recognised: int = 0
+    boxes: int = 0
+    encoded: int = 0
 
 
 class PartTracker:
     """Gives detections identities that last.
 
-    Each frame goes through three rounds. First the boxes of high score meet all confirmed tracks, lost ones
-    included, by overlap and part distance together; a lost track may come back without overlap if its parts
-    agree, within a motion gate that widens the longer it was lost. Then the boxes of low score meet the
-    tracks that are left; a person scores low when half hidden, and the parts that show still count. Last,
-    tracks not yet confirmed meet what remains, and boxes that nobody claimed start new ones.
+    Each frame goes through the rounds of ``association.associate``: boxes of high score meet the tracks in
+    sight by overlap and part distance together, boxes of low score those that are left, lost tracks come back
+    by the likelihood of place and parts, and tracks not yet confirmed meet what remains. Boxes that nobody
+    claimed start new tracks, and for a while a new track may still be recognised as a lost one, from all that
+    was seen of it since.
 
     Instances are independent of each other, and two runs over the same input give the same identities.
 
@@ -77,7 +74,7 @@ class PartTracker:
     [1]
     """
 
-    def __init__(self, config: TrackerConfig | None = None, encoder: Encoder | None = None) -> None:
+    def __init__(self, config: TrackerConfig | None = None, encoder: BoxEncoder | None = None) -> None:
         self.config = config or TrackerConfig()
         self.encoder = encoder
         self._noise = kalman.Noise(measurement=0.05, jitter=0.2, acceleration=1.0, speed=1.0)
@@ -119,22 +116,27 @@ class PartTracker:
         """
         now, elapsed = self._clock(timestamp)
         boxes = boxes_of(detections)
-        embeddings = self._embeddings(detections, boxes, frame, embeddings)
         self._predict(elapsed, now, frame, boxes)
+        place = self._place(boxes, now, elapsed)
+        embeddings = self._looks(detections, boxes, frame, embeddings, place, now)
 
-        pair_costs = self._costs(boxes, embeddings, now, elapsed)
-        rows, columns = self._associate(boxes, pair_costs)
-        self._count(rows, columns, pair_costs)
+        pairs = self._costs(boxes, embeddings, place, now)
+        matches = associate(pairs, boxes.scores, self._tracks.ids > 0, self.config)
+        rows, columns = matches.rows, matches.columns
+        self._count(rows, columns, pairs)
         born = self._births(boxes, columns)
         if embeddings is not None:
-            self._learn_appearance(rows, columns, boxes, embeddings, pair_costs, elapsed)
+            self._learn_appearance(rows, columns, boxes, embeddings, pairs, now, elapsed)
         self._correct(rows, columns, boxes, now)
-        identities = self._settle(rows, columns, boxes, born, embeddings, now)
+        row_of_box = self._settle(rows, columns, boxes, born, embeddings, now)
+        if embeddings is not None:
+            row_of_box = self._recognise(row_of_box, now)
 
         self.stats.frames += 1
+        self.stats.boxes += len(boxes.scores)
         out = copy.copy(detections)
         out.data = dict(detections.data)
-        out.tracker_id = identities
+        out.tracker_id = self._identities(row_of_box)
         return out
 
     def _clock(self, timestamp: float | None) -> tuple[float, float]:
@@ -151,28 +153,40 @@ class PartTracker:
         self._now = now
         return now, elapsed
 
-    def _embeddings(
+    def _looks(
         self,
         detections: sv.Detections,
         boxes: Boxes,
         frame: np.ndarray | None,
         embeddings: PartEmbeddings | None,
+        place: Place,
+        now: float,
     ) -> PartEmbeddings | None:
+        """Embeddings of all boxes, with nothing visible where no look was needed; None without appearance."""
+        if embeddings is None and (self.encoder is None or frame is None):
+            return None
+        count = len(boxes.scores)
+        if embeddings is not None and len(embeddings) != count:
+            raise ValueError(f"embeddings: expected {count} rows, one a box, got {len(embeddings)}")
+        wanted = np.ones(count, bool)
+        if self._sparing(embeddings is None):
+            wanted = self._in_doubt(boxes, place, now)
         if embeddings is None:
-            if self.encoder is None or frame is None:
-                return None
-            embeddings = self.encoder.encode(frame, detections.xyxy)
-        if len(embeddings) != len(boxes.scores):
-            raise ValueError(
-                f"embeddings: expected {len(boxes.scores)} rows, one a box, got {len(embeddings)}"
-            )
-        embeddings = embeddings.to("cpu")
+            assert self.encoder is not None
+            assert frame is not None
+            embeddings = self.encoder.encode(frame, np.asarray(detections.xyxy)[wanted])
+            embeddings = spread(embeddings.to("cpu"), wanted)
+        else:
+            embeddings = hide(embeddings.to("cpu"), ~wanted)
+        self.stats.encoded += int(wanted.sum())
         if self._memory is None:
             self._memory = PartMemory(embeddings.part_names, embeddings.dim)
             parts = len(embeddings.part_names)
             blank = len(self._tracks)
             self._memory.add(
-                np.zeros((blank, parts, embeddings.dim), np.float32), np.zeros((blank, parts), np.float32)
+                np.zeros((blank, parts, embeddings.dim), np.float32),
+                np.zeros((blank, parts), np.float32),
+                now,
             )
         known = (self._memory.part_names, self._memory.features.shape[2])
         if known != (embeddings.part_names, embeddings.dim):
@@ -181,6 +195,21 @@ class PartTracker:
                 f"{list(embeddings.part_names)} with {embeddings.dim}; reset() the tracker to change encoders"
             )
         return embeddings
+
+    def _sparing(self, own: bool) -> bool:
+        """Whether only boxes in doubt are looked at. ``own``: the tracker encodes by itself."""
+        if self.config.encode == "auto":
+            return own and self.encoder is not None and self.encoder.device.type == "cpu"
+        return self.config.encode == "ambiguous"
+
+    def _in_doubt(self, boxes: Boxes, place: Place, now: float) -> np.ndarray:
+        confirmed = self._tracks.ids > 0
+        memory = self._memory
+        wanting = np.ones(len(self._tracks), bool)
+        if memory is not None:
+            wanting = now - memory.learned > self.config.refresh_seconds - _TICK
+            wanting |= memory.counts.max(axis=1, initial=0) < _FIRST_LOOKS
+        return in_doubt(place, boxes.scores, confirmed, wanting, self.config) & boxes.usable
 
     def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
         affine = None
@@ -212,86 +241,52 @@ class PartTracker:
         """Mask [T] of the tracks that had no match in the frame before this one."""
         return self._tracks.seen < now - elapsed - _TICK
 
-    def _costs(self, boxes: Boxes, embeddings: PartEmbeddings | None, now: float, elapsed: float) -> _Costs:
+    def _place(self, boxes: Boxes, now: float, elapsed: float) -> Place:
+        """What motion says about all pairs."""
         config, tracks = self.config, self._tracks
-        distances = None
-        gate: float | np.ndarray = config.gate
+        ratio, distance = motion_log_ratio(
+            tracks.state, boxes.cxcywh, self._noise.measurement, config.territory
+        )
+        allowed = np.broadcast_to(boxes.usable, distance.shape)
+        if not config.class_agnostic:
+            allowed = allowed & (tracks.classes[:, None] == boxes.classes)
+        return Place(
+            overlap=costs.iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy),
+            ratio=ratio,
+            distance=distance,
+            reachable=allowed & (distance <= max(config.gate, config.gate_appearance)),
+            lost=self._lost(now, elapsed),
+        )
+
+    def _costs(self, boxes: Boxes, embeddings: PartEmbeddings | None, place: Place, now: float) -> PairCosts:
+        config = self.config
+        motion, motion_scored = 1 - place.overlap, 1 - place.overlap * boxes.scores
+        appearance = distances = None
+        comparable = np.zeros(motion.shape, bool)
+        # Where parts cannot tell, overlap brings a lost track back as it would keep a tracked one.
+        recovery = motion_scored - (1 - config.min_iou) - config.recovery_evidence
         if embeddings is not None:
             assert self._memory is not None
             distances = self._memory.distances(embeddings)
-            gate = np.where(np.isfinite(distances), config.gate_appearance, config.gate)
-        overlap = costs.iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy)
-        forbidden = ~(self._mahalanobis(boxes) <= gate)
-        forbidden |= ~boxes.usable
-        if not config.class_agnostic:
-            forbidden |= tracks.classes[:, None] != boxes.classes
-        lost = self._lost(now, elapsed)
-        long_lost = now - tracks.seen > config.lost_seconds + _TICK
+            comparable = np.isfinite(distances)
+            ratio = self._scale.log_ratio(distances)
+            appearance = -config.appearance_weight * np.tanh(ratio / 2)
+            together = place.ratio + config.appearance_trust * ratio
+            recovery = np.where(comparable, -together, recovery)
+        forbidden = ~place.reachable
+        forbidden |= place.distance > np.where(comparable, config.gate_appearance, config.gate)
         # After so long a prediction of the place is a guess: only the parts can speak for such a track.
-        overlap[long_lost] = 0
-        appearance = None
-        if distances is None:
-            forbidden |= long_lost[:, None]
-        else:
-            appearance = 2 * self._scale.different(distances) - 1
-            # Where motion has to guess, appearance counts for more: enough to bring a person back without any
-            # overlap, too little to take the boxes of people in plain sight.
-            appearance *= np.where(lost, config.appearance_weight_lost, config.appearance_weight)[:, None]
-            forbidden |= long_lost[:, None] & ~np.isfinite(distances)
-        # A track seen in the last frame has the better claim to a box.
-        claim = 1 + config.lost_penalty * lost[:, None]
-        motion, motion_scored = claim - overlap, claim - overlap * boxes.scores
-        motion[forbidden] = motion_scored[forbidden] = np.inf
-        return _Costs(motion, motion_scored, appearance, distances, lost)
+        long_lost = now - self._tracks.seen > config.lost_seconds + _TICK
+        forbidden |= long_lost[:, None] & ~comparable
+        for cost in (motion, motion_scored, recovery):
+            cost[forbidden] = np.inf
+        return PairCosts(motion, motion_scored, recovery, appearance, distances, place.lost)
 
-    def _mahalanobis(self, boxes: Boxes) -> np.ndarray:
-        """Squared distance [T, N] of centre and height in standard deviations of track and box together."""
-        position, _, variance, _, _ = self._tracks.state
-        measured = np.square(self._noise.measurement * boxes.cxcywh[:, 3])
-        total = np.zeros((len(position), len(measured)))
-        for number in (0, 1, 3):
-            distance = position[:, number, None] - boxes.cxcywh[:, number]
-            distance *= distance
-            distance /= variance[:, number, None] + measured
-            total += distance
-        return total
-
-    def _associate(self, boxes: Boxes, pair_costs: _Costs) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of tracks and of boxes that belong together."""
-        config, tracks = self.config, self._tracks
-        if not len(tracks) or not len(boxes.scores):
-            return _NOBODY, _NOBODY
-        high = boxes.scores >= config.high_score
-        low = ~high & (boxes.scores >= config.low_score)
-        confirmed = tracks.ids > 0
-        free_rows, free_columns = np.ones(len(tracks), bool), np.ones(len(high), bool)
-        found: list[tuple[np.ndarray, np.ndarray]] = []
-
-        def match(row_mask: np.ndarray, column_mask: np.ndarray, motion: np.ndarray, min_iou: float) -> None:
-            rows = np.flatnonzero(row_mask & free_rows)
-            columns = np.flatnonzero(column_mask & free_columns)
-            if not len(rows) or not len(columns):
-                return
-            block = motion[rows[:, None], columns]
-            if pair_costs.appearance is not None:
-                block = block + pair_costs.appearance[rows[:, None], columns]
-            r, c = costs.assign(block, 1 - min_iou)
-            free_rows[rows[r]] = False
-            free_columns[columns[c]] = False
-            found.append((rows[r], columns[c]))
-
-        match(confirmed, high, pair_costs.motion_scored, config.min_iou)
-        match(confirmed & ~pair_costs.lost, low, pair_costs.motion, config.min_iou_low)
-        match(~confirmed, high, pair_costs.motion_scored, config.min_iou_new)
-        if not found:
-            return _NOBODY, _NOBODY
-        return np.concatenate([r for r, _ in found]), np.concatenate([c for _, c in found])
-
-    def _count(self, rows: np.ndarray, columns: np.ndarray, pair_costs: _Costs) -> None:
-        if pair_costs.appearance is None or not len(rows):
+    def _count(self, rows: np.ndarray, columns: np.ndarray, pairs: PairCosts) -> None:
+        if pairs.appearance is None or not len(rows):
             self.stats.matches_motion += len(rows)
             return
-        motion = pair_costs.motion
+        motion = pairs.motion
         mine = motion[rows, columns]
         needed = (mine > 1 - self.config.min_iou) | (mine > motion[rows].min(axis=1))
         self.stats.matches_appearance += int(needed.sum())
@@ -309,27 +304,30 @@ class PartTracker:
         columns: np.ndarray,
         boxes: Boxes,
         embeddings: PartEmbeddings,
-        pair_costs: _Costs,
+        pairs: PairCosts,
+        now: float,
         elapsed: float,
     ) -> None:
         assert self._memory is not None
-        assert pair_costs.distances is not None
+        assert pairs.distances is not None
+        features, visibility = embeddings.numpy()
         clear = costs.covered_share(boxes.xyxy)[columns] <= self.config.max_cover
         clear &= boxes.scores[columns] >= self.config.high_score
+        clear &= (visibility[columns] > 0).any(axis=1)
         rows, columns = rows[clear], columns[clear]
         if not len(rows):
             return
-        sure = pair_costs.motion[rows, columns] <= 0.5
-        block = pair_costs.distances[rows[sure][:, None], columns[sure]]
+        sure = pairs.motion[rows, columns] <= 0.5
+        block = pairs.distances[rows[sure][:, None], columns[sure]]
         off_diagonal = ~np.eye(len(block), dtype=bool)
         self._scale.learn(np.diagonal(block), block[off_diagonal], elapsed)
-        features, visibility = embeddings.numpy()
         self._memory.learn(
             rows,
             features[columns],
             visibility[columns],
-            keep_share=math.exp(-elapsed / self.config.memory_seconds),
-            fade=math.exp(-elapsed / self.config.forget_seconds),
+            now,
+            mean_seconds=self.config.memory_seconds,
+            forget_seconds=self.config.forget_seconds,
         )
 
     def _correct(self, rows: np.ndarray, columns: np.ndarray, boxes: Boxes, now: float) -> None:
@@ -353,7 +351,7 @@ class PartTracker:
         embeddings: PartEmbeddings | None,
         now: float,
     ) -> np.ndarray:
-        """Births and confirmations, and the end of unconfirmed tracks; returns the identities int64 [N]."""
+        """Births, confirmations, the end of unconfirmed tracks; returns the row of each box, -1: none."""
         tracks = self._tracks
         keep = (tracks.ids > 0) | (tracks.seen == now)
         row_of_box = np.full(len(boxes.scores), -1)
@@ -366,16 +364,55 @@ class PartTracker:
             row_of_box[born] = len(tracks) + np.arange(len(born))
             tracks.add(boxes, born, self._noise, now)
             if self._memory is not None:
-                self._memory.add(*self._first_look(born, embeddings))
+                self._memory.add(*self._first_look(born, embeddings), now)
         # The first frame has nothing before it that could confirm a track.
         needed = 1 if self.stats.frames == 0 else self.config.confirm_hits
-        shown = np.flatnonzero(row_of_box >= 0)
-        shown_rows = row_of_box[shown]
+        shown_rows = row_of_box[row_of_box >= 0]
         ready = shown_rows[(tracks.ids[shown_rows] == 0) & (tracks.hits[shown_rows] >= needed)]
         tracks.ids[ready] = self.stats.identities + 1 + np.arange(len(ready))
+        tracks.named[ready] = now
         self.stats.identities += len(ready)
-        identities = np.full(len(boxes.scores), -1, np.int64)
-        identities[shown] = tracks.ids[shown_rows]
+        return row_of_box
+
+    def _recognise(self, row_of_box: np.ndarray, now: float) -> np.ndarray:
+        """Give new tracks the identity of the lost one that they turn out to be; returns the rows anew.
+
+        One box after an occlusion may show a shoulder; what was seen of somebody within a second tells more.
+        """
+        assert self._memory is not None
+        config, tracks = self.config, self._tracks
+        confirmed = tracks.ids > 0
+        young = confirmed & (now - tracks.named <= config.recognise_seconds) & (tracks.seen == now)
+        young &= tracks.hits >= _FIRST_LOOKS
+        heirs, former = np.flatnonzero(young), np.flatnonzero(confirmed & (tracks.seen < now - _TICK))
+        if not config.recognise_seconds or not len(heirs) or not len(former):
+            return row_of_box
+        heads = tracks.state[kalman.POSITION][heirs]
+        ratio, distance = motion_log_ratio(tracks.state[:, former], heads, 0.0, config.territory)
+        parts = self._memory.mutual_distances(former, heirs)
+        evidence = ratio + self._scale.log_ratio(parts)
+        # Who was seen when the other already was there is somebody else.
+        possible = np.isfinite(parts) & (distance <= config.gate_appearance)
+        possible &= tracks.seen[former][:, None] < tracks.born[heirs]
+        if not config.class_agnostic:
+            possible &= tracks.classes[former][:, None] == tracks.classes[heirs]
+        a, b = costs.assign(np.where(possible, -evidence, np.inf), -config.recognise_evidence)
+        if not len(a):
+            return row_of_box
+        former, heirs = former[a], heirs[b]
+        tracks.ids[heirs], tracks.named[heirs] = tracks.ids[former], tracks.named[former]
+        self._memory.inherit(heirs, former)
+        self.stats.recognised += len(heirs)
+        self.stats.matches_appearance += len(heirs)
+        keep = np.ones(len(tracks), bool)
+        keep[former] = False
+        tracks.keep(keep)
+        self._memory.keep(keep)
+        return np.where(row_of_box >= 0, (np.cumsum(keep) - 1)[row_of_box], -1)
+
+    def _identities(self, row_of_box: np.ndarray) -> np.ndarray:
+        identities = np.where(row_of_box >= 0, self._tracks.ids[row_of_box], 0) if len(self._tracks) else 0
+        identities = np.broadcast_to(identities, row_of_box.shape).astype(np.int64)
         identities[identities == 0] = -1
         return identities
 

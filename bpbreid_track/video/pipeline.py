@@ -112,9 +112,10 @@ def track_video(
         # A stated rate is meant to overrule what the file says; a camera's clock cannot be overruled.
         own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
         if not own_rate:
-            settings = _with_frame_rate(settings, float(reader.frame_rate))
+            settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
         find = _detector(detector, settings.detector, device)
         embed, encoder_words = _encoder(encoder, settings, device, precision)
+        settings = _with_encode(settings, embed)
         run = _Run(reader, find, embed, settings, outputs, window, use_timestamps=not own_rate)
         report = TrackingReport(
             source=reader.name,
@@ -156,7 +157,13 @@ class _Run:
         self._source = source
         self._detector = detector
         self._encoder = encoder
-        self._tracker = PartTracker(settings.tracker)
+        names = ("decode", "detect", "encode", "associate", "draw", "write")
+        self._watch = {name: Stopwatch() for name in names}
+        # A tracker that needs few looks takes them itself, once it knows which; else all boxes of several
+        # frames are encoded in one batch.
+        self._sparing = encoder is not None and settings.tracker.encode == "ambiguous"
+        looks = _Looks(encoder, self._watch["encode"]) if encoder is not None and self._sparing else None
+        self._tracker = PartTracker(settings.tracker, looks)
         self._use_timestamps = use_timestamps
         self._outputs = outputs
         self._window = window
@@ -164,8 +171,6 @@ class _Run:
         if "video" in outputs.paths or window is not None:
             self._painter = Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings))
         self._batch = 1 if source.live else _batch_size(detector, encoder, settings)
-        names = ("decode", "detect", "encode", "associate", "draw", "write")
-        self._watch = {name: Stopwatch() for name in names}
 
     def go(
         self,
@@ -231,7 +236,7 @@ class _Run:
     def _detect(self, frames: Sequence[Frame]) -> list[_Item]:
         with self._watch["detect"].measure(len(frames)):
             found = self._detector(frames)
-        if self._encoder is None:
+        if self._encoder is None or self._sparing:
             return [_Item(frame, boxes) for frame, boxes in zip(frames, found, strict=True)]
         with self._watch["encode"].measure(len(frames)):
             embeddings = self._encoder.encode([f.image for f in frames], [boxes.xyxy for boxes in found])
@@ -239,6 +244,7 @@ class _Run:
 
     def _associate(self, item: _Item) -> _Item:
         frame = item.frame
+        looking = self._watch["encode"].seconds
         with self._watch["associate"].measure():
             item.detections = self._tracker.update(
                 item.detections,
@@ -246,6 +252,8 @@ class _Run:
                 embeddings=item.embeddings,
                 timestamp=frame.timestamp if self._use_timestamps else None,
             )
+        if self._sparing:
+            self._watch["associate"].seconds -= self._watch["encode"].seconds - looking
         return item
 
     def _draw(self, item: _Item) -> _Item:
@@ -292,6 +300,8 @@ class _Run:
         report.identities = stats.identities
         report.matches_motion = stats.matches_motion
         report.matches_appearance = stats.matches_appearance
+        report.recognised = stats.recognised
+        report.encoded = stats.encoded
         report.dropped_frames = self._source.dropped_frames
         report.notes = list(self._source.notes)
 
@@ -306,9 +316,28 @@ def _add_note(error: BaseException, note: str) -> None:
         error.__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]
 
 
-def _with_frame_rate(settings: RunConfig, frame_rate: float) -> RunConfig:
-    tracker = settings.tracker.model_copy(update={"frame_rate": frame_rate})
-    return settings.model_copy(update={"tracker": tracker})
+def _with_tracker(settings: RunConfig, **changes: Any) -> RunConfig:
+    return settings.model_copy(update={"tracker": settings.tracker.model_copy(update=changes)})
+
+
+def _with_encode(settings: RunConfig, encoder: Encoder | None) -> RunConfig:
+    """``auto`` as what it comes to: a look costs little on a GPU and milliseconds on a CPU."""
+    if settings.tracker.encode != "auto" or encoder is None:
+        return settings
+    return _with_tracker(settings, encode="ambiguous" if encoder.device.type == "cpu" else "all")
+
+
+class _Looks:
+    """An encoder as the tracker sees it, with the time it takes."""
+
+    def __init__(self, encoder: Encoder, watch: Stopwatch) -> None:
+        self.device = encoder.device
+        self._encoder = encoder
+        self._watch = watch
+
+    def encode(self, frame: np.ndarray, xyxy: np.ndarray) -> PartEmbeddings:
+        with self._watch.measure():
+            return self._encoder.encode(frame, xyxy)
 
 
 def _batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig) -> int:

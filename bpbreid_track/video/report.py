@@ -41,6 +41,8 @@ class TrackingReport:
         identities: identities given.
         matches_motion: matches that motion alone would have made too.
         matches_appearance: matches that needed the part embeddings.
+        recognised: new tracks that turned out to be lost ones and got their identity back.
+        encoded: boxes that were looked at.
         detections: boxes found in all frames together.
         dropped_frames: frames of a live source passed over because tracking was slower than the stream.
         notes: what the source has to say (frames without a timestamp, damaged packets, ...).
@@ -63,6 +65,8 @@ class TrackingReport:
     identities: int = 0
     matches_motion: int = 0
     matches_appearance: int = 0
+    recognised: int = 0
+    encoded: int = 0
     detections: int = 0
     dropped_frames: int = 0
     notes: list[str] = field(default_factory=list)
@@ -83,7 +87,7 @@ class TrackingReport:
             "detections": f"{self.detections} boxes, {self.detector}",
             "identities": f"{self.identities}; matches: {self.matches_motion} by motion, "
             f"{self.matches_appearance} by appearance",
-            "encoder": self.encoder,
+            "encoder": f"{self.encoder}; looked at {self.encoded} boxes" if self.encoded else self.encoder,
             "stages": ", ".join(
                 f"{name} {timing.ms:.1f} ms ({timing.fps:.0f} fps)" for name, timing in self.stages.items()
             ),

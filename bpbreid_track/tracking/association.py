@@ -1,0 +1,150 @@
+"""Who is who in one frame: costs of all pairs of tracks and boxes, and the rounds that settle them.
+
+Pure functions. T tracks, N boxes; a row is a track, a column a box.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..config import TrackerConfig
+from . import costs
+
+NOBODY = np.zeros(0, np.intp)
+ROUNDS = ("high", "low", "lost", "new")
+"""The rounds in their order; ``Matches.rounds`` holds indices into it."""
+
+
+@dataclass
+class Place:
+    """What motion says about all pairs, [T, N].
+
+    Attributes:
+        overlap: IoU of prediction and box.
+        ratio: log-likelihood ratio of the box's place, see ``motion_log_ratio``.
+        distance: squared Mahalanobis distance of centre and height.
+        reachable: bool, inside the wider motion gate and of one class.
+        lost: bool [T], tracks without a match in the frame before.
+    """
+
+    overlap: np.ndarray
+    ratio: np.ndarray
+    distance: np.ndarray
+    reachable: np.ndarray
+    lost: np.ndarray
+
+
+@dataclass
+class PairCosts:
+    """Costs of all pairs in one frame, [T, N]; inf forbids a pair.
+
+    Attributes:
+        motion: 1 - IoU.
+        motion_scored: 1 - IoU * score.
+        recovery: for lost tracks, minus the log-likelihood ratio of "the lost person" to "somebody else".
+        appearance: what the part distance adds to the cost of overlap, 0 where no part can be compared; None
+            without embeddings.
+        distances: the part distance, Eq. 9; None without embeddings.
+        lost: bool [T], tracks without a match in the frame before.
+    """
+
+    motion: np.ndarray
+    motion_scored: np.ndarray
+    recovery: np.ndarray
+    appearance: np.ndarray | None
+    distances: np.ndarray | None
+    lost: np.ndarray
+
+
+@dataclass
+class Matches:
+    """Pairs that belong together: ``rows`` of tracks, ``columns`` of boxes, ``rounds``; int [M] each."""
+
+    rows: np.ndarray
+    columns: np.ndarray
+    rounds: np.ndarray
+
+
+def motion_log_ratio(
+    state: np.ndarray, cxcywh: np.ndarray, measurement: float, territory: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """How much the place of a box speaks for a track, as a log-likelihood ratio.
+
+    A person who was lost is expected around the predicted place, more loosely the longer ago that was: a
+    normal density with the Kalman filter's variance. Anybody else may appear anywhere in a territory of so
+    many square heights. Their ratio says by itself what hand-set limits say badly: that a box in the right
+    place is worth much after a tenth of a second and little after ten. A wrong height speaks against a pair,
+    a right one not for it.
+
+    Args:
+        state: [5, T, 4] of the Kalman filter.
+        cxcywh: [N, 4] centre, width and height of the boxes in pixels.
+        measurement: standard deviation of a detected centre or height, in heights.
+        territory: area in which strangers appear, in squares of the box's height.
+
+    Returns:
+        The log ratio [T, N], and the squared Mahalanobis distance [T, N] of centre and height.
+    """
+    position, _, variance, _, _ = state
+    height = cxcywh[:, 3]
+    measured = np.square(measurement * height)
+    distance = np.zeros((len(position), len(height)))
+    spread = np.ones_like(distance)
+    for number in (0, 1, 3):
+        total = variance[:, number, None] + measured
+        difference = position[:, number, None] - cxcywh[:, number]
+        difference *= difference
+        difference /= total
+        distance += difference
+        if number != 3:
+            spread *= total
+    spread /= np.square(np.square(np.maximum(height, 1e-6)))
+    return math.log(territory / (2 * math.pi)) - 0.5 * (np.log(spread) + distance), distance
+
+
+def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, config: TrackerConfig) -> Matches:
+    """Settle a frame round by round; who is matched in one takes no part in the next.
+
+    1. high: boxes of high score meet the tracks seen in the last frame, by overlap and appearance.
+    2. low: boxes of low score meet those still unmatched. A person scores low when half hidden, and the parts
+       that show still count.
+    3. lost: boxes of high score that are left meet the lost tracks, by the likelihood of place and parts
+       together; no overlap is needed.
+    4. new: what remains meets the tracks that are not confirmed yet.
+
+    Args:
+        pairs: costs [T, N].
+        scores: [N] in [0, 1].
+        confirmed: bool [T].
+        config: thresholds.
+    """
+    if not len(confirmed) or not len(scores):
+        return Matches(NOBODY, NOBODY, NOBODY)
+    high = scores >= config.high_score
+    low = ~high & (scores >= config.low_score)
+    free_rows, free_columns = np.ones(len(confirmed), bool), np.ones(len(scores), bool)
+    appearance = 0.0 if pairs.appearance is None else pairs.appearance
+    by_overlap = (pairs.motion_scored + appearance, pairs.motion + appearance)
+    tracked = confirmed & ~pairs.lost
+    rounds = (
+        (tracked, high, by_overlap[0], 1 - config.min_iou),
+        (tracked, low, by_overlap[1], 1 - config.min_iou_low),
+        (confirmed & pairs.lost, high, pairs.recovery, -config.recovery_evidence),
+        (~confirmed, high, by_overlap[0], 1 - config.min_iou_new),
+    )
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for number, (row_mask, column_mask, cost, limit) in enumerate(rounds):
+        rows = np.flatnonzero(row_mask & free_rows)
+        columns = np.flatnonzero(column_mask & free_columns)
+        if not len(rows) or not len(columns):
+            continue
+        r, c = costs.assign(cost[rows[:, None], columns], limit)
+        rows, columns = rows[r], columns[c]
+        free_rows[rows] = free_columns[columns] = False
+        found.append((rows, columns, np.full(len(rows), number)))
+    if not found:
+        return Matches(NOBODY, NOBODY, NOBODY)
+    return Matches(*(np.concatenate(part) for part in zip(*found, strict=True)))
