@@ -17,7 +17,7 @@ import pytest
 import supervision as sv
 import torch
 
-from bpbreid_track import PartTracker, TrackerConfig, track_video
+from bpbreid_track import Encoder, PartTracker, TrackerConfig, track_video
 from bpbreid_track.embeddings import PartEmbeddings
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.video.detectors import PrecomputedDetector
