@@ -62,7 +62,9 @@ def measure(
         stream = list(crowd(count, frames, seed))
         boxes = statistics.median(len(frame.person) for frame in stream)
         for vectors in (False, True):
-            chosen = [peer for peer in trackers if peer.takes_vectors or not vectors]
+            chosen = [
+                peer for peer in trackers if (peer.takes_vectors if vectors else not peer.needs_vectors)
+            ]
             # Round by round rather than tracker by tracker: a busy moment of the machine hits all alike.
             runs = [[milliseconds(peer, stream, vectors) for peer in chosen] for _ in range(rounds)]
             best = {peer.name: min(run[index] for run in runs) for index, peer in enumerate(chosen)}

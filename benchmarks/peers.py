@@ -31,6 +31,7 @@ class Peer:
         box: which box it gives back.
         build: makes a fresh tracker from frames a second and whether vectors will come.
         takes_vectors: whether it can use one appearance vector a box.
+        needs_vectors: whether it is nothing without one.
         settings: what was set beside its defaults.
     """
 
@@ -39,6 +40,7 @@ class Peer:
     box: str
     build: Callable[[float, bool], Step]
     takes_vectors: bool = False
+    needs_vectors: bool = False
     settings: str = "defaults"
 
     @property
@@ -130,6 +132,8 @@ def _boxmot(name: str, backend: str = "python", **options: Any) -> Callable[[flo
         if "use_embeddings" in chosen:
             chosen["use_embeddings"] = vectors
         tracker = create_tracker(TrackerSpec(name, options=tuple(sorted(chosen.items())), backend=backend))
+        if name == "strongsort":  # it has no option for that
+            tracker.cmc, tracker.requires_frame, tracker._requires_frame = None, False, False
         frame = 0
 
         def step(
@@ -246,7 +250,7 @@ PEERS = (
         KALMAN,
         _ultralytics("botsort", gmc_method="none"),
         True,
-        "no camera motion",
+        settings="no camera motion",
     ),
     Peer("ultralytics OC-SORT", "ultralytics", KALMAN, _ultralytics("ocsort")),
     Peer("ultralytics FastTrack", "ultralytics", KALMAN, _ultralytics("fasttrack")),
@@ -258,7 +262,7 @@ PEERS = (
         KALMAN,
         _boxmot("botsort", frame_rate=30, use_cmc=False, use_embeddings=False),
         True,
-        "no camera motion",
+        settings="no camera motion",
     ),
     Peer(
         "boxmot BoostTrack",
@@ -266,7 +270,7 @@ PEERS = (
         KALMAN,
         _boxmot("boosttrack", use_cmc=False, use_embeddings=False),
         True,
-        "no camera motion",
+        settings="no camera motion",
     ),
     Peer(
         "boxmot OccluBoost",
@@ -274,7 +278,16 @@ PEERS = (
         KALMAN,
         _boxmot("occluboost", use_cmc=False, use_embeddings=False),
         True,
-        "no camera motion",
+        settings="no camera motion",
+    ),
+    Peer(
+        "boxmot StrongSORT",
+        "boxmot",
+        KALMAN,
+        _boxmot("strongsort"),
+        True,
+        True,
+        settings="no camera motion",
     ),
     Peer(
         "norfair",
@@ -282,32 +295,47 @@ PEERS = (
         KALMAN,
         _norfair,
         True,
-        "distance iou, threshold 0.7; vectors: cosine distance below 0.5",
+        settings="distance iou, threshold 0.7; vectors: cosine distance below 0.5",
     ),
-    Peer("deep-sort-realtime", "deep-sort-realtime", DETECTOR, _deep_sort_realtime, True, "no embedder"),
+    Peer(
+        "deep-sort-realtime",
+        "deep-sort-realtime",
+        DETECTOR,
+        _deep_sort_realtime,
+        True,
+        settings="no embedder",
+    ),
 )
 
 
-def _part_tracker(frame_rate: float, vectors: bool) -> Step:
-    import supervision as sv
-    import torch
+def _part_tracker(**options: Any) -> Callable[[float, bool], Step]:
+    def build(frame_rate: float, vectors: bool) -> Step:
+        import supervision as sv
+        import torch
 
-    from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
+        from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 
-    tracker = PartTracker(TrackerConfig(frame_rate=frame_rate))
+        tracker = PartTracker(TrackerConfig(frame_rate=frame_rate, **options))
 
-    def step(
-        xyxy: np.ndarray, scores: np.ndarray, features: np.ndarray | None, visibility: np.ndarray | None
-    ) -> Rows:
-        embeddings = None
-        if features is not None and visibility is not None:
-            names = ["foreground", *(f"part{index}" for index in range(1, features.shape[1]))]
-            embeddings = PartEmbeddings(torch.from_numpy(features), torch.from_numpy(visibility), names)
-        out = tracker.update(sv.Detections(xyxy, confidence=scores), embeddings=embeddings)
-        known = out.tracker_id >= 0
-        return _rows(out.tracker_id[known], out.xyxy[known], out.confidence[known])
+        def step(
+            xyxy: np.ndarray, scores: np.ndarray, features: np.ndarray | None, visibility: np.ndarray | None
+        ) -> Rows:
+            embeddings = None
+            if features is not None and visibility is not None:
+                names = [f"row{index}" for index in range(features.shape[1])]
+                embeddings = PartEmbeddings(torch.from_numpy(features), torch.from_numpy(visibility), names)
+            out = tracker.update(sv.Detections(xyxy, confidence=scores), embeddings=embeddings)
+            known = out.tracker_id >= 0
+            return _rows(out.tracker_id[known], out.xyxy[known], out.confidence[known])
 
-    return step
+        return step
+
+    return build
+
+
+def part_tracker_peer(**options: Any) -> Peer:
+    """Ours, with settings of ``TrackerConfig`` changed."""
+    return Peer("bpbreid_track", "bpbreid-track", DETECTOR, _part_tracker(**options), True)
 
 
 def settings(peer: Peer) -> Any:
@@ -319,4 +347,4 @@ def settings(peer: Peer) -> Any:
     return TrackerConfig().model_dump(mode="json", exclude={"frame_rate"}) | {"frame_rate": "of the sequence"}
 
 
-OURS = (Peer("bpbreid_track", "bpbreid-track", DETECTOR, _part_tracker, True),)
+OURS = (part_tracker_peer(),)

@@ -85,7 +85,7 @@ def main() -> None:
         "--sequences", help="comma-separated names; by default all that have the detection file"
     )
     parser.add_argument("--min-score", type=float, default=0.0, help="drop boxes below this score (keep all)")
-    parser.add_argument("--only", help="trackers whose name contains this, e.g. bpbreid")
+    parser.add_argument("--only", default="", help="trackers whose name contains this, e.g. bpbreid")
     parser.add_argument("--csv", type=Path, help="write all figures to this file")
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of tables")
     arguments = parser.parse_args()
@@ -95,7 +95,7 @@ def main() -> None:
     names = names or sorted(p.parent.parent.name for p in arguments.data.glob(f"*/det/{arguments.det}"))
     if not names:
         parser.error(f"no */det/{arguments.det} in {arguments.data}")
-    trackers = [p for p in (*OURS, *PEERS) if not arguments.only or arguments.only in p.name]
+    trackers = [p for p in (*OURS, *PEERS) if arguments.only in p.name and not p.needs_vectors]
     if not trackers:
         parser.error(f"no tracker's name contains {arguments.only!r}")
     for peer in trackers:

@@ -1,0 +1,119 @@
+"""What each element of the association is worth: the tracker with one of them off or changed at a time.
+
+    python benchmarks/ablation.py --data MOT_FOLDER --cache FOLDER
+
+Boxes, embeddings and the cases whole, gap and veil are those of ``occlusion.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+
+from host_vectors import part_model  # noqa: E402
+from occlusion import COLUMNS, SEQUENCES, Runner, Sequence, Vectors, measure  # noqa: E402
+from occlusion_cases import CASES, Case  # noqa: E402
+from peers import part_tracker_peer  # noqa: E402
+from report import as_text, circumstances  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Element:
+    """One line of the table: changed settings, and what becomes of the embeddings."""
+
+    name: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    change: Callable[[Vectors], Vectors | None] = lambda vectors: vectors
+
+
+def _columns(keep: slice) -> Callable[[Vectors], Vectors]:
+    return lambda vectors: {key: array[:, keep] for key, array in vectors.items()}
+
+
+def _all_visible(vectors: Vectors) -> Vectors:
+    return vectors | {"visibility": np.ones_like(vectors["visibility"])}
+
+
+ELEMENTS = (
+    Element("as it is"),
+    Element("no appearance", change=lambda _: None),
+    Element("visibility ignored: hidden parts compared too", change=_all_visible),
+    Element("foreground alone, no parts", change=_columns(slice(0, 1))),
+    Element("parts alone, no foreground", change=_columns(slice(1, None))),
+    Element("no appearance for people in sight", {"appearance_weight": 0.0}),
+    Element("twice the weight for people in sight", {"appearance_weight": 0.5}),
+    Element("lost people come back by overlap alone", {"appearance_seconds": 0.0, "appearance_trust": 0.0}),
+    Element("parts trusted as if they erred independently", {"appearance_trust": 1.0}),
+    Element("new tracks are never recognised", {"recognise_seconds": 0.0}),
+    Element("covered boxes teach the memory too", {"max_cover": 1.0}),
+    Element("long memory (5 s)", {"memory_seconds": 5.0}),
+    Element("short memory (0.5 s)", {"memory_seconds": 0.5}),
+    Element("lost for 30 s", {"appearance_seconds": 30.0}),
+    Element("no low-score round", {"low_score": 0.5}),
+    Element("only boxes in doubt encoded", {"encode": "ambiguous"}),
+)
+
+
+def runner(element: Element, cache: Path) -> Runner:
+    """Ours with ``element`` changed."""
+    peer = part_tracker_peer(**element.settings)
+
+    def run(sequence: Sequence, case: Case, out: Path) -> None:
+        vectors = sequence.vectors(case, "bpbreid", part_model, cache)
+        sequence.track(peer, case, element.change(vectors), out)
+
+    return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of MOTChallenge sequences with images"
+    )
+    parser.add_argument("--cache", type=Path, required=True, help="where embeddings are kept")
+    parser.add_argument("--sequences", default=",".join(SEQUENCES), help="comma-separated names")
+    parser.add_argument("--det", default="yolo11n.txt", help="detection file in each <sequence>/det/")
+    parser.add_argument("--min-score", type=float, default=0.1, help="drop boxes below this score")
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of a table")
+    arguments = parser.parse_args()
+    logging.disable(logging.INFO)
+
+    names = arguments.sequences.split(",")
+    sequences = [Sequence(arguments.data / name, arguments.det, arguments.min_score) for name in names]
+    results: dict[str, dict[str, Any]] = {}
+    for element in ELEMENTS:
+        run = runner(element, arguments.cache)
+        results[element.name] = {case.name: measure(run, sequences, case)["COMBINED"] for case in CASES}
+        print(f"{element.name}: HOTA {results[element.name]['whole']['HOTA']:.1f}", file=sys.stderr)
+
+    config = {"det": arguments.det, "min_score": arguments.min_score, "sequences": names}
+    facts = circumstances(["trackeval"], seed=0, config=config)
+    if arguments.json:
+        print(json.dumps({"about": facts, "results": results}))
+        return
+    print(as_text(facts) + "\n")
+    head = [f"{case.name} {key}" for case in CASES for key in COLUMNS]
+    print("| | " + " | ".join(head) + " |\n|---|" + "---:|" * len(head))
+    for name, figures in results.items():
+        cells = [
+            f"{figures[case.name][key]:.1f}" if key != "IDSW" else str(figures[case.name][key])
+            for case in CASES
+            for key in COLUMNS
+        ]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Who survives occlusion: sequences whole, with a gap nobody is seen in, and with a veil over lower bodies.
+
+    python benchmarks/occlusion.py --data MOT_FOLDER --cache FOLDER [--osnet WEIGHTS.pth] [--csv FILE]
+
+All trackers read the same boxes, ``det/<det>`` with scores from ``--min-score``. Ours gets the parts of the
+bundled encoder, peers that take a vector get OSNet x0.25 (``--osnet``, torchreid's or BoxMOT's weights;
+BoxMOT must be installed) and our foreground vector. *perfect* is the same boxes with scores from 0.25 given
+their true identity: the most that association can reach. ``occlusion_cases.py`` says what gap and veil are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
+
+from host_vectors import frames, osnet, part_model  # noqa: E402
+from occlusion_cases import CASES, Case, textures  # noqa: E402
+from peers import OURS, PEERS, Peer, settings  # noqa: E402
+from report import as_text, circumstances  # noqa: E402
+from tracking import sequence_facts  # noqa: E402
+
+from bpbreid_track.evaluation import evaluate_folder  # noqa: E402
+from bpbreid_track.mot_format import read_mot  # noqa: E402
+from bpbreid_track.tracking.costs import iou  # noqa: E402
+
+SEQUENCES = ("ADL-Rundle-6", "PETS09-S2L1-300")
+COLUMNS = ("HOTA", "AssA", "IDF1", "IDSW")
+PERFECT_SCORE, PERFECT_IOU = 0.25, 0.5
+Vectors = dict[str, np.ndarray]
+
+
+class Sequence:
+    """Boxes of one sequence, and their embeddings as each case shows them."""
+
+    def __init__(self, folder: Path, det: str, minimum: float) -> None:
+        self.folder, self.name = folder, folder.name
+        self.rate, self.length = sequence_facts(folder)
+        rows = read_mot(folder / "det" / det)
+        self.chosen = np.flatnonzero(rows.confidence >= minimum)
+        self.frame = rows.frame[self.chosen]
+        self.xyxy = rows.xyxy[self.chosen].astype(np.float32)
+        self.scores = rows.confidence[self.chosen].astype(np.float32)
+        self.width = next(iter(frames(folder))).shape[1]
+
+    def vectors(self, case: Case, model: str, build: Callable[[], Any], cache: Path) -> Vectors:
+        """What a model sees of every box, from ``cache`` where it lies there. Gap and whole look alike."""
+        shown = case.name if case.veil else "whole"
+        path = cache / f"{self.name}-{model}-{shown}.npz"
+        if path.is_file():
+            with np.load(path) as stored:
+                if np.array_equal(stored["xyxy"], self.xyxy):
+                    return {key: stored[key] for key in stored if key != "xyxy"}
+        compute, scene = build(), None
+        parts: list[tuple[np.ndarray, Vectors]] = []
+        for number, image in enumerate(frames(self.folder), start=1):
+            here = np.flatnonzero(self.frame == number)
+            scene = scene or textures(image, self.xyxy[here])
+            if len(here):
+                picture = case.paint(image, self.xyxy[here], scene)
+                parts.append((here, compute(picture, self.xyxy[here])))
+        order = np.argsort(np.concatenate([here for here, _ in parts]), kind="stable")
+        arrays = {key: np.concatenate([found[key] for _, found in parts])[order] for key in parts[0][1]}
+        cache.mkdir(parents=True, exist_ok=True)
+        np.savez(path, xyxy=self.xyxy, **arrays)
+        return arrays
+
+    def track(self, peer: Peer, case: Case, vectors: Vectors | None, out: Path) -> None:
+        """Run a tracker over the boxes that a case leaves, and write what it would show."""
+        step = peer.build(self.rate, vectors is not None)
+        kept = case.kept(self.xyxy, self.width)
+        features = visibility = None
+        with out.open("w", encoding="utf-8") as handle:
+            for number in range(1, self.length + 1):
+                here = np.flatnonzero((self.frame == number) & kept)
+                if vectors is not None:
+                    features = vectors["features" if "features" in vectors else "vectors"][here]
+                    visibility = vectors["visibility"][here] if "visibility" in vectors else None
+                ids, xyxy, scores = step(self.xyxy[here], self.scores[here], features, visibility)
+                _write(handle, number, ids, xyxy, scores)
+
+    def perfect(self, case: Case, out: Path) -> None:
+        """Give the boxes their true identities; those that are nobody's are left out."""
+        truth = read_mot(self.folder / "gt" / "gt.txt")
+        kept = case.kept(self.xyxy, self.width) & (self.scores >= PERFECT_SCORE)
+        with out.open("w", encoding="utf-8") as handle:
+            for number in range(1, self.length + 1):
+                here = np.flatnonzero((self.frame == number) & kept)
+                there = np.flatnonzero((truth.frame == number) & (truth.confidence > 0))
+                overlap = iou(truth.xyxy[there], self.xyxy[here].astype(np.float64))
+                rows, columns = linear_sum_assignment(-overlap)
+                good = overlap[rows, columns] >= PERFECT_IOU
+                boxes = here[columns[good]]
+                _write(handle, number, truth.id[there[rows[good]]], self.xyxy[boxes], self.scores[boxes])
+
+
+def _write(handle: Any, number: int, ids: Iterable[int], xyxy: np.ndarray, scores: np.ndarray) -> None:
+    for identity, (left, top, right, bottom), score in zip(ids, xyxy, scores, strict=True):
+        if right > left and bottom > top:
+            size = f"{right - left:.3f},{bottom - top:.3f}"
+            handle.write(f"{number},{identity},{left:.3f},{top:.3f},{size},{score:.4f},-1,-1,-1\n")
+
+
+Runner = Callable[[Sequence, Case, Path], None]
+
+
+def runners(arguments: argparse.Namespace) -> dict[tuple[str, str], Runner]:
+    """Every row of the table by tracker and appearance."""
+    models: dict[str, tuple[str, Callable[[], Any]]] = {"our foreground": ("bpbreid", part_model)}
+    if arguments.osnet:
+        models["OSNet x0.25"] = ("osnet", lambda: osnet(arguments.osnet))
+
+    def runner(peer: Peer, label: str | None, parts: bool = False) -> Runner:
+        def run(sequence: Sequence, case: Case, out: Path) -> None:
+            vectors = None
+            if label is not None:
+                vectors = sequence.vectors(case, *models[label], arguments.cache)
+                if "features" in vectors and not parts:
+                    vectors = {"vectors": vectors["features"][:, 0]}
+            sequence.track(peer, case, vectors, out)
+
+        return run
+
+    rows: dict[tuple[str, str], Runner] = {("perfect association", ""): Sequence.perfect}
+    for peer in OURS:
+        rows[peer.name, "parts"] = runner(peer, "our foreground", parts=True)
+        rows[peer.name, "none"] = runner(peer, None)
+    for peer in PEERS:
+        if not peer.installed:
+            print(f"left out: {peer.name} ({peer.package} is not installed)", file=sys.stderr)
+            continue
+        if not peer.needs_vectors:
+            rows[peer.name, "none"] = runner(peer, None)
+        if peer.takes_vectors:
+            rows.update({(peer.name, label): runner(peer, label) for label in models})
+    return {key: run for key, run in rows.items() if arguments.only in key[0]}
+
+
+def measure(run: Runner, sequences: list[Sequence], case: Case) -> dict[str, dict[str, Any]]:
+    """Figures of one row in one case, by sequence and combined."""
+    with tempfile.TemporaryDirectory() as place:
+        truth, results = Path(place, "truth"), Path(place, "results")
+        results.mkdir()
+        for sequence in sequences:
+            case.write_truth(sequence.folder, truth / sequence.name, sequence.width)
+            run(sequence, case, results / f"{sequence.name}.txt")
+        metrics = evaluate_folder(truth, results, sequences=[sequence.name for sequence in sequences])
+    return {
+        name: {key: values.as_dict()[key] for key in COLUMNS}
+        for name, values in ({"COMBINED": metrics.combined} | metrics.sequences).items()
+    }
+
+
+def table(results: list[dict[str, Any]], case: str, sequence: str) -> str:
+    """One case and sequence as a Markdown table, best HOTA first."""
+    chosen = [row for row in results if row["case"] == case and row["sequence"] == sequence]
+    lines = [f"### {case}, {sequence}", "", "| tracker | appearance | " + " | ".join(COLUMNS) + " |"]
+    lines.append("|---|---|" + "---:|" * len(COLUMNS))
+    for row in sorted(chosen, key=lambda row: -row["HOTA"]):
+        cells = [f"{row[key]:.1f}" if key != "IDSW" else str(row[key]) for key in COLUMNS]
+        lines.append(f"| {row['tracker']} | {row['appearance']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of MOTChallenge sequences with images"
+    )
+    parser.add_argument("--cache", type=Path, required=True, help="where embeddings are kept")
+    parser.add_argument("--sequences", default=",".join(SEQUENCES), help="comma-separated names")
+    parser.add_argument("--det", default="yolo11n.txt", help="detection file in each <sequence>/det/")
+    parser.add_argument("--min-score", type=float, default=0.1, help="drop boxes below this score")
+    parser.add_argument("--osnet", type=Path, help="weights of OSNet x0.25 for the peers")
+    parser.add_argument("--only", default="", help="trackers whose name contains this")
+    parser.add_argument("--csv", type=Path, help="write all figures to this file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of tables")
+    arguments = parser.parse_args()
+    logging.disable(logging.INFO)
+
+    names = arguments.sequences.split(",")
+    sequences = [Sequence(arguments.data / name, arguments.det, arguments.min_score) for name in names]
+    results: list[dict[str, Any]] = []
+    for (tracker, appearance), run in runners(arguments).items():
+        for case in CASES:
+            for sequence, figures in measure(run, sequences, case).items():
+                row = {"tracker": tracker, "appearance": appearance, "case": case.name, "sequence": sequence}
+                results.append(row | figures)
+        print(f"{tracker}, {appearance or '-'}: done", file=sys.stderr)
+
+    packages = [*{peer.package for peer in PEERS}, "trackeval"]
+    config = {"det": arguments.det, "min_score": arguments.min_score, "sequences": names}
+    facts = circumstances(packages, seed=0, config=config | {peer.name: settings(peer) for peer in OURS})
+    if arguments.csv:
+        with arguments.csv.open("w", newline="", encoding="utf-8") as handle:
+            writer = csv.DictWriter(handle, fieldnames=list(results[0]))
+            writer.writeheader()
+            writer.writerows(results)
+    if arguments.json:
+        print(json.dumps({"about": facts, "results": results}))
+        return
+    print(as_text(facts) + "\n")
+    print("\n\n".join(table(results, case.name, name) for case in CASES for name in ("COMBINED", *names)))
+
+
+if __name__ == "__main__":
+    main()
