@@ -88,6 +88,10 @@ def track(
     max_frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after so many frames.")
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep boxes and embeddings here; later runs read them."),
+    ] = None,
     overlay: Annotated[
         str | None,
         typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
@@ -130,12 +134,13 @@ def track(
             detector=detector,
             encoder=encoder,
             config=settings,
-            on_frame=on_frame,
+            on_frame=on_frame if announcement or score else None,
             crops=crops,
             show=show,
             device=device,
             precision=precision,
             max_frames=max_frames,
+            cache=cache,
             progress=not quiet,
         )
         if not quiet:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -21,6 +21,7 @@ import supervision as sv
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
 from ..errors import UsageError
 from ..tracking.tracker import PartTracker
+from .cache import Cache, Found, open_cache
 from .detectors import Detector, load_detector
 from .drawing import Painter
 from .outputs import Outputs
@@ -61,6 +62,7 @@ def track_video(
     device: str = "auto",
     precision: str = "auto",
     max_frames: int | None = None,
+    cache: PathLike | None = None,
     progress: bool = False,
 ) -> TrackingReport:
     """Track the people in a video.
@@ -86,6 +88,8 @@ def track_video(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, for detector and encoder.
         precision: of the encoder, see ``Encoder.load``.
         max_frames: stop after so many frames.
+        cache: file of boxes and embeddings. What it has is neither searched nor encoded again, what is
+            missing is computed and added. It belongs to one source, detector, encoder and precision.
         progress: show progress on stderr.
 
     Returns:
@@ -102,7 +106,7 @@ def track_video(
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     settings = run_config(config)
     outputs = Outputs(out, tracks, crops)
-    outputs.check([source, detector, encoder, config])
+    outputs.check([source, detector, encoder, config, cache])
     with ExitStack() as prepared:
         reader = source if isinstance(source, Source) else open_source(source)
         prepared.callback(reader.close)
@@ -115,7 +119,12 @@ def track_video(
             settings = _with_frame_rate(settings, float(reader.frame_rate))
         find = _detector(detector, settings.detector, device)
         embed, encoder_words = _encoder(encoder, settings, device, precision)
-        run = _Run(reader, find, embed, settings, outputs, window, use_timestamps=not own_rate)
+        store = None
+        if cache is not None:
+            written = outputs.paths.values()
+            store = open_cache(cache, reader, find, embed, settings.detector, written)
+            prepared.callback(store.close)
+        run = _Run(reader, find, embed, settings, outputs, window, store, use_timestamps=not own_rate)
         report = TrackingReport(
             source=reader.name,
             detector=getattr(find, "description", find.name),
@@ -151,6 +160,7 @@ class _Run:
         settings: RunConfig,
         outputs: Outputs,
         window: WindowSink | None,
+        cache: Cache | None,
         use_timestamps: bool,
     ) -> None:
         self._source = source
@@ -160,6 +170,8 @@ class _Run:
         self._use_timestamps = use_timestamps
         self._outputs = outputs
         self._window = window
+        self._cache = cache
+        self._pictures = "crops" in outputs.paths or settings.tracker.camera_motion != "none"
         self._painter: Painter | None = None
         if "video" in outputs.paths or window is not None:
             self._painter = Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings))
@@ -190,7 +202,8 @@ class _Run:
 
         start = time.perf_counter()
         with on_interrupt(interrupt):
-            stages.start("decode", timed(self._source, self._watch["decode"], max_frames), _same, frames)
+            pictures = self._frames(max_frames, on_frame is not None)
+            stages.start("decode", timed(pictures, self._watch["decode"], max_frames), _same, frames)
             stages.start("detect", batched(frames, self._batch), self._detect, detected, frames)
             in_order = chain.from_iterable(detected)
             stages.start("associate", in_order, self._associate, associated, detected)
@@ -227,15 +240,27 @@ class _Run:
                 stack.callback(self._window.close)
             stack.callback(self._source.close)
             stack.callback(self._outputs.close)
+            if self._cache is not None:
+                stack.callback(self._cache.close)
+
+    def _frames(self, max_frames: int | None, shown: bool) -> Iterable[Frame]:
+        if self._cache is None:
+            return self._source
+        needed = self._pictures or shown or self._painter is not None
+        return self._cache.frames(self._source, max_frames, pictures=needed)
 
     def _detect(self, frames: Sequence[Frame]) -> list[_Item]:
+        found = self._cache.through(frames, self._find) if self._cache is not None else self._find(frames)
+        return [_Item(frame, *parts) for frame, parts in zip(frames, found, strict=True)]
+
+    def _find(self, frames: Sequence[Frame]) -> Iterator[Found]:
         with self._watch["detect"].measure(len(frames)):
             found = self._detector(frames)
         if self._encoder is None:
-            return [_Item(frame, boxes) for frame, boxes in zip(frames, found, strict=True)]
+            return ((boxes, None) for boxes in found)
         with self._watch["encode"].measure(len(frames)):
             embeddings = self._encoder.encode([f.image for f in frames], [boxes.xyxy for boxes in found])
-        return [_Item(*parts) for parts in zip(frames, found, embeddings, strict=True)]
+        return zip(found, embeddings, strict=True)
 
     def _associate(self, item: _Item) -> _Item:
         frame = item.frame
@@ -293,6 +318,7 @@ class _Run:
         report.matches_motion = stats.matches_motion
         report.matches_appearance = stats.matches_appearance
         report.dropped_frames = self._source.dropped_frames
+        report.cached_frames = self._cache.read if self._cache is not None else 0
         report.notes = list(self._source.notes)
 
 
