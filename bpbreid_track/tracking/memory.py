@@ -14,6 +14,9 @@ import torch
 
 from ..embeddings import PartEmbeddings, masked_distance
 
+# Evidence below this has faded so far that it is no longer evidence of anything.
+FADED = 0.05
+
 
 class PartMemory:
     """Running mean and evidence of every part of T tracks.
@@ -81,8 +84,7 @@ class PartMemory:
 
     def distances(self, embeddings: PartEmbeddings) -> np.ndarray:
         """Eq. 9 between all T tracks and N boxes, float32 [T, N]; +inf where no part is known of both."""
-        # What has faded this far is no longer evidence of anything.
-        evidence = np.where(self.evidence < 0.05, np.float32(0), self.evidence)
+        evidence = np.where(self.evidence < FADED, np.float32(0), self.evidence)
         return masked_distance(
             torch.from_numpy(self.features),
             torch.from_numpy(evidence),

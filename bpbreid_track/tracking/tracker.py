@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import supervision as sv
 
     from ..model.encoder import Encoder
+    from .recorder import ReasonRecorder
 
 _NOBODY = np.zeros(0, np.intp)
 # Sums of frame times are not exact; differences below this many seconds are none.
@@ -80,6 +81,7 @@ class PartTracker:
     def __init__(self, config: TrackerConfig | None = None, encoder: Encoder | None = None) -> None:
         self.config = config or TrackerConfig()
         self.encoder = encoder
+        self.recorder: ReasonRecorder | None = None  # notes why, if there is one
         self._noise = kalman.Noise(measurement=0.05, jitter=0.2, acceleration=1.0, speed=1.0)
         self.reset()
 
@@ -126,10 +128,15 @@ class PartTracker:
         rows, columns = self._associate(boxes, pair_costs)
         self._count(rows, columns, pair_costs)
         born = self._births(boxes, columns)
+        if self.recorder is not None:
+            seen = self._tracks, self._memory, boxes, embeddings, pair_costs
+            self.recorder.look(*seen, self._mahalanobis(boxes), now, (rows, columns), born)
         if embeddings is not None:
             self._learn_appearance(rows, columns, boxes, embeddings, pair_costs, elapsed)
         self._correct(rows, columns, boxes, now)
         identities = self._settle(rows, columns, boxes, born, embeddings, now)
+        if self.recorder is not None:
+            self.recorder.name(self._tracks, identities)
 
         self.stats.frames += 1
         out = copy.copy(detections)

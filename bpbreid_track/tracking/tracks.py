@@ -33,6 +33,8 @@ class Tracks:
         self.seen = np.zeros(0)  # time of the last match
         self.hits = np.zeros(0, np.int64)
         self.classes = np.zeros(0, np.int64)
+        self.numbers = np.zeros(0, np.int64)  # from 0 in the order of birth, also of those never confirmed
+        self._born = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -41,7 +43,7 @@ class Tracks:
         """Drop all tracks outside the mask ``rows``."""
         self.state = self.state[:, rows]
         self.ids, self.seen, self.hits = self.ids[rows], self.seen[rows], self.hits[rows]
-        self.classes = self.classes[rows]
+        self.classes, self.numbers = self.classes[rows], self.numbers[rows]
 
     def add(self, boxes: Boxes, born: np.ndarray, noise: kalman.Noise, now: float) -> None:
         """Append one track for each box row in ``born``."""
@@ -51,6 +53,8 @@ class Tracks:
         self.seen = np.concatenate((self.seen, np.full(count, now)))
         self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
         self.classes = np.concatenate((self.classes, boxes.classes[born]))
+        self.numbers = np.concatenate((self.numbers, self._born + np.arange(count)))
+        self._born += count
 
 
 def boxes_of(detections: sv.Detections) -> Boxes:

@@ -20,6 +20,8 @@ import supervision as sv
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
 from ..errors import UsageError
+from ..tracking.explain import MatchReason, shorts
+from ..tracking.recorder import ReasonRecorder
 from ..tracking.tracker import PartTracker
 from .cache import Cache, Found, open_cache
 from .detectors import Detector, load_detector
@@ -30,6 +32,7 @@ from .report import StageTiming, TrackingReport
 from .sinks import WindowSink
 from .sources import Frame, Source, open_source
 from .stages import Channel, Stages, Stopwatch, batched, on_interrupt, timed
+from .why_painter import WHY
 
 if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
@@ -63,6 +66,7 @@ def track_video(
     precision: str = "auto",
     max_frames: int | None = None,
     cache: PathLike | None = None,
+    explain: PathLike | None = None,
     progress: bool = False,
 ) -> TrackingReport:
     """Track the people in a video.
@@ -90,6 +94,8 @@ def track_video(
         max_frames: stop after so many frames.
         cache: file of boxes and embeddings. What it has is neither searched nor encoded again, what is
             missing is computed and added. It belongs to one source, detector, encoder and precision.
+        explain: file of reasons to write (.jsonl): for each box why it has its track, read by
+            ``bpbreid-explain``.
         progress: show progress on stderr.
 
     Returns:
@@ -105,7 +111,7 @@ def track_video(
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     settings = run_config(config)
-    outputs = Outputs(out, tracks, crops)
+    outputs = Outputs(out, tracks, crops, explain)
     outputs.check([source, detector, encoder, config, cache])
     with ExitStack() as prepared:
         reader = source if isinstance(source, Source) else open_source(source)
@@ -133,7 +139,8 @@ def track_video(
             outputs={kind: str(path) for kind, path in outputs.paths.items()},
         )
         view = ProgressView(_frames_to_come(reader, max_frames)) if progress else None
-        outputs.open(reader)
+        about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
+        outputs.open(reader, about)
         prepared.pop_all()  # from here on the run closes them
     run.go(report, max_frames, on_frame, view)
     return report
@@ -147,6 +154,7 @@ class _Item:
     detections: sv.Detections
     embeddings: PartEmbeddings | None = None
     painted: np.ndarray | None = None
+    reasons: tuple[list[MatchReason], list[int]] | None = None
 
 
 class _Run:
@@ -167,6 +175,8 @@ class _Run:
         self._detector = detector
         self._encoder = encoder
         self._tracker = PartTracker(settings.tracker)
+        if "explain" in outputs.paths or "why" in settings.draw.overlay:
+            self._tracker.recorder = ReasonRecorder(settings.tracker)
         self._use_timestamps = use_timestamps
         self._outputs = outputs
         self._window = window
@@ -271,6 +281,9 @@ class _Run:
                 embeddings=item.embeddings,
                 timestamp=frame.timestamp if self._use_timestamps else None,
             )
+            if self._tracker.recorder is not None:
+                item.reasons = self._tracker.recorder.take()
+                item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))
         return item
 
     def _draw(self, item: _Item) -> _Item:
@@ -281,7 +294,7 @@ class _Run:
 
     def _write(self, item: _Item) -> _Item:
         with self._watch["write"].measure():
-            self._outputs.write(item.frame, item.detections, item.painted)
+            self._outputs.write(item.frame, item.detections, item.painted, item.reasons)
         return item
 
     def _deliver(

@@ -47,7 +47,7 @@ class TrackingReport:
         detector: the detector in words.
         encoder: the encoder in words, or why there is none.
         config: the resolved settings.
-        outputs: path of each thing written: ``video``, ``tracks``, ``crops``.
+        outputs: path of each thing written: ``video``, ``tracks``, ``crops``, ``explain``.
         interrupted: Ctrl-C or SIGTERM ended the run early.
         cached_frames: frames whose boxes and embeddings were read from a cache.
     """
