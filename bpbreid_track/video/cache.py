@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import supervision as sv
@@ -30,6 +30,17 @@ if TYPE_CHECKING:
     from .detectors import Detector
 
 Found = tuple[sv.Detections, PartEmbeddings | None]
+
+
+class StoredFrame(NamedTuple):
+    """A frame of a cache, without its picture."""
+
+    index: int
+    timestamp: float
+    detections: sv.Detections
+    embeddings: PartEmbeddings | None
+
+
 _STEP = 16  # every so many pixels are looked at to tell pictures apart
 
 
@@ -118,7 +129,7 @@ class Cache:
                 self._writer = CacheWriter(self.path, self._old)
             self._writer.add(frame.index, frame.timestamp, _picture(frame.image), record)
             self.written += 1
-            found.append(self._as_found(record))
+            found.append(_as_found(record, self._part_names))
         return found
 
     def close(self) -> None:
@@ -166,7 +177,7 @@ class Cache:
                 f"{self.path}: frame {frame.index + 1} is not the picture this cache was made from; "
                 "delete the file or choose another name"
             )
-        return self._as_found(self._old.read(row))
+        return _as_found(self._old.read(row), self._part_names)
 
     def _as_record(self, boxes: sv.Detections, embeddings: PartEmbeddings | None) -> Record:
         if boxes.mask is not None or boxes.data:
@@ -188,19 +199,37 @@ class Cache:
             np.asarray(features, np.float32),
         )
 
-    def _as_found(self, record: Record) -> Found:
-        boxes = sv.Detections(
-            xyxy=np.array(record.xyxy),
-            confidence=np.array(record.confidence),
-            class_id=np.array(record.class_id),
-        )
-        if not self._part_names:
-            return boxes, None
-        # Memory of torch's own: its alignment decides the last bit of a product on some CPUs.
-        features, visibility = torch.empty(record.features.shape), torch.empty(record.visibility.shape)
-        features.numpy()[...] = record.features
-        visibility.numpy()[...] = record.visibility
-        return boxes, PartEmbeddings(features, visibility, self._part_names)
+
+class StoredFrames(Sequence[StoredFrame]):
+    """The frames of a finished cache, in the order of the video; read anew at each access.
+
+    Args:
+        path: the file.
+
+    Raises:
+        InputError: it is missing, damaged or no cache.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = CacheReader(Path(path))
+        self._part_names = self._file.facts["part_names"]
+
+    def __len__(self) -> int:
+        return len(self._file.index)
+
+    @overload
+    def __getitem__(self, row: int) -> StoredFrame: ...
+    @overload
+    def __getitem__(self, row: slice) -> list[StoredFrame]: ...
+    def __getitem__(self, row: int | slice) -> StoredFrame | list[StoredFrame]:
+        if isinstance(row, slice):
+            return [self[number] for number in range(*row.indices(len(self)))]
+        entry = self._file.index[row]
+        boxes, embeddings = _as_found(self._file.read(row), self._part_names)
+        return StoredFrame(int(entry["frame"]), float(entry["seconds"]), boxes, embeddings)
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def open_cache(
@@ -262,3 +291,18 @@ def _words(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value))
     return "none" if value is None else str(value)
+
+
+def _as_found(record: Record, part_names: Sequence[str]) -> Found:
+    boxes = sv.Detections(
+        xyxy=np.array(record.xyxy),
+        confidence=np.array(record.confidence),
+        class_id=np.array(record.class_id),
+    )
+    if not part_names:
+        return boxes, None
+    # Memory of torch's own: its alignment decides the last bit of a product on some CPUs.
+    features, visibility = torch.empty(record.features.shape), torch.empty(record.visibility.shape)
+    features.numpy()[...] = record.features
+    visibility.numpy()[...] = record.visibility
+    return boxes, PartEmbeddings(features, visibility, part_names)
