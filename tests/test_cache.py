@@ -131,6 +131,20 @@ def test_a_run_that_fails_leaves_the_frames_it_had(work: Any, pets: Path, det: P
     assert (detector.asked, report.cached_frames) == (FRAMES - 5, 5)
 
 
+def test_an_interrupted_run_leaves_the_frames_it_had(work: Any, tmp_path: Path) -> None:
+    def stop(frame: Frame, _: sv.Detections) -> None:
+        if frame.index == 2:
+            raise KeyboardInterrupt
+
+    report = work(None, on_frame=stop)[1]
+    assert report.interrupted
+    stored = len(CacheReader(tmp_path / "c").index)
+    assert stored >= report.frames >= 3
+    detector, again, tracks = work(stored + 2)
+    assert (detector.asked, again.cached_frames) == (2, stored)
+    assert tracks == work(stored + 2, cache=None)[2]
+
+
 def test_nothing_is_decoded_where_nobody_looks_at_pictures(work: Any, pets: Path) -> None:
     config = {"tracker": {"camera_motion": "none"}}
     first, second, seen = First(pets), First(pets), First(pets)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import supervision as sv
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 Found = tuple[sv.Detections, PartEmbeddings | None]
 
 
-class StoredFrame(NamedTuple):
+@dataclass(frozen=True)
+class StoredFrame:
     """A frame of a cache, without its picture."""
 
     index: int
