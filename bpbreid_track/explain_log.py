@@ -15,6 +15,7 @@ from .tracking.explain import BIRTH, MatchReason, Rival
 
 FORMAT = "bpbreid_track reasons"
 VERSION = 1
+_NUMBERS = ("track", "identity", "lost", "motion", "distance", "appearance", "cost", "limit")
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,10 @@ def _frame(values: dict[str, Any], path: Path, number: int) -> LoggedFrame:
 
 def _reason(values: dict[str, Any]) -> MatchReason:
     second = values["runner_up"]
+    for pair in (values, *([] if second is None else [second]), *values["closest"]):
+        for key in _NUMBERS:
+            if pair[key] is not None and not isinstance(pair[key], int | float):
+                raise TypeError(f"{key} is no number: {str(pair[key])[:40]!r}")
     return MatchReason(
         **{
             **values,

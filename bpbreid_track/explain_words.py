@@ -176,7 +176,8 @@ def _ruled_out(rival: Rival) -> str:
         return f"the track took box {rival.box} instead ({facts})"
     if rival.ruled_out == WHOLE:
         return f"the assignment as a whole was cheaper without it ({facts})"
-    assert rival.ruled_out == COST
+    if rival.ruled_out != COST:
+        return f"{rival.ruled_out} ({facts})"
     cost = f"cost {rival.cost:.2f} is above the limit of {rival.limit:.2f}"
     if rival.appearance is None:
         return f"{cost}: motion had to decide alone ({facts})"

@@ -204,6 +204,7 @@ def test_a_broken_line_is_named(tmp_path: Path) -> None:
         (5, lines[4][:50], "line 5: not JSON"),
         (7, '{"frame": 6}', "line 7: not a frame of reasons"),
         (9, lines[8].replace('"track"', '"tick"', 1), "line 9: not a frame of reasons"),
+        (11, lines[10].replace('"lost": 0.0', '"lost": "long"', 1), "line 11: .*lost is no number: 'long'"),
         (1, '{"frame": 1}', "line 1: not a file of bpbreid-track --explain"),
     ):
         path.write_text("\n".join([*lines[: number - 1], text, *lines[number:]]))

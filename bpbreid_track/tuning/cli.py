@@ -95,14 +95,15 @@ def tune(
         raise UsageError(f"{out}: settings are written as .yaml")
     from ..video.video_sink import check_writable
     from .footage import Judge, load_footage, require_different_names, split
-    from .search import _optuna, search
+    from .search import require_optuna, search
 
-    _optuna()
+    require_optuna()
     check_writable(out)
     require_different_names(sequences)
     folder = cache or out.with_suffix(".cache")
-    check_writable(folder / "x") if folder.is_dir() else check_writable(folder)
-    folder.mkdir(exist_ok=True)
+    if not folder.is_dir():
+        check_writable(folder)
+        folder.mkdir()
     footage = [
         load_footage(
             sequence,

@@ -71,7 +71,7 @@ def search(
     Raises:
         InputError: optuna is not installed.
     """
-    optuna = _optuna()
+    optuna = require_optuna()
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     default = TrackerConfig()
     names = [name for name, bounds in SPACE.items() if appearance or not bounds.appearance]
@@ -101,7 +101,12 @@ def search(
     )
 
 
-def _optuna() -> Any:
+def require_optuna() -> Any:
+    """The module ``optuna``, told to be quiet.
+
+    Raises:
+        InputError: it is not installed.
+    """
     try:
         import optuna
     except ImportError:
