@@ -117,22 +117,23 @@ class Cache:
             InputError: a frame is not the picture the file was made from, or the file is damaged.
         """
         new = [frame for frame in frames if frame.index not in self._row_of]
-        computed = iter(compute(new) if new else ())
-        found: list[Found] = []
+        computed = compute(new) if new else ()
+        fresh = {frame.index: found for frame, found in zip(new, computed, strict=True)}
+        out: list[Found] = []
         for frame in frames:
             row = self._row_of.get(frame.index)
             if row is not None:
-                found.append(self._stored(frame, row))
+                out.append(self._stored(frame, row))
                 self.read += 1
                 continue
             # Handed on as it will be read next time, so that both runs see the same numbers.
-            record = self._as_record(*next(computed))
+            record = self._as_record(*fresh[frame.index])
             if self._writer is None:
                 self._writer = CacheWriter(self.path, self._old)
             self._writer.add(frame.index, frame.timestamp, _picture(frame.image), record)
             self.written += 1
-            found.append(_as_found(record, self._part_names))
-        return found
+            out.append(_as_found(record, self._part_names))
+        return out
 
     def close(self) -> None:
         """Put the file in place if there is anything new in it. May be called twice."""
