@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .video.sources import Frame
 
 PROGRAM = "bpbreid-track"
-_OVERLAYS = ("boxes", "labels", "traces", "parts")
+_OVERLAYS = ("boxes", "labels", "traces", "parts", "why")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -88,6 +88,14 @@ def track(
     max_frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after so many frames.")
     ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep boxes and embeddings here; later runs read them."),
+    ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Write why each box has its identity, for bpbreid-explain."),
+    ] = None,
     overlay: Annotated[
         str | None,
         typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
@@ -100,14 +108,14 @@ def track(
 ) -> int:
     """Track the people in SOURCE: every person keeps one number, also through occlusions.
 
-    Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops and
-    --show says otherwise.
+    Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops,
+    --explain and --show says otherwise.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
     settings = _settings(config, overlay)
     announcement = None
-    if out is None and tracks is None and crops is None and not show:
+    if all(path is None for path in (out, tracks, crops, explain)) and not show:
         out = default_output(source)
         announcement = f"writing {out} (--out, --tracks, --crops or --show choose otherwise)"
 
@@ -130,12 +138,14 @@ def track(
             detector=detector,
             encoder=encoder,
             config=settings,
-            on_frame=on_frame,
+            on_frame=on_frame if announcement or score else None,
             crops=crops,
             show=show,
             device=device,
             precision=precision,
             max_frames=max_frames,
+            cache=cache,
+            explain=explain,
             progress=not quiet,
         )
         if not quiet:

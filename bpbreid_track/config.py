@@ -64,7 +64,7 @@ class EncoderConfig(Settings):
 class DrawConfig(Settings):
     """What is painted on the written video."""
 
-    overlay: tuple[Literal["boxes", "labels", "traces", "parts"], ...] = ("boxes", "labels", "traces")
+    overlay: tuple[Literal["boxes", "labels", "traces", "parts", "why"], ...] = ("boxes", "labels", "traces")
     trace_seconds: float = Field(1.5, gt=0, description="Length of the path drawn behind each person.")
     thickness: int | Literal["auto"] = Field(
         "auto", description="Line width in pixels; auto: from the frame."

@@ -38,6 +38,7 @@ class Runtime:
     Attributes:
         options: the options of the network that was exported.
         dim: D, the width of one part.
+        path: the file.
         device: where images are taken and embeddings are given.
         precision: what is computed in: ``fp32``, ``int8``, or ``bf16`` where OpenVINO does so.
     """
@@ -45,6 +46,7 @@ class Runtime:
     device: torch.device
 
     def __init__(self, path: Path, metadata: str | bytes | None) -> None:
+        self.path = path
         if not metadata:
             raise InputError(f"{path}: not written by bpbreid_track: its metadata name no model options")
         try:

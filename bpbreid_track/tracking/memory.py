@@ -14,8 +14,8 @@ import torch
 
 from ..embeddings import PartEmbeddings, masked_distance
 
-# Evidence that has faded this far is no longer evidence of anything.
-_FADED = 0.05
+# Evidence below this has faded so far that it is no longer evidence of anything.
+FADED = 0.05
 
 
 class PartMemory:
@@ -51,7 +51,7 @@ class PartMemory:
 
     def inherit(self, heirs: np.ndarray, former: np.ndarray) -> None:
         """Let tracks ``heirs`` take over the parts that only ``former`` knew; both int [M]."""
-        unknown = self.evidence[heirs] < _FADED
+        unknown = self.evidence[heirs] < FADED
         rows, parts = np.nonzero(unknown)
         for values in (self.features, self.evidence, self.counts):
             values[heirs[rows], parts] = values[former[rows], parts]
@@ -105,7 +105,7 @@ class PartMemory:
         return masked_distance(features[a], evidence[a], features[b], evidence[b], refine=False).numpy()
 
     def _known(self) -> tuple[torch.Tensor, torch.Tensor]:
-        evidence = np.where(self.evidence < _FADED, np.float32(0), self.evidence)
+        evidence = np.where(self.evidence < FADED, np.float32(0), self.evidence)
         return torch.from_numpy(self.features), torch.from_numpy(evidence)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import supervision as sv
 
     from ..embeddings import PartEmbeddings
+    from .recorder import ReasonRecorder
 
 # Sums of frame times are not exact; differences below this many seconds are none.
 _TICK = 1e-6
@@ -77,6 +78,7 @@ class PartTracker:
     def __init__(self, config: TrackerConfig | None = None, encoder: BoxEncoder | None = None) -> None:
         self.config = config or TrackerConfig()
         self.encoder = encoder
+        self.recorder: ReasonRecorder | None = None  # notes why, if there is one
         self._noise = kalman.Noise(measurement=0.05, jitter=0.2, acceleration=1.0, speed=1.0)
         self.reset()
 
@@ -125,12 +127,17 @@ class PartTracker:
         rows, columns = matches.rows, matches.columns
         self._count(rows, columns, pairs)
         born = self._births(boxes, columns)
+        if self.recorder is not None:
+            seen = self._tracks, self._memory, boxes, embeddings, place, pairs
+            self.recorder.look(*seen, now, matches, born)
         if embeddings is not None:
             self._learn_appearance(rows, columns, boxes, embeddings, pairs, now, elapsed)
         self._correct(rows, columns, boxes, now)
         row_of_box = self._settle(rows, columns, boxes, born, embeddings, now)
         if embeddings is not None:
             row_of_box = self._recognise(row_of_box, now)
+        if self.recorder is not None:
+            self.recorder.name(self._tracks, self._identities(row_of_box))
 
         self.stats.frames += 1
         self.stats.boxes += len(boxes.scores)
@@ -403,7 +410,6 @@ class PartTracker:
         tracks.ids[heirs], tracks.named[heirs] = tracks.ids[former], tracks.named[former]
         self._memory.inherit(heirs, former)
         self.stats.recognised += len(heirs)
-        self.stats.matches_appearance += len(heirs)
         keep = np.ones(len(tracks), bool)
         keep[former] = False
         tracks.keep(keep)

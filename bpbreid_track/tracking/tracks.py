@@ -35,6 +35,8 @@ class Tracks:
         self.named = np.zeros(0)  # time at which the identity was given
         self.hits = np.zeros(0, np.int64)
         self.classes = np.zeros(0, np.int64)
+        self.numbers = np.zeros(0, np.int64)  # from 0 in the order of birth, also of those never confirmed
+        self._born = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -43,7 +45,8 @@ class Tracks:
         """Drop all tracks outside the mask ``rows``."""
         self.state = self.state[:, rows]
         self.ids, self.seen, self.hits = self.ids[rows], self.seen[rows], self.hits[rows]
-        self.classes, self.born, self.named = self.classes[rows], self.born[rows], self.named[rows]
+        self.classes, self.numbers = self.classes[rows], self.numbers[rows]
+        self.born, self.named = self.born[rows], self.named[rows]
 
     def add(self, boxes: Boxes, born: np.ndarray, noise: kalman.Noise, now: float) -> None:
         """Append one track for each box row in ``born``."""
@@ -55,6 +58,8 @@ class Tracks:
         self.named = np.concatenate((self.named, np.full(count, now)))
         self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
         self.classes = np.concatenate((self.classes, boxes.classes[born]))
+        self.numbers = np.concatenate((self.numbers, self._born + np.arange(count)))
+        self._born += count
 
 
 def boxes_of(detections: sv.Detections) -> Boxes:

@@ -28,6 +28,8 @@ _BOX_TASKS = {"detect", "segment", "pose"}
 class Detector(Protocol):
     """Anything that finds persons.
 
+    One made from files may also have ``files``, their paths: ``--cache`` tells detectors by what is in them.
+
     Attributes:
         name: short, for progress lines and file headers.
     """
@@ -93,6 +95,7 @@ class PrecomputedDetector:
     def __init__(self, path: str | Path, config: DetectorConfig | None = None) -> None:
         self.name = Path(path).name
         self.description = str(path)
+        self.files = (Path(path),)
         config = config or DetectorConfig()
         rows = read_mot(path)
         confidence = rows.confidence
@@ -151,6 +154,7 @@ class UltralyticsDetector:
     ) -> None:
         self.name = Path(weights).name
         self.description = description or self.name
+        self.files = (Path(weights),)
         self._config = config = config or DetectorConfig()
         self._device = _available_device(device)
         on_gpu = self._device.startswith("cuda")

@@ -12,6 +12,7 @@ import supervision as sv
 
 from ..config import DrawConfig
 from ..errors import UsageError
+from .why_painter import paint_reasons
 
 _COLORS = 36
 _GOLDEN_RATIO = (1 + 5**0.5) / 2
@@ -86,7 +87,8 @@ class Painter:
             known = detections[detections.tracker_id >= 0]
         if self._paint_parts is not None:
             painted = self._paint_parts(painted, known)
-        return self._annotators.annotate(painted, known)
+        painted = self._annotators.annotate(painted, known)
+        return paint_reasons(painted, detections) if "why" in self.config.overlay else painted
 
 
 class _Annotators:

@@ -38,7 +38,7 @@ class ImageSource(Source):
         self.frame_rate = frame_rate
         self.frame_count = len(paths)
         self.notes: list[str] = []
-        self._paths = sorted(paths, key=natural_key)
+        self.files = self._paths = sorted(paths, key=natural_key)
         first = next((image for image in map(read_image, self._paths) if image is not None), None)
         if first is None:
             some = (

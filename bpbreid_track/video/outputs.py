@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import UsageError
+from .explain_sink import ExplainSink, check_explain_path
 from .sinks import CropSink, Sink, check_track_path, open_track_sink
 from .video_sink import VideoSink, check_video_path
 
 if TYPE_CHECKING:
     import supervision as sv
 
+    from ..tracking.explain import MatchReason
     from .sources import Frame, Source
 
 PathLike = str | os.PathLike[str]
@@ -28,6 +30,7 @@ class Outputs:
         video: path of the video; None for none.
         tracks: path of the track file; None for none.
         crops: folder; None for none.
+        explain: path of the file of reasons; None for none.
 
     Attributes:
         paths: those that were given, by kind.
@@ -35,13 +38,20 @@ class Outputs:
         finished: files and folders that are complete.
     """
 
-    def __init__(self, video: PathLike | None, tracks: PathLike | None, crops: PathLike | None) -> None:
-        given = {"video": video, "tracks": tracks, "crops": crops}
+    def __init__(
+        self,
+        video: PathLike | None,
+        tracks: PathLike | None,
+        crops: PathLike | None,
+        explain: PathLike | None = None,
+    ) -> None:
+        given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain}
         self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
         self.frames_written = 0
         self.finished: list[Path] = []
         self._video: VideoSink | None = None
         self._sinks: list[tuple[str, Sink]] = []
+        self._explain: ExplainSink | None = None
 
     def check(self, inputs: Iterable[object]) -> None:
         """Fail before any work is done where writing would fail, or would replace what is read.
@@ -68,12 +78,15 @@ class Outputs:
             check_video_path(self.paths["video"])
         if "tracks" in self.paths:
             check_track_path(self.paths["tracks"])
+        if "explain" in self.paths:
+            check_explain_path(self.paths["explain"])
 
-    def open(self, source: Source) -> None:
+    def open(self, source: Source, about: dict[str, Any]) -> None:
         """Make the files.
 
         Args:
             source: gives size and rate of the video.
+            about: what the run consists of, for the file of reasons.
         """
         try:
             if "crops" in self.paths:
@@ -82,29 +95,44 @@ class Outputs:
                 self._video = VideoSink(self.paths["video"], source.width, source.height, source.frame_rate)
             if "tracks" in self.paths:
                 self._sinks.append(("tracks", open_track_sink(self.paths["tracks"])))
+            if "explain" in self.paths:
+                self._explain = ExplainSink(self.paths["explain"], about)
         except BaseException:
             self.close()
             raise
 
-    def write(self, frame: Frame, detections: sv.Detections, painted: np.ndarray | None) -> None:
+    def write(
+        self,
+        frame: Frame,
+        detections: sv.Detections,
+        painted: np.ndarray | None,
+        reasons: tuple[list[MatchReason], list[int]] | None = None,
+    ) -> None:
         """Append one frame everywhere.
 
         Args:
             frame: the frame as it was read.
             detections: its boxes with ``tracker_id``.
             painted: uint8 [H, W, 3] BGR for the video.
+            reasons: why the boxes have their tracks, as ``ReasonRecorder.take`` gives them.
         """
         if self._video is not None and painted is not None:
             self._video.write(painted, frame.timestamp)
         for _, sink in self._sinks:
             sink.write(frame, detections)
+        if self._explain is not None and reasons is not None:
+            self._explain.write(frame, *reasons)
         self.frames_written += 1
 
     def close(self) -> None:
         """Finish all of them, also where one of them fails to; ``finished`` lists those that are complete."""
         first_error: Exception | None = None
-        video: list[tuple[str, VideoSink | Sink]] = [("video", self._video)] if self._video else []
-        for kind, sink in [*video, *self._sinks]:
+        sinks: list[tuple[str, VideoSink | Sink | ExplainSink]] = [*self._sinks]
+        if self._video is not None:
+            sinks.insert(0, ("video", self._video))
+        if self._explain is not None:
+            sinks.append(("explain", self._explain))
+        for kind, sink in sinks:
             try:
                 sink.close()
             except Exception as error:  # the other sinks are to be finished first

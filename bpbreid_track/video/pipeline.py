@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from itertools import chain
@@ -20,7 +20,10 @@ import supervision as sv
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
 from ..errors import UsageError
+from ..tracking.explain import MatchReason, shorts
+from ..tracking.recorder import ReasonRecorder
 from ..tracking.tracker import PartTracker
+from .cache import Cache, Found, open_cache
 from .detectors import Detector, load_detector
 from .drawing import Painter
 from .outputs import Outputs
@@ -29,6 +32,7 @@ from .report import StageTiming, TrackingReport
 from .sinks import WindowSink
 from .sources import Frame, Source, open_source
 from .stages import Channel, Stages, Stopwatch, batched, on_interrupt, timed
+from .why_painter import WHY
 
 if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
@@ -61,6 +65,8 @@ def track_video(
     device: str = "auto",
     precision: str = "auto",
     max_frames: int | None = None,
+    cache: PathLike | None = None,
+    explain: PathLike | None = None,
     progress: bool = False,
 ) -> TrackingReport:
     """Track the people in a video.
@@ -86,6 +92,10 @@ def track_video(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, for detector and encoder.
         precision: of the encoder, see ``Encoder.load``.
         max_frames: stop after so many frames.
+        cache: file of boxes and embeddings. What it has is neither searched nor encoded again, what is
+            missing is computed and added. It belongs to one source, detector, encoder and precision.
+        explain: file of reasons to write (.jsonl): for each box why it has its track, read by
+            ``bpbreid-explain``.
         progress: show progress on stderr.
 
     Returns:
@@ -101,8 +111,8 @@ def track_video(
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     settings = run_config(config)
-    outputs = Outputs(out, tracks, crops)
-    outputs.check([source, detector, encoder, config])
+    outputs = Outputs(out, tracks, crops, explain)
+    outputs.check([source, detector, encoder, config, cache])
     with ExitStack() as prepared:
         reader = source if isinstance(source, Source) else open_source(source)
         prepared.callback(reader.close)
@@ -116,7 +126,12 @@ def track_video(
         find = _detector(detector, settings.detector, device)
         embed, encoder_words = _encoder(encoder, settings, device, precision)
         settings = _with_encode(settings, embed)
-        run = _Run(reader, find, embed, settings, outputs, window, use_timestamps=not own_rate)
+        store = None
+        if cache is not None:
+            written = outputs.paths.values()
+            store = open_cache(cache, reader, find, embed, settings.detector, written)
+            prepared.callback(store.close)
+        run = _Run(reader, find, embed, settings, outputs, window, store, use_timestamps=not own_rate)
         report = TrackingReport(
             source=reader.name,
             detector=getattr(find, "description", find.name),
@@ -125,7 +140,8 @@ def track_video(
             outputs={kind: str(path) for kind, path in outputs.paths.items()},
         )
         view = ProgressView(_frames_to_come(reader, max_frames)) if progress else None
-        outputs.open(reader)
+        about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
+        outputs.open(reader, about)
         prepared.pop_all()  # from here on the run closes them
     run.go(report, max_frames, on_frame, view)
     return report
@@ -139,6 +155,7 @@ class _Item:
     detections: sv.Detections
     embeddings: PartEmbeddings | None = None
     painted: np.ndarray | None = None
+    reasons: tuple[list[MatchReason], list[int]] | None = None
 
 
 class _Run:
@@ -152,6 +169,7 @@ class _Run:
         settings: RunConfig,
         outputs: Outputs,
         window: WindowSink | None,
+        cache: Cache | None,
         use_timestamps: bool,
     ) -> None:
         self._source = source
@@ -161,12 +179,16 @@ class _Run:
         self._watch = {name: Stopwatch() for name in names}
         # A tracker that needs few looks takes them itself, once it knows which; else all boxes of several
         # frames are encoded in one batch.
-        self._sparing = encoder is not None and settings.tracker.encode == "ambiguous"
+        self._sparing = encoder is not None and cache is None and settings.tracker.encode == "ambiguous"
         looks = _Looks(encoder, self._watch["encode"]) if encoder is not None and self._sparing else None
         self._tracker = PartTracker(settings.tracker, looks)
+        if "explain" in outputs.paths or "why" in settings.draw.overlay:
+            self._tracker.recorder = ReasonRecorder(settings.tracker)
         self._use_timestamps = use_timestamps
         self._outputs = outputs
         self._window = window
+        self._cache = cache
+        self._pictures = "crops" in outputs.paths or settings.tracker.camera_motion != "none"
         self._painter: Painter | None = None
         if "video" in outputs.paths or window is not None:
             self._painter = Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings))
@@ -195,7 +217,8 @@ class _Run:
 
         start = time.perf_counter()
         with on_interrupt(interrupt):
-            stages.start("decode", timed(self._source, self._watch["decode"], max_frames), _same, frames)
+            pictures = self._frames(max_frames, on_frame is not None)
+            stages.start("decode", timed(pictures, self._watch["decode"], max_frames), _same, frames)
             stages.start("detect", batched(frames, self._batch), self._detect, detected, frames)
             in_order = chain.from_iterable(detected)
             stages.start("associate", in_order, self._associate, associated, detected)
@@ -232,15 +255,27 @@ class _Run:
                 stack.callback(self._window.close)
             stack.callback(self._source.close)
             stack.callback(self._outputs.close)
+            if self._cache is not None:
+                stack.callback(self._cache.close)
+
+    def _frames(self, max_frames: int | None, shown: bool) -> Iterable[Frame]:
+        if self._cache is None:
+            return self._source
+        needed = self._pictures or shown or self._painter is not None
+        return self._cache.frames(self._source, max_frames, pictures=needed)
 
     def _detect(self, frames: Sequence[Frame]) -> list[_Item]:
+        found = self._cache.through(frames, self._find) if self._cache is not None else self._find(frames)
+        return [_Item(frame, *parts) for frame, parts in zip(frames, found, strict=True)]
+
+    def _find(self, frames: Sequence[Frame]) -> Iterator[Found]:
         with self._watch["detect"].measure(len(frames)):
             found = self._detector(frames)
         if self._encoder is None or self._sparing:
-            return [_Item(frame, boxes) for frame, boxes in zip(frames, found, strict=True)]
+            return ((boxes, None) for boxes in found)
         with self._watch["encode"].measure(len(frames)):
             embeddings = self._encoder.encode([f.image for f in frames], [boxes.xyxy for boxes in found])
-        return [_Item(*parts) for parts in zip(frames, found, embeddings, strict=True)]
+        return zip(found, embeddings, strict=True)
 
     def _associate(self, item: _Item) -> _Item:
         frame = item.frame
@@ -252,6 +287,9 @@ class _Run:
                 embeddings=item.embeddings,
                 timestamp=frame.timestamp if self._use_timestamps else None,
             )
+            if self._tracker.recorder is not None:
+                item.reasons = self._tracker.recorder.take()
+                item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))
         if self._sparing:
             self._watch["associate"].seconds -= self._watch["encode"].seconds - looking
         return item
@@ -264,7 +302,7 @@ class _Run:
 
     def _write(self, item: _Item) -> _Item:
         with self._watch["write"].measure():
-            self._outputs.write(item.frame, item.detections, item.painted)
+            self._outputs.write(item.frame, item.detections, item.painted, item.reasons)
         return item
 
     def _deliver(
@@ -303,6 +341,7 @@ class _Run:
         report.recognised = stats.recognised
         report.encoded = stats.encoded
         report.dropped_frames = self._source.dropped_frames
+        report.cached_frames = self._cache.read if self._cache is not None else 0
         report.notes = list(self._source.notes)
 
 

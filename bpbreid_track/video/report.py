@@ -49,8 +49,9 @@ class TrackingReport:
         detector: the detector in words.
         encoder: the encoder in words, or why there is none.
         config: the resolved settings.
-        outputs: path of each thing written: ``video``, ``tracks``, ``crops``.
+        outputs: path of each thing written: ``video``, ``tracks``, ``crops``, ``explain``.
         interrupted: Ctrl-C or SIGTERM ended the run early.
+        cached_frames: frames whose boxes and embeddings were read from a cache.
     """
 
     source: str
@@ -71,6 +72,7 @@ class TrackingReport:
     dropped_frames: int = 0
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
+    cached_frames: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dicts, ready for ``json.dumps``."""
@@ -92,6 +94,8 @@ class TrackingReport:
                 f"{name} {timing.ms:.1f} ms ({timing.fps:.0f} fps)" for name, timing in self.stages.items()
             ),
         }
+        if self.cached_frames:
+            rows["cache"] = f"{self.cached_frames} frames were neither searched nor encoded again"
         if self.dropped_frames:
             rows["dropped"] = f"{self.dropped_frames} frames: the stream was faster than tracking"
         table = Table.grid(padding=(0, 2))

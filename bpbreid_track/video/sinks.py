@@ -88,7 +88,7 @@ def _rounded(value: float, digits: int) -> float:
     return round(value, digits) + 0.0  # never -0.0
 
 
-class _TextSink:
+class TextSink:
     """A text file that is complete after every frame, also when the run is cut short."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -114,7 +114,7 @@ class _TextSink:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
 
 
-class MotSink(_TextSink):
+class MotSink(TextSink):
     """MOTChallenge text: ``frame,id,left,top,width,height,confidence,-1,-1,-1``, frames from 1.
 
     Args:
@@ -134,7 +134,7 @@ class MotSink(_TextSink):
         )
 
 
-class CsvSink(_TextSink):
+class CsvSink(TextSink):
     """A table with a header line and one row for each identity in a frame; frames from 1, times in seconds.
 
     Args:
@@ -158,7 +158,7 @@ class CsvSink(_TextSink):
         self._append(text.getvalue())
 
 
-class JsonlSink(_TextSink):
+class JsonlSink(TextSink):
     """One JSON object a line and frame, also where nobody is seen.
 
     ``{"frame": 1, "timestamp": 0.0, "tracks": [{"id": 7, "left": 1.5, ...}]}``, named as in ``CsvSink``.

@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -49,6 +49,7 @@ class Source(ABC):
         live: frames arrive at their own pace and cannot be read twice.
         dropped_frames: frames of a live source passed over to keep up with it; counts while reading.
         notes: what the user should hear about the reading, filled while it goes on.
+        files: what is read from disk; empty for streams and made-up scenes.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Source(ABC):
     live: bool
     dropped_frames: int = 0
     notes: list[str]
+    files: Sequence[Path] = ()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

@@ -41,6 +41,7 @@ class VideoSource(Source):
         self.name = location.name if isinstance(location, Path) else public_name(location)
         self.notes: list[str] = []
         self._location = location
+        self.files = (location,) if isinstance(location, Path) else ()
         self._where = str(location) if isinstance(location, Path) else self.name
         self._trust_clock = frame_rate is None
         self._container = open_container(location)

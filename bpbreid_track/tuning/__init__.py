@@ -1,0 +1,1 @@
+"""Search of tracker settings on one's own footage: ``bpbreid-tune``."""

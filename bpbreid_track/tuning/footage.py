@@ -1,0 +1,215 @@
+"""Annotated sequences, searched and encoded once, to be tracked many times."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..config import TrackerConfig
+from ..errors import InputError, UsageError
+from ..evaluation import TrackingMetrics, evaluate_folder
+from ..mot_format import MotRows, read_mot
+from ..tracking.camera import CameraMotion
+from ..tracking.tracker import PartTracker
+from ..tracking.tracks import boxes_of
+from ..video.cache import StoredFrames
+from ..video.pipeline import track_video
+from ..video.sinks import MotSink
+from ..video.sources import Frame
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+# Stands for the picture of a frame: the motion of the camera is known, nothing else looks at it.
+_NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+
+
+@dataclass(frozen=True)
+class Footage:
+    """One sequence with ground truth.
+
+    Attributes:
+        folder: MOTChallenge layout.
+        frame_rate: frames a second.
+        frames: boxes and embeddings.
+        camera: motion of the camera into each frame, affine [2, 3]; None where it stood still.
+        truth: ground truth.
+    """
+
+    folder: Path
+    frame_rate: float
+    frames: StoredFrames
+    camera: list[np.ndarray | None]
+    truth: MotRows
+
+    @property
+    def name(self) -> str:
+        return self.folder.resolve().name
+
+
+def load_footage(
+    folder: Path, detector: str, encoder: str, cache: Path, *, device: str, precision: str, progress: bool
+) -> Footage:
+    """A sequence through detector and encoder, or out of the cache.
+
+    Args:
+        folder: MOTChallenge layout with gt/gt.txt and pictures or a video.
+        detector: as for ``track_video``; a path inside ``folder`` is looked for there first.
+        encoder: as for ``track_video``.
+        cache: file to read, or to write and then read.
+
+    Raises:
+        InputError: no ground truth, no pictures, or anything else that cannot be read.
+    """
+    gt = folder / "gt" / "gt.txt"
+    if not gt.is_file():
+        raise InputError(f"{folder}: no ground truth there; expected a sequence with gt/gt.txt")
+    truth = read_mot(gt)
+    own = folder / detector
+    motion, camera = CameraMotion(), list[np.ndarray | None]()
+
+    def follow_camera(frame: Frame, detections: sv.Detections) -> None:
+        boxes = boxes_of(detections)
+        camera.append(motion.estimate(frame.image, boxes.xyxy[boxes.usable]))
+
+    report = track_video(
+        folder,
+        detector=own if detector != "auto" and own.exists() else detector,
+        encoder=encoder,
+        config={"tracker": {"camera_motion": "none"}},
+        on_frame=follow_camera,
+        device=device,
+        precision=precision,
+        cache=cache,
+        progress=progress,
+    )
+    if report.interrupted:
+        raise KeyboardInterrupt
+    return Footage(folder, report.config["tracker"]["frame_rate"], StoredFrames(cache), camera, truth)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Frames ``start`` up to ``stop`` of a sequence, from 0, judged as a sequence of their own."""
+
+    footage: Footage
+    start: int
+    stop: int
+
+    def __str__(self) -> str:
+        if self.stop - self.start == len(self.footage.frames):
+            return self.footage.name
+        return f"{self.footage.name} frames {self.start + 1}-{self.stop}"
+
+
+def split(footage: Sequence[Footage], holdout: float) -> tuple[list[Stretch], list[Stretch]]:
+    """What is searched on, and what is held out.
+
+    Of three sequences or more the last ones named are held out, of one or two the last frames of each.
+
+    Args:
+        holdout: share to hold out, above 0 and below 1.
+    """
+    whole = [Stretch(each, 0, len(each.frames)) for each in footage]
+    if len(whole) >= 3:
+        kept = min(len(whole) - 1, max(1, round(len(whole) * (1 - holdout))))
+        return whole[:kept], whole[kept:]
+    cuts = [min(each.stop - 1, max(1, round(each.stop * (1 - holdout)))) for each in whole]
+    pairs = list(zip(footage, cuts, strict=True))
+    return (
+        [Stretch(each, 0, cut) for each, cut in pairs],
+        [Stretch(each, cut, len(each.frames)) for each, cut in pairs],
+    )
+
+
+class Judge:
+    """Tracks some stretches with given settings and measures the result.
+
+    Args:
+        stretches: at least one.
+        folder: an existing folder for files on the way.
+
+    Raises:
+        InputError: a stretch without any ground truth.
+    """
+
+    def __init__(self, stretches: Sequence[Stretch], folder: Path) -> None:
+        self.stretches = stretches
+        self._truth, self._results = folder / "gt", folder / "results"
+        for stretch in stretches:
+            self._write_truth(stretch)
+
+    def __call__(self, config: TrackerConfig) -> TrackingMetrics:
+        """Quality over all stretches together."""
+        shutil.rmtree(self._results, ignore_errors=True)
+        self._results.mkdir(parents=True)
+        for stretch in self.stretches:
+            track(stretch, config, self._results / f"{stretch.footage.name}.txt")
+        return evaluate_folder(self._truth, self._results).combined
+
+    def _write_truth(self, stretch: Stretch) -> None:
+        footage = stretch.footage
+        source = footage.folder / "gt" / "gt.txt"
+        lines = source.read_text(encoding="utf-8-sig").splitlines()
+        first, last = (footage.frames[row].index for row in (stretch.start, stretch.stop - 1))
+        rows = []
+        for frame, line in zip(footage.truth.frame, footage.truth.line, strict=True):
+            if first < frame <= last + 1:
+                separator, rest = re.split(r"^[^,\s]+(\s*,\s*|\s+)", lines[line - 1].strip())[1:]
+                rows.append(f"{frame - first}{separator}{rest}\n")
+        if not rows:
+            raise InputError(f"{source}: no ground truth in {stretch}; choose another --holdout")
+        target = self._truth / footage.name / "gt" / "gt.txt"
+        target.parent.mkdir(parents=True)
+        target.write_text("".join(rows), encoding="utf-8")
+
+
+class _KnownCamera(CameraMotion):
+    """Gives the motions that were estimated when the pictures were at hand."""
+
+    def __init__(self, motions: Sequence[np.ndarray | None]) -> None:
+        super().__init__()
+        self._motions = iter(motions)
+
+    def estimate(self, frame: np.ndarray, people: np.ndarray) -> np.ndarray | None:
+        return next(self._motions)
+
+
+def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) -> None:
+    """Track a stretch and write MOTChallenge rows to ``out``, frames from 1.
+
+    Over a whole sequence the file is, to the byte, that of ``track_video`` with these settings.
+    """
+    footage = stretch.footage
+    tracker = PartTracker(config.model_copy(update={"frame_rate": footage.frame_rate}))
+    tracker._camera = _KnownCamera(footage.camera[stretch.start : stretch.stop])
+    sink = MotSink(out)
+    first = footage.frames[stretch.start].index
+    try:
+        for row in range(stretch.start, stretch.stop):
+            stored = footage.frames[row]
+            found = tracker.update(
+                stored.detections, _NO_PICTURE, embeddings=stored.embeddings, timestamp=stored.timestamp
+            )
+            sink.write(Frame(stored.index - first, stored.timestamp, _NO_PICTURE), found)
+    finally:
+        sink.close()
+
+
+def require_different_names(folders: Sequence[Path]) -> None:
+    """Sequences are told apart by the names of their folders.
+
+    Raises:
+        UsageError: two of them are equal.
+    """
+    names = [folder.resolve().name for folder in folders]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"two sequences are named {name!r}; rename one of the folders")
