@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ class Outputs:
         video: path of the video; None for none.
         tracks: path of the track file; None for none.
         crops: folder; None for none.
+        extra: columns of a table besides the usual ones, see ``CsvSink``.
 
     Attributes:
         paths: those that were given, by kind.
@@ -35,9 +36,16 @@ class Outputs:
         finished: files and folders that are complete.
     """
 
-    def __init__(self, video: PathLike | None, tracks: PathLike | None, crops: PathLike | None) -> None:
+    def __init__(
+        self,
+        video: PathLike | None,
+        tracks: PathLike | None,
+        crops: PathLike | None,
+        extra: Sequence[str] = (),
+    ) -> None:
         given = {"video": video, "tracks": tracks, "crops": crops}
         self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
+        self._extra = extra
         self.frames_written = 0
         self.finished: list[Path] = []
         self._video: VideoSink | None = None
@@ -81,7 +89,7 @@ class Outputs:
             if "video" in self.paths:
                 self._video = VideoSink(self.paths["video"], source.width, source.height, source.frame_rate)
             if "tracks" in self.paths:
-                self._sinks.append(("tracks", open_track_sink(self.paths["tracks"])))
+                self._sinks.append(("tracks", open_track_sink(self.paths["tracks"], self._extra)))
         except BaseException:
             self.close()
             raise
