@@ -6,6 +6,7 @@ and late views alike, and can be cut in two halves in time, which tells how alik
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,6 +61,10 @@ class AppearanceSums:
     def ids(self) -> np.ndarray:
         """Identities with at least one clear view, int64 [T], ascending."""
         return np.array(sorted(self._sums), np.int64)
+
+    def keep(self, ids: Container[int]) -> None:
+        """Forget all identities but ``ids``."""
+        self._sums = {identity: sums for identity, sums in self._sums.items() if identity in ids}
 
     def views(self, ids: np.ndarray) -> np.ndarray:
         """How many clear views there were of each of ``ids``, int64 [N]."""

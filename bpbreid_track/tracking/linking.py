@@ -29,6 +29,8 @@ from .tracklets import (
 _SAME_PRIOR, _OTHER_PRIOR, _PRIOR_PAIRS = (0.45, 0.10), (0.95, 0.15), 5
 # The middle half of a normal distribution is so many standard deviations wide.
 _QUARTILES = 1.349
+# Sums of frame times are not exact; differences below this many seconds are none.
+_TICK = 1e-6
 # What a miss in place may cost beside the part distance at its threshold, which costs 1.
 _MOTION_WEIGHT = 0.5
 
@@ -185,7 +187,7 @@ def fill_gaps(rows: TrackedRows, times: np.ndarray, longest: float) -> TrackedRo
     rows = rows[rows.id >= 0]
     rows = rows[np.lexsort((rows.frame, rows.id))]
     parts = [rows[np.zeros(0, np.intp)]]
-    same = (rows.id[1:] == rows.id[:-1]) & (np.diff(rows.frame) > 1) & (np.diff(rows.time) <= longest)
+    same = (rows.id[1:] == rows.id[:-1]) & (np.diff(rows.frame) > 1) & (np.diff(rows.time) <= longest + _TICK)
     for row in np.flatnonzero(same):
         frames = np.arange(rows.frame[row] + 1, rows.frame[row + 1])
         share = (times[frames] - rows.time[row]) / (rows.time[row + 1] - rows.time[row])

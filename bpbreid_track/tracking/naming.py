@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,10 @@ class Namer:
     def __init__(self, config: GalleryConfig) -> None:
         self._config = config
         self._held: dict[int, int] = {}
+
+    def keep(self, ids: Container[int]) -> None:
+        """Forget the names of all tracks but ``ids``."""
+        self._held = {identity: name for identity, name in self._held.items() if identity in ids}
 
     def update(self, ids: np.ndarray, distances: np.ndarray) -> np.ndarray:
         """Names of the tracks in one frame.

@@ -84,7 +84,7 @@ def ends_of(rows: TrackedRows) -> Ends:
     count = len(ids)
     time, height = np.zeros((count, 2)), np.zeros((count, 2))
     place, velocity = np.zeros((count, 2, 2)), np.zeros((count, 2, 2))
-    for t, (start, stop) in enumerate(zip(starts, [*starts[1:], len(rows)], strict=True)):
+    for t, (start, stop) in enumerate(zip(starts, np.append(starts, len(rows))[1:], strict=True)):
         times = rows.time[start:stop]
         time[t] = times[[0, -1]]
         near_first = times <= times[0] + _SPEED_SECONDS

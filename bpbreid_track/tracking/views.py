@@ -6,6 +6,9 @@ import numpy as np
 
 from ..embeddings import PartEmbeddings, part_distance
 
+# Sums of frame times are not exact; differences below this many seconds are none.
+_TICK = 1e-6
+
 
 class DiverseViews:
     """Keeps up to ``2 * count`` clear views of each identity, spread over time and looks.
@@ -30,7 +33,7 @@ class DiverseViews:
         shown = embeddings.visibility.any(dim=1).numpy()
         for row in np.flatnonzero(shown):
             identity = int(ids[row])
-            if time - self._last.get(identity, -np.inf) < self._interval:
+            if time - self._last.get(identity, -np.inf) < self._interval - _TICK:
                 continue
             self._last[identity] = time
             views = self._views.setdefault(identity, [])

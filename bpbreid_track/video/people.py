@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
     from .sources import Frame
 
+# How often tracks that have ended are forgotten where nothing is linked.
+_CLEARING_SECONDS = 10.0
+
 
 class People:
     """Follows the identities of one run.
@@ -42,6 +45,8 @@ class People:
         self._views = DiverseViews(settings.gallery.save_views, settings.gallery.view_seconds)
         self._save = save
         self._sums: AppearanceSums | None = None
+        self._seen: dict[int, float] = {}  # when each identity was seen last
+        self._next_clearing = 0.0
         self._identity: dict[int, int] = {}  # what linking made of the tracker's numbers
         self.named: dict[str, set[int]] = {}
 
@@ -60,6 +65,8 @@ class People:
         """
         if embeddings is not None:
             self._look(frame, detections, embeddings.to("cpu"))
+            if self._journal is None:
+                self._forget(frame.timestamp, detections.tracker_id)
         if self._gallery is not None:
             detections.data["name"] = self._names(detections)
         if self._journal is not None:
@@ -79,6 +86,19 @@ class People:
         self._sums.add(ids, *seen.numpy())
         if self._save:
             self._views.add(ids, seen, frame.timestamp)
+
+    def _forget(self, now: float, ids: np.ndarray | None) -> None:
+        """Let go of tracks that the tracker has given up, so that a stream may run for ever."""
+        self._seen.update(dict.fromkeys([] if ids is None else ids.tolist(), now))
+        if now < self._next_clearing:
+            return
+        self._next_clearing = now + _CLEARING_SECONDS
+        config = self._settings.tracker
+        oldest = now - max(config.lost_seconds, config.appearance_seconds) - _CLEARING_SECONDS
+        self._seen = {identity: time for identity, time in self._seen.items() if time >= oldest}
+        self._namer.keep(self._seen)
+        if self._sums is not None:
+            self._sums.keep(self._seen)
 
     def _names(self, detections: sv.Detections) -> np.ndarray:
         assert self._gallery is not None

@@ -113,8 +113,8 @@ def check_rereadable(source: object, reader: Source, pictures: bool) -> None:
     """
     if reader.live:
         raise UsageError(
-            f"{reader.name}: is live and cannot be read twice, which --link needs; leave out --link, or record "
-            "and link the recording"
+            f"{reader.name}: is live and cannot be read twice, which --link needs; leave it out, or record "
+            "and link a recording"
         )
     if pictures and isinstance(source, Source):
         raise UsageError(
@@ -242,6 +242,9 @@ class LinkedRun:
                     self._paint(interrupts, recording, report, on_frame, view is not None)
                 except BaseException as raised:
                     error = error or raised
+                else:
+                    if error is not None:
+                        add_note(error, self._pictures.describe())
             report.seconds = time.perf_counter() - start
             report.fps = report.frames / report.seconds
             if error is not None:

@@ -198,7 +198,8 @@ class JsonlSink(_TextSink):
 class CropSink:
     """A folder for each identity with the person cut out of every frame: ``00007/000123.jpg``, frames from 1.
 
-    Boxes are clipped to the image; one that lies outside gives no crop.
+    Boxes are clipped to the image; one that lies outside gives no crop, nor does one that was filled in: who
+    is not detected is mostly hidden by somebody else.
 
     Args:
         folder: made if it is missing (its parent must exist).
@@ -225,8 +226,11 @@ class CropSink:
             return
         height, width = frame.image.shape[:2]
         corners = np.round(detections.xyxy).astype(int).clip(0, [width, height, width, height])
-        for (left, top, right, bottom), identity in zip(corners, detections.tracker_id, strict=True):
-            if identity < 0 or right <= left or bottom <= top:
+        filled = detections.data.get("filled", np.zeros(len(detections), bool))
+        for (left, top, right, bottom), identity, guessed in zip(
+            corners, detections.tracker_id, filled, strict=True
+        ):
+            if identity < 0 or guessed or right <= left or bottom <= top:
                 continue
             path = self.folder / f"{identity:05d}" / f"{frame.index + 1:06d}.jpg"
             _, data = cv2.imencode(
