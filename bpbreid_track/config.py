@@ -153,7 +153,7 @@ class GalleryConfig(Settings):
     """How people of a gallery are recognised, and what is saved for one."""
 
     max_distance: float = Field(
-        0.65, ge=0, description="Part distance above which a track is nobody of the gallery."
+        0.6, ge=0, description="Part distance above which a track is nobody of the gallery."
     )
     hysteresis: float = Field(
         0.05, ge=0, description="How much nearer another name must be than the one that a track has."
