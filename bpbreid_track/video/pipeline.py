@@ -28,8 +28,9 @@ from .journal import Journal
 from .outputs import Outputs
 from .people import People
 from .progress import ProgressView
+from .recording import Recording
 from .report import StageTiming, TrackingReport
-from .second_pass import LinkedRun, Recording, check_rereadable
+from .second_pass import LinkedRun, check_rereadable
 from .sinks import WindowSink
 from .sources import Frame, Source, open_source
 from .stages import Channel, Stages, Stopwatch, batched, on_interrupt, timed
