@@ -12,7 +12,7 @@ _CHUNK = 512
 
 
 class Journal:
-    """The tracked boxes of all frames, 36 bytes each; pictures, masks and other ``data`` are dropped.
+    """The tracked boxes of all frames, 32 bytes each; pictures, masks and other ``data`` are dropped.
 
     Attributes:
         indices: ``Frame.index`` of every frame so far.

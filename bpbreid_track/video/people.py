@@ -48,6 +48,7 @@ class People:
         self._seen: dict[int, float] = {}  # when each identity was seen last
         self._next_clearing = 0.0
         self._identity: dict[int, int] = {}  # what linking made of the tracker's numbers
+        self._name_of: dict[int, str] = {}  # the last word on each identity; named may hold earlier ones
         self.named: dict[str, set[int]] = {}
 
     def take(
@@ -111,8 +112,9 @@ class People:
         distances[self._sums.views(ids) < self._settings.gallery.min_views] = np.inf
         found = self._namer.update(ids, distances)
         for row, identity, name in zip(rows, ids.tolist(), found.tolist(), strict=True):
+            self._name_of.pop(identity, None)
             if name >= 0:
-                names[row] = self._gallery.names[name]
+                names[row] = self._name_of[identity] = self._gallery.names[name]
                 self.named.setdefault(names[row], set()).add(identity)
         return names
 
@@ -126,7 +128,7 @@ class People:
         self._identity = linked.identity
         if self._gallery is None:
             return None
-        self.named = {}
+        self.named, self._name_of = {}, {}
         if self._sums is None:
             return {}
         groups: dict[int, list[int]] = {}
@@ -141,6 +143,7 @@ class People:
         names = {
             i: self._gallery.names[name] for i, name in zip(ids.tolist(), found, strict=True) if name >= 0
         }
+        self._name_of = names
         for identity, name in names.items():
             self.named.setdefault(name, set()).add(identity)
         return names
@@ -148,8 +151,7 @@ class People:
     def views(self) -> dict[str, PartEmbeddings]:
         """Views for a gallery, by the name of a person, or by number where there is none."""
         groups: dict[str, list[int]] = {}
-        name_of = {identity: name for name, ids in self.named.items() for identity in ids}
         for number in self._views.ids:
             identity = self._identity.get(number, number)
-            groups.setdefault(name_of.get(identity, f"{identity:05d}"), []).append(number)
+            groups.setdefault(self._name_of.get(identity, f"{identity:05d}"), []).append(number)
         return {name: self._views.of(numbers) for name, numbers in groups.items()}

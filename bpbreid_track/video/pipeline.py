@@ -97,8 +97,8 @@ def track_video(
         progress: show progress on stderr.
         link: at the end join the tracklets of one person and fill short gaps. Everything is written then, the
             pictures in a second reading of ``source``, in which ``on_frame`` is called as well; a window
-            shows the first. Boxes carry ``data["filled"]``. What the detector puts into ``data`` beside
-            the names of classes is not kept.
+            shows the first. Boxes carry ``data["filled"]``; filled ones have an interpolated confidence. What
+            the detector puts into ``data`` beside the names of classes is not kept.
         gallery: folder of known people, ``NAME/*.jpg`` or ``NAME.npz``; boxes carry ``data["name"]``.
         save_gallery: new folder for views of every identity, a ``PartEmbeddings`` file each.
 

@@ -91,9 +91,6 @@ class LinkedRun:
         tracks: the track file, which needs no pictures.
         pictures: video and crops.
         frame_rate: frames a second that overrule the timestamps; None for the timestamps.
-
-    Raises:
-        UsageError: a source that cannot be read twice.
     """
 
     def __init__(
