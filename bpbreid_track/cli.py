@@ -85,6 +85,20 @@ def track(
     precision: Annotated[
         str, typer.Option(metavar="P", help="Of the encoder: auto, fp32, bf16 or fp16.")
     ] = "auto",
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link", help="At the end join tracklets of one person and fill gaps; reads SOURCE twice."
+        ),
+    ] = False,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="People to recognise: a folder of NAME/*.jpg or NAME.npz."),
+    ] = None,
+    save_gallery: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="New folder for views of every identity, as a gallery."),
+    ] = None,
     max_frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after so many frames.")
     ] = None,
@@ -109,13 +123,13 @@ def track(
     """Track the people in SOURCE: every person keeps one number, also through occlusions.
 
     Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops,
-    --explain and --show says otherwise.
+    --explain, --save-gallery and --show says otherwise.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
     settings = _settings(config, overlay)
     announcement = None
-    if all(path is None for path in (out, tracks, crops, explain)) and not show:
+    if all(path is None for path in (out, tracks, crops, explain, save_gallery)) and not show:
         out = default_output(source)
         announcement = f"writing {out} (--out, --tracks, --crops or --show choose otherwise)"
 
@@ -138,7 +152,8 @@ def track(
             detector=detector,
             encoder=encoder,
             config=settings,
-            on_frame=on_frame if announcement or score else None,
+            # Without a listener a linked run that writes no pictures need not read them again.
+            on_frame=on_frame if announcement or score is not None else None,
             crops=crops,
             show=show,
             device=device,
@@ -147,6 +162,9 @@ def track(
             cache=cache,
             explain=explain,
             progress=not quiet,
+            link=link,
+            gallery=gallery,
+            save_gallery=save_gallery,
         )
         if not quiet:
             _show_report(report, score)

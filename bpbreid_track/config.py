@@ -139,6 +139,51 @@ class TrackerConfig(Settings):
     class_agnostic: bool = Field(False, description="Let a track change its class.")
 
 
+class LinkConfig(Settings):
+    """How tracklets of one person are joined after a run. Lengths are person heights, times seconds."""
+
+    max_gap_seconds: float = Field(10.0, ge=0, description="Longest time between two tracklets of a person.")
+    max_speed: float = Field(
+        1.5, ge=0, description="Heights a second by which a person may miss the place foreseen for them."
+    )
+    slack: float = Field(
+        0.5, ge=0, description="Heights by which anybody may miss it, however short the gap."
+    )
+    coast_seconds: float = Field(
+        1.0, ge=0, description="How long a person out of sight is taken to keep the speed of last or next."
+    )
+    max_height_ratio: float = Field(1.6, ge=1, description="Largest ratio of heights before and after.")
+    strictness: float = Field(
+        2.0,
+        ge=0,
+        description="How far below the part distances of different people of this run, in standard "
+        "deviations, that of one person must lie.",
+    )
+    motion_gap_seconds: float = Field(
+        1.0, ge=0, description="Longest gap closed by motion alone, where no part can be compared."
+    )
+    motion_miss: float = Field(
+        0.3, ge=0, description="Heights by which the place may be missed where motion alone decides."
+    )
+    fill_seconds: float = Field(
+        1.0, ge=0, description="Longest gap between two boxes of a person filled by interpolation; 0: none."
+    )
+
+
+class GalleryConfig(Settings):
+    """How people of a gallery are recognised, and what is saved for one."""
+
+    max_distance: float = Field(
+        0.6, ge=0, description="Part distance above which a track is nobody of the gallery."
+    )
+    hysteresis: float = Field(
+        0.05, ge=0, description="How much nearer another name must be than the one that a track has."
+    )
+    min_views: int = Field(3, ge=1, description="Clear views of a track before it is given a name.")
+    save_views: int = Field(20, ge=1, description="Most views of an identity that are saved.")
+    view_seconds: float = Field(0.2, ge=0, description="Least time between two views of one identity.")
+
+
 class RunConfig(Settings):
     """Everything ``track_video`` can be told; the sections of a YAML file in configs/track/."""
 
@@ -146,6 +191,8 @@ class RunConfig(Settings):
     detector: DetectorConfig = DetectorConfig()
     encoder: EncoderConfig = EncoderConfig()
     tracker: TrackerConfig = TrackerConfig()
+    link: LinkConfig = LinkConfig()
+    gallery: GalleryConfig = GalleryConfig()
     draw: DrawConfig = DrawConfig()
 
 

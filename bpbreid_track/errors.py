@@ -34,3 +34,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     choices = sorted(known)
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(choices)}"
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """``error.add_note(note)``, also before Python 3.11; an empty note is none."""
+    if note:
+        error.__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]

@@ -62,6 +62,14 @@ class PartTracker:
     claimed start new tracks, and for a while a new track may still be recognised as a lost one, from all that
     was seen of it since.
 
+    Attributes:
+        config, encoder: as given.
+        stats: counts since the start.
+        looks: embeddings that the last frame was settled with, a row for each of its boxes, with nothing
+            visible where no look was needed; None without appearance.
+        recognised: identities that the last frame gave up, and those that they turned out to be.
+        recorder: notes why each box has its track, if there is one.
+
     Instances are independent of each other, and two runs over the same input give the same identities.
 
     Args:
@@ -78,7 +86,7 @@ class PartTracker:
     def __init__(self, config: TrackerConfig | None = None, encoder: BoxEncoder | None = None) -> None:
         self.config = config or TrackerConfig()
         self.encoder = encoder
-        self.recorder: ReasonRecorder | None = None  # notes why, if there is one
+        self.recorder: ReasonRecorder | None = None
         self._noise = kalman.Noise(measurement=0.05, jitter=0.2, acceleration=1.0, speed=1.0)
         self.reset()
 
@@ -90,6 +98,8 @@ class PartTracker:
         self._scale = DistanceScale()
         self._camera = CameraMotion()
         self._now: float | None = None
+        self.looks: PartEmbeddings | None = None
+        self.recognised: dict[int, int] = {}
 
     def update(
         self,
@@ -120,7 +130,7 @@ class PartTracker:
         boxes = boxes_of(detections)
         self._predict(elapsed, now, frame, boxes)
         place = self._place(boxes, now, elapsed)
-        embeddings = self._looks(detections, boxes, frame, embeddings, place, now)
+        self.looks = embeddings = self._looks(detections, boxes, frame, embeddings, place, now)
 
         pairs = self._costs(boxes, embeddings, place, now)
         matches = associate(pairs, boxes.scores, self._tracks.ids > 0, self.config)
@@ -134,6 +144,7 @@ class PartTracker:
             self._learn_appearance(rows, columns, boxes, embeddings, pairs, now, elapsed)
         self._correct(rows, columns, boxes, now)
         row_of_box = self._settle(rows, columns, boxes, born, embeddings, now)
+        self.recognised = {}
         if embeddings is not None:
             row_of_box = self._recognise(row_of_box, now)
         if self.recorder is not None:
@@ -407,6 +418,7 @@ class PartTracker:
         if not len(a):
             return row_of_box
         former, heirs = former[a], heirs[b]
+        self.recognised = dict(zip(tracks.ids[heirs].tolist(), tracks.ids[former].tolist(), strict=True))
         tracks.ids[heirs], tracks.named[heirs] = tracks.ids[former], tracks.named[former]
         self._memory.inherit(heirs, former)
         self.stats.recognised += len(heirs)

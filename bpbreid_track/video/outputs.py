@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ class Outputs:
         tracks: path of the track file; None for none.
         crops: folder; None for none.
         explain: path of the file of reasons; None for none.
+        extra: columns of a table besides the usual ones, see ``CsvSink``.
 
     Attributes:
         paths: those that were given, by kind.
@@ -44,9 +45,11 @@ class Outputs:
         tracks: PathLike | None,
         crops: PathLike | None,
         explain: PathLike | None = None,
+        extra: Sequence[str] = (),
     ) -> None:
         given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain}
         self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
+        self._extra = extra
         self.frames_written = 0
         self.finished: list[Path] = []
         self._video: VideoSink | None = None
@@ -81,7 +84,7 @@ class Outputs:
         if "explain" in self.paths:
             check_explain_path(self.paths["explain"])
 
-    def open(self, source: Source, about: dict[str, Any]) -> None:
+    def open(self, source: Source, about: dict[str, Any] | None = None) -> None:
         """Make the files.
 
         Args:
@@ -94,9 +97,9 @@ class Outputs:
             if "video" in self.paths:
                 self._video = VideoSink(self.paths["video"], source.width, source.height, source.frame_rate)
             if "tracks" in self.paths:
-                self._sinks.append(("tracks", open_track_sink(self.paths["tracks"])))
+                self._sinks.append(("tracks", open_track_sink(self.paths["tracks"], self._extra)))
             if "explain" in self.paths:
-                self._explain = ExplainSink(self.paths["explain"], about)
+                self._explain = ExplainSink(self.paths["explain"], about or {})
         except BaseException:
             self.close()
             raise

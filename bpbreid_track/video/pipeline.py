@@ -19,16 +19,21 @@ import numpy as np
 import supervision as sv
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
-from ..errors import UsageError
+from ..errors import UsageError, add_note
 from ..tracking.explain import MatchReason, shorts
 from ..tracking.recorder import ReasonRecorder
 from ..tracking.tracker import PartTracker
 from .cache import Cache, Found, open_cache
 from .detectors import Detector, load_detector
 from .drawing import Painter
+from .gallery import check_gallery_folder, load_gallery, save_gallery_files
+from .journal import Journal
 from .outputs import Outputs
+from .people import People
 from .progress import ProgressView
+from .recording import Recording
 from .report import StageTiming, TrackingReport
+from .second_pass import LinkedRun, check_rereadable
 from .sinks import WindowSink
 from .sources import Frame, Source, open_source
 from .stages import Channel, Stages, Stopwatch, batched, on_interrupt, timed
@@ -68,6 +73,9 @@ def track_video(
     cache: PathLike | None = None,
     explain: PathLike | None = None,
     progress: bool = False,
+    link: bool = False,
+    gallery: PathLike | None = None,
+    save_gallery: PathLike | None = None,
 ) -> TrackingReport:
     """Track the people in a video.
 
@@ -97,6 +105,12 @@ def track_video(
         explain: file of reasons to write (.jsonl): for each box why it has its track, read by
             ``bpbreid-explain``.
         progress: show progress on stderr.
+        link: at the end join the tracklets of one person and fill short gaps. Everything is written then, the
+            pictures in a second reading of ``source``, in which ``on_frame`` is called as well; a window
+            shows the first. Boxes carry ``data["filled"]``; filled ones have an interpolated confidence. What
+            the detector puts into ``data`` beside the names of classes is not kept.
+        gallery: folder of known people, ``NAME/*.jpg`` or ``NAME.npz``; boxes carry ``data["name"]``.
+        save_gallery: new folder for views of every identity, a ``PartEmbeddings`` file each.
 
     Returns:
         What was done, how fast, and where it was written.
@@ -111,11 +125,16 @@ def track_video(
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     settings = run_config(config)
-    outputs = Outputs(out, tracks, crops, explain)
+    extra = [column for column, wanted in (("name", gallery is not None), ("filled", link)) if wanted]
+    outputs = Outputs(out, tracks, crops, explain, extra)
     outputs.check([source, detector, encoder, config, cache])
+    if save_gallery is not None:
+        check_gallery_folder(save_gallery)
     with ExitStack() as prepared:
         reader = source if isinstance(source, Source) else open_source(source)
         prepared.callback(reader.close)
+        if link:
+            check_rereadable(source, reader, bool(out or crops or on_frame))
         window = WindowSink(reader.name) if show else None
         if window is not None:
             prepared.callback(window.close)
@@ -128,10 +147,24 @@ def track_video(
         settings = _with_encode(settings, embed)
         store = None
         if cache is not None:
-            written = outputs.paths.values()
-            store = open_cache(cache, reader, find, embed, settings.detector, written)
+            store = open_cache(cache, reader, find, embed, settings.detector, outputs.paths.values())
             prepared.callback(store.close)
-        run = _Run(reader, find, embed, settings, outputs, window, store, use_timestamps=not own_rate)
+        journal = Journal() if link else None
+        people = _people(settings, embed, journal, gallery, save_gallery)
+        # The reasons are those of the first reading: linking comes after them.
+        written = Outputs(None, None, None, explain) if link else outputs
+        run = _Run(reader, find, embed, settings, written, window, store, not own_rate, people)
+        linked = None
+        if journal is not None and people is not None:
+
+            def again(source: Source, recording: Recording, outputs: Outputs) -> _Run:
+                return _Run(
+                    source, recording, embed, settings, outputs, None, None, True, recording=recording
+                )
+
+            rate = settings.tracker.frame_rate if own_rate else None
+            texts, pictures = Outputs(None, tracks, None, extra=extra), Outputs(out, None, crops)
+            linked = LinkedRun(source, reader, again, people, journal, texts, pictures, rate)
         report = TrackingReport(
             source=reader.name,
             detector=getattr(find, "description", find.name),
@@ -141,9 +174,21 @@ def track_video(
         )
         view = ProgressView(_frames_to_come(reader, max_frames)) if progress else None
         about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
-        outputs.open(reader, about)
+        written.open(reader, about)
+        if linked is not None:
+            linked.open()
         prepared.pop_all()  # from here on the run closes them
-    run.go(report, max_frames, on_frame, view)
+    if linked is None:
+        run.go(report, max_frames, on_frame, view)
+    else:
+        linked.go(run, report, max_frames, on_frame, view)
+    if people is not None:
+        report.identities -= report.joined or 0
+        if gallery is not None:
+            report.named = {name: sorted(ids) for name, ids in sorted(people.named.items())}
+        if save_gallery is not None:
+            save_gallery_files(save_gallery, people.views())
+            report.outputs["gallery"] = os.fspath(save_gallery)
     return report
 
 
@@ -171,19 +216,25 @@ class _Run:
         window: WindowSink | None,
         cache: Cache | None,
         use_timestamps: bool,
+        people: People | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self._source = source
         self._detector = detector
-        self._encoder = encoder
+        # What was recorded has been encoded before.
+        self._encoder = encoder if recording is None else None
         names = ("decode", "detect", "encode", "associate", "draw", "write")
         self._watch = {name: Stopwatch() for name in names}
         # A tracker that needs few looks takes them itself, once it knows which; else all boxes of several
         # frames are encoded in one batch.
-        self._sparing = encoder is not None and cache is None and settings.tracker.encode == "ambiguous"
-        looks = _Looks(encoder, self._watch["encode"]) if encoder is not None and self._sparing else None
-        self._tracker = PartTracker(settings.tracker, looks)
-        if "explain" in outputs.paths or "why" in settings.draw.overlay:
+        self._sparing = cache is None and settings.tracker.encode == "ambiguous"
+        looks = None
+        if self._encoder is not None and self._sparing:
+            looks = _Looks(self._encoder, self._watch["encode"])
+        self._tracker = recording or PartTracker(settings.tracker, looks)
+        if "explain" in outputs.paths or (recording is None and "why" in settings.draw.overlay):
             self._tracker.recorder = ReasonRecorder(settings.tracker)
+        self._people = people
         self._use_timestamps = use_timestamps
         self._outputs = outputs
         self._window = window
@@ -193,6 +244,15 @@ class _Run:
         if "video" in outputs.paths or window is not None:
             self._painter = Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings))
         self._batch = 1 if source.live else _batch_size(detector, encoder, settings)
+        self._frames: Channel[Frame] = Channel(1 if source.live else max(_BUFFER, 2 * self._batch))
+        self._interrupted = self._closing = False
+
+    def interrupt(self, insists: bool = False) -> None:
+        """End the run in good order; raises KeyboardInterrupt where the user ``insists`` while it goes on."""
+        self._interrupted = True
+        self._frames.cancel()
+        if insists and not self._closing:
+            raise KeyboardInterrupt
 
     def go(
         self,
@@ -203,21 +263,13 @@ class _Run:
     ) -> None:
         """Run to the end, to an error or to an interrupt; fill in ``report``."""
         stages = Stages()
-        frames: Channel[Frame] = Channel(1 if self._source.live else max(_BUFFER, 2 * self._batch))
+        frames = self._frames
         detected: Channel[list[_Item]] = Channel(2)
         associated, drawn, written = (Channel[_Item](_BUFFER) for _ in range(3))
 
-        closing = False
-
-        def interrupt(insists: bool = False) -> None:
-            report.interrupted = True
-            frames.cancel()
-            if insists and not closing:
-                raise KeyboardInterrupt
-
         start = time.perf_counter()
-        with on_interrupt(interrupt):
-            pictures = self._frames(max_frames, on_frame is not None)
+        with on_interrupt(self.interrupt):
+            pictures = self._pictured(max_frames, on_frame is not None)
             stages.start("decode", timed(pictures, self._watch["decode"], max_frames), _same, frames)
             stages.start("detect", batched(frames, self._batch), self._detect, detected, frames)
             in_order = chain.from_iterable(detected)
@@ -230,22 +282,23 @@ class _Run:
                     try:
                         self._deliver(written, frames, report, on_frame, view)
                     except KeyboardInterrupt:
-                        if report.interrupted:  # asked twice: what is in flight is not waited for
+                        if self._interrupted:  # asked twice: what is in flight is not waited for
                             raise
-                        interrupt()
+                        self.interrupt()
                         self._deliver(written, frames, report, on_frame, view)
             except BaseException as raised:
                 error = raised
             written.cancel()
             stages.join(_JOIN_SECONDS if self._source.live else None)
             error = error or stages.error
-            closing = True
+            self._closing = True
             try:
                 self._close()
             except Exception as raised:
                 error = error or raised
+        report.interrupted = self._interrupted
         if error is not None:
-            _add_note(error, self._outputs.describe())
+            add_note(error, self._outputs.describe())
             raise error
         self._complete(report, time.perf_counter() - start)
 
@@ -258,7 +311,7 @@ class _Run:
             if self._cache is not None:
                 stack.callback(self._cache.close)
 
-    def _frames(self, max_frames: int | None, shown: bool) -> Iterable[Frame]:
+    def _pictured(self, max_frames: int | None, shown: bool) -> Iterable[Frame]:
         if self._cache is None:
             return self._source
         needed = self._pictures or shown or self._painter is not None
@@ -287,6 +340,9 @@ class _Run:
                 embeddings=item.embeddings,
                 timestamp=frame.timestamp if self._use_timestamps else None,
             )
+            if self._people is not None:
+                looks, known = self._tracker.looks, self._tracker.recognised
+                item.detections = self._people.take(frame, item.detections, looks, known)
             if self._tracker.recorder is not None:
                 item.reasons = self._tracker.recorder.take()
                 item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))
@@ -341,18 +397,12 @@ class _Run:
         report.recognised = stats.recognised
         report.encoded = stats.encoded
         report.dropped_frames = self._source.dropped_frames
-        report.cached_frames = self._cache.read if self._cache is not None else 0
+        report.cached_frames += self._cache.read if self._cache is not None else 0
         report.notes = list(self._source.notes)
 
 
 def _same(frame: Frame) -> Frame:
     return frame
-
-
-def _add_note(error: BaseException, note: str) -> None:
-    """``error.add_note(note)``, also before Python 3.11."""
-    if note:
-        error.__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]
 
 
 def _with_tracker(settings: RunConfig, **changes: Any) -> RunConfig:
@@ -408,6 +458,24 @@ def _encoder(
         os.fspath(encoder), device=device, precision=precision, batch_size=settings.encoder.batch_size
     )
     return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision})"
+
+
+def _people(
+    settings: RunConfig,
+    encoder: Encoder | None,
+    journal: Journal | None,
+    gallery: PathLike | None,
+    save_gallery: PathLike | None,
+) -> People | None:
+    """What follows identities beyond the tracker; None where nothing asks for it."""
+    if encoder is None and (gallery is not None or save_gallery is not None):
+        raise UsageError(
+            "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
+        )
+    known = None if gallery is None or encoder is None else load_gallery(gallery, encoder)
+    if journal is None and known is None and save_gallery is None:
+        return None
+    return People(settings, journal=journal, gallery=known, save=save_gallery is not None)
 
 
 def _part_painter(

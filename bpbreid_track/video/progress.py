@@ -36,9 +36,10 @@ class ProgressView:
     Args:
         total: frames to come; None where that is unknown.
         console: where to write.
+        label: what is being done.
     """
 
-    def __init__(self, total: int | None, console: Console | None = None) -> None:
+    def __init__(self, total: int | None, console: Console | None = None, *, label: str = "tracking") -> None:
         self._console = console or Console(stderr=True)
         self._total = total
         self._done = 0
@@ -47,7 +48,7 @@ class ProgressView:
         if self._console.is_terminal:
             self._bar = Progress(
                 SpinnerColumn(),
-                TextColumn("tracking"),
+                TextColumn(label),
                 BarColumn(),
                 _FramesColumn(),
                 TimeRemainingColumn(),
@@ -55,7 +56,7 @@ class ProgressView:
                 transient=True,
                 redirect_stdout=False,
             )
-            self._task = self._bar.add_task("tracking", total=total)
+            self._task = self._bar.add_task(label, total=total)
 
     def __enter__(self) -> ProgressView:
         if self._bar is not None:

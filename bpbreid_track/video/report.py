@@ -38,7 +38,7 @@ class TrackingReport:
         seconds: wall time from the first frame read to the last one written; loading is left out.
         fps: ``frames / seconds``.
         stages: timing of decode, detect, encode, associate, draw and write.
-        identities: identities given.
+        identities: identities given, those joined by linking counted once.
         matches_motion: matches that motion alone would have made too.
         matches_appearance: matches that needed the part embeddings.
         recognised: new tracks that turned out to be lost ones and got their identity back.
@@ -49,7 +49,11 @@ class TrackingReport:
         detector: the detector in words.
         encoder: the encoder in words, or why there is none.
         config: the resolved settings.
-        outputs: path of each thing written: ``video``, ``tracks``, ``crops``, ``explain``.
+        outputs: path of each thing written: ``video``, ``tracks``, ``crops``, ``explain``,
+            ``gallery``.
+        joined: tracklets that linking continued under the number of an earlier one; None: no linking.
+        filled: boxes that linking filled in; None: no linking.
+        named: identities that were given each name of the gallery; None: no gallery.
         interrupted: Ctrl-C or SIGTERM ended the run early.
         cached_frames: frames whose boxes and embeddings were read from a cache.
     """
@@ -71,6 +75,9 @@ class TrackingReport:
     detections: int = 0
     dropped_frames: int = 0
     notes: list[str] = field(default_factory=list)
+    joined: int | None = None
+    filled: int | None = None
+    named: dict[str, list[int]] | None = None
     interrupted: bool = False
     cached_frames: int = 0
 
@@ -96,6 +103,11 @@ class TrackingReport:
         }
         if self.cached_frames:
             rows["cache"] = f"{self.cached_frames} frames were neither searched nor encoded again"
+        if self.joined is not None:
+            rows["linking"] = f"{self.joined} tracklets joined, {self.filled} boxes filled in"
+        if self.named is not None:
+            found = (f"{name} ({', '.join(map(str, ids))})" for name, ids in self.named.items())
+            rows["recognised"] = ", ".join(found) or "nobody of the gallery"
         if self.dropped_frames:
             rows["dropped"] = f"{self.dropped_frames} frames: the stream was faster than tracking"
         table = Table.grid(padding=(0, 2))

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -60,18 +60,24 @@ class TrackRow(NamedTuple):
     height: float
     class_name: str | None
     confidence: float
+    name: str = ""  # of the person, where a gallery knows it
+    filled: bool = False  # interpolated: no detector gave this box
+
+
+# Columns that only some runs have, in the order in which they are written.
+EXTRA_COLUMNS = ("name", "filled")
+_BASE = len(TrackRow._fields) - len(EXTRA_COLUMNS)
 
 
 def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
     """The boxes with an identity, in the order given; a missing confidence counts as 1."""
     if detections.tracker_id is None:
         return
-    names = detections.data.get("class_name")
+    classes = detections.data.get("class_name", detections.class_id)
+    names, filled = detections.data.get("name"), detections.data.get("filled")
     for row in np.flatnonzero(detections.tracker_id >= 0):
         left, top, right, bottom = detections.xyxy[row].tolist()
-        if names is None:
-            names = detections.class_id
-        class_name = None if names is None else str(names[row])
+        class_name = None if classes is None else str(classes[row])
         confidence = 1.0 if detections.confidence is None else float(detections.confidence[row])
         yield TrackRow(
             id=int(detections.tracker_id[row]),
@@ -81,6 +87,8 @@ def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
             height=_rounded(bottom - top, 2),
             class_name=class_name,
             confidence=_rounded(confidence, 5),
+            name="" if names is None else str(names[row]),
+            filled=filled is not None and bool(filled[row]),
         )
 
 
@@ -139,6 +147,7 @@ class CsvSink(TextSink):
 
     Args:
         path: the file; it is replaced.
+        extra: which of ``EXTRA_COLUMNS`` to add: ``name`` (empty for an unknown person), ``filled`` (1 or 0).
 
     Raises:
         InputError: it cannot be written.
@@ -146,22 +155,28 @@ class CsvSink(TextSink):
 
     columns = ("frame", "timestamp", "id", "left", "top", "width", "height", "class", "confidence")
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], extra: Sequence[str] = ()) -> None:
         super().__init__(path)
-        self._append(",".join(self.columns) + "\n")
+        self._extra = tuple(extra)
+        self._append(",".join(self.columns + self._extra) + "\n")
 
     def write(self, frame: Frame, detections: sv.Detections) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(
-            (frame.index + 1, f"{frame.timestamp:.6f}", *row) for row in track_rows(detections)
+            (frame.index + 1, f"{frame.timestamp:.6f}", *row[:_BASE], *self._extras(row))
+            for row in track_rows(detections)
         )
         self._append(text.getvalue())
+
+    def _extras(self, row: TrackRow) -> list[str | int]:
+        return [row.name if column == "name" else int(row.filled) for column in self._extra]
 
 
 class JsonlSink(TextSink):
     """One JSON object a line and frame, also where nobody is seen.
 
-    ``{"frame": 1, "timestamp": 0.0, "tracks": [{"id": 7, "left": 1.5, ...}]}``, named as in ``CsvSink``.
+    ``{"frame": 1, "timestamp": 0.0, "tracks": [{"id": 7, "left": 1.5, ...}]}``, named as in ``CsvSink``;
+    ``name`` is there for people of a gallery only, ``"filled": true`` for interpolated boxes only.
 
     Args:
         path: the file; it is replaced.
@@ -171,7 +186,11 @@ class JsonlSink(TextSink):
     """
 
     def write(self, frame: Frame, detections: sv.Detections) -> None:
-        tracks = [dict(zip(CsvSink.columns[2:], row, strict=True)) for row in track_rows(detections)]
+        tracks = []
+        for row in track_rows(detections):
+            track: dict[str, Any] = dict(zip(CsvSink.columns[2:], row[:_BASE], strict=True))
+            track |= {column: value for column in EXTRA_COLUMNS if (value := getattr(row, column))}
+            tracks.append(track)
         record = {"frame": frame.index + 1, "timestamp": round(frame.timestamp, 6), "tracks": tracks}
         self._append(json.dumps(record, ensure_ascii=False) + "\n")
 
@@ -179,7 +198,8 @@ class JsonlSink(TextSink):
 class CropSink:
     """A folder for each identity with the person cut out of every frame: ``00007/000123.jpg``, frames from 1.
 
-    Boxes are clipped to the image; one that lies outside gives no crop.
+    Boxes are clipped to the image; one that lies outside gives no crop, nor does one that was filled in: who
+    is not detected is mostly hidden by somebody else.
 
     Args:
         folder: made if it is missing (its parent must exist).
@@ -206,8 +226,11 @@ class CropSink:
             return
         height, width = frame.image.shape[:2]
         corners = np.round(detections.xyxy).astype(int).clip(0, [width, height, width, height])
-        for (left, top, right, bottom), identity in zip(corners, detections.tracker_id, strict=True):
-            if identity < 0 or right <= left or bottom <= top:
+        filled = detections.data.get("filled", np.zeros(len(detections), bool))
+        for (left, top, right, bottom), identity, guessed in zip(
+            corners, detections.tracker_id, filled, strict=True
+        ):
+            if identity < 0 or guessed or right <= left or bottom <= top:
                 continue
             path = self.folder / f"{identity:05d}" / f"{frame.index + 1:06d}.jpg"
             _, data = cv2.imencode(
@@ -238,13 +261,18 @@ def check_track_path(path: str | os.PathLike[str]) -> None:
     check_writable(Path(path))
 
 
-def open_track_sink(path: str | os.PathLike[str]) -> Sink:
+def open_track_sink(path: str | os.PathLike[str], extra: Sequence[str] = ()) -> Sink:
     """The sink for a track file, by its suffix: .txt (MOTChallenge), .csv or .jsonl.
+
+    Args:
+        path: the file.
+        extra: columns that a table has in this run besides the usual ones, see ``CsvSink``.
 
     Raises:
         UsageError: another suffix.
         InputError: it cannot be written.
     """
     check_track_path(path)
-    sink: Sink = _TRACK_SINKS[Path(path).suffix.lower()](path)
+    kind = _TRACK_SINKS[Path(path).suffix.lower()]
+    sink: Sink = kind(path, extra) if kind is CsvSink else kind(path)
     return sink

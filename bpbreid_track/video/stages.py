@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 _POLL = 0.05
 
 # Signals closer together than this many seconds are one request.
-_SAME_REQUEST = 0.5
+SAME_REQUEST = 0.5
 
 _END = object()
 
@@ -198,7 +198,7 @@ def on_interrupt(handle: Callable[[bool], None]) -> Iterator[None]:
     def handler(signum: int, frame: FrameType | None) -> None:
         nonlocal first
         now = time.monotonic()
-        insists = signum == signal.SIGINT and first is not None and now - first > _SAME_REQUEST
+        insists = signum == signal.SIGINT and first is not None and now - first > SAME_REQUEST
         first = now if first is None else first
         handle(insists)
 

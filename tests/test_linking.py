@@ -1,0 +1,221 @@
+"""Joining tracklets of one person: who is joined, who never is, and what is filled in between."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from run_rows import RATE, frame_times, looks, run_of, views, walk
+from scenes import DIM, PARTS
+
+from bpbreid_track.config import LinkConfig
+from bpbreid_track.tracking.appearance import AppearanceSums, Looks, clear_boxes
+from bpbreid_track.tracking.linking import Linked, distance_threshold, fill_gaps, link
+from bpbreid_track.tracking.tracklets import TrackedRows
+
+# Two people who are in the picture all the time: the run's examples of different people.
+CROWD = (walk(8, range(100), (2000, 200)), walk(9, range(100), (2300, 200)))
+CROWD_LOOKS = {8: 8, 9: 9}
+
+
+def linked(*tracklets: TrackedRows, people: Looks | None = None, **settings: float) -> Linked:
+    rows = run_of(*tracklets)
+    return link(rows, frame_times(rows), people, LinkConfig(**settings))
+
+
+def test_person_who_was_hidden_keeps_the_first_number() -> None:
+    walker = (walk(1, range(20), (100, 200), (5, 0)), walk(2, range(50, 80), (100, 200), (5, 0)))
+    done = linked(*walker, *CROWD, people=looks({1: 1, 2: 1, **CROWD_LOOKS}))
+    assert done.identity == {1: 1, 2: 1, 8: 8, 9: 9}
+    assert done.joined == 1
+    assert set(done.rows.id.tolist()) == {1, 8, 9}
+
+
+def test_chain_of_three_tracklets_is_one_person() -> None:
+    walker = [walk(n, range(30 * n, 30 * n + 15), (100, 200), (3, 0)) for n in (1, 2, 3)]
+    done = linked(*walker, *CROWD, people=looks({1: 1, 2: 1, 3: 1, **CROWD_LOOKS}))
+    assert [done.identity[n] for n in (1, 2, 3)] == [1, 1, 1]
+
+
+def test_people_who_look_different_stay_apart_where_one_follows_the_other() -> None:
+    walker = (walk(1, range(20), (100, 200), (5, 0)), walk(2, range(25, 60), (100, 200), (5, 0)))
+    assert linked(*walker, *CROWD, people=looks({1: 1, 2: 2, **CROWD_LOOKS})).joined == 0
+
+
+def test_look_decides_between_two_who_could_be_meant() -> None:
+    before = (walk(1, range(20), (100, 200)), walk(2, range(20), (160, 200)))
+    after = (walk(3, range(40, 60), (110, 200)), walk(4, range(40, 60), (150, 200)))
+    done = linked(*before, *after, *CROWD, people=looks({1: 1, 2: 2, 3: 2, 4: 1, **CROWD_LOOKS}))
+    assert (done.identity[3], done.identity[4]) == (2, 1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_identity_is_ever_at_two_places_in_one_frame(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    tracklets = []
+    for identity in range(1, 41):
+        start = int(rng.integers(0, 180))
+        place = (float(rng.uniform(0, 300)), 200.0)
+        tracklets.append(walk(identity, range(start, start + int(rng.integers(1, 40))), place))
+    # Everybody looks alike: whatever can be joined will be.
+    done = linked(*tracklets, people=looks(dict.fromkeys(range(1, 41), 1)), max_gap_seconds=100, strictness=0)
+    assert done.joined > 5
+    keys = list(zip(done.rows.frame.tolist(), done.rows.id.tolist(), strict=True))
+    assert len(keys) == len(set(keys))
+
+
+def test_twins_seen_together_are_never_joined() -> None:
+    twins = (walk(1, range(30), (100, 200)), walk(2, range(29, 60), (100, 200)))
+    assert linked(*twins, *CROWD, people=looks({1: 1, 2: 1, **CROWD_LOOKS})).joined == 0
+
+
+@pytest.mark.parametrize(
+    ("place", "gap", "joined"),
+    [
+        pytest.param((150, 200), 20, 1, id="near and soon"),
+        pytest.param((900, 200), 20, 0, id="eight heights in two seconds"),
+        pytest.param((900, 200), 90, 1, id="eight heights in nine seconds"),
+        pytest.param((150, 200), 150, 0, id="after the longest gap"),
+    ],
+)
+def test_nobody_jumps(place: tuple[float, float], gap: int, joined: int) -> None:
+    person = (walk(1, range(20), (100, 200)), walk(2, range(19 + gap, 45 + gap), place))
+    assert linked(*person, *CROWD, people=looks({1: 1, 2: 1, **CROWD_LOOKS})).joined == joined
+
+
+def test_nobody_doubles_in_height() -> None:
+    later = walk(2, range(30, 50), (100, 200))
+    later.xyxy[:, 1] -= 100
+    earlier = walk(1, range(20), (100, 200))
+    assert linked(earlier, later, *CROWD, people=looks({1: 1, 2: 1, **CROWD_LOOKS})).joined == 0
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["no common part", "no encoder"])
+@pytest.mark.parametrize(
+    ("start", "place", "joined"),
+    [
+        pytest.param(24, (100, 200), 1, id="half a second, on the path"),
+        pytest.param(24, (160, 200), 0, id="half a second, beside the path"),
+        pytest.param(45, (100, 200), 0, id="seconds later, on the path"),
+    ],
+)
+def test_motion_alone_joins_short_gaps_on_the_path_only(
+    known: bool, start: int, place: tuple[float, float], joined: int
+) -> None:
+    walker = (walk(1, range(20), (100, 200), (5, 0)), walk(2, range(start, 70), place, (5, 0)))
+    people = None
+    if known:
+        people = looks({1: 1, 2: 1, **CROWD_LOOKS})
+        people.whole.visibility[0, 1:] = 0
+        people.whole.visibility[1, 0] = 0
+        people.whole.visibility[1, 1:] = 1
+    assert linked(*walker, *CROWD, people=people).joined == joined
+
+
+def test_motion_alone_joins_nobody_where_two_could_be_meant() -> None:
+    one = (walk(1, range(20), (100, 200), (5, 0)), walk(2, range(24, 70), (100, 200), (5, 0)))
+    assert linked(*one, *CROWD).joined == 1
+    assert linked(*one, walk(3, range(21), (100, 220), (5, 0)), *CROWD).joined == 0
+
+
+def test_boxes_that_were_never_encoded_do_no_harm() -> None:
+    sums = AppearanceSums(PARTS, DIM)
+    sums.add(np.array([1, 2]), np.zeros((2, len(PARTS), DIM), np.float32), np.zeros((2, len(PARTS))))
+    assert len(sums.looks().ids) == 0
+    walker = (walk(1, range(20), (100, 200)), walk(2, range(24, 70), (100, 200)))
+    assert linked(*walker, people=sums.looks()).joined == 1
+
+
+def test_chain_must_look_like_one_person_from_end_to_end() -> None:
+    """Each step is near enough, the ends of the chain are not: a slow drift from one person to another."""
+    people = looks({1: 1, 2: 1, 3: 1, **CROWD_LOOKS})
+    angles = {1: 0.0, 2: 0.65, 3: 1.3}
+    for row, number in enumerate(people.ids.tolist()):
+        if number in angles:
+            for view in (people.whole, people.early, people.late):
+                view.features[row] = 0
+                view.features[row, :, 0] = float(np.cos(angles[number]))
+                view.features[row, :, 1] = float(np.sin(angles[number]))
+    tracklets = [walk(n, range(30 * n, 30 * n + 15), (100, 200)) for n in (1, 2, 3)]
+    done = linked(*tracklets, *CROWD, people=people)
+    assert done.threshold is not None
+    assert 0.65 < done.threshold < 1.2
+    assert done.joined == 1
+
+
+def test_threshold_follows_the_distances_of_the_run() -> None:
+    rng = np.random.default_rng(0)
+    same = rng.normal(0.4, 0.05, 100)
+    far, near = (distance_threshold(same, rng.normal(m, 0.05, 400), 2.0) for m in (1.2, 0.7))
+    assert 0.5 < near < 0.62 < far < 1.0
+    # An encoder that cannot tell people apart joins next to nobody.
+    assert np.mean(same <= distance_threshold(same, same, 2.0)) < 0.05
+
+
+def test_person_with_two_boxes_hardly_moves_the_threshold() -> None:
+    rng = np.random.default_rng(0)
+    same, other = rng.normal(0.4, 0.05, 50), rng.normal(1.0, 0.1, 100)
+    twice = np.concatenate((other, np.full(5, 0.1)))
+    assert abs(distance_threshold(same, twice, 2.0) - distance_threshold(same, other, 2.0)) < 0.03
+
+
+def test_threshold_without_any_example_is_finite() -> None:
+    nothing = np.zeros(0)
+    assert 0.5 < distance_threshold(nothing, np.array([np.inf]), 2.0) < 0.8
+
+
+def test_gap_is_filled_on_a_straight_line_in_time() -> None:
+    rows = run_of(walk(1, range(5), (100, 200)), walk(1, range(8, 12), (130, 200)))
+    rows.confidence[rows.frame == 8] = 0.3
+    times = np.arange(12) / RATE
+    times[6] = 0.55  # frames need not be evenly spaced
+    filled = fill_gaps(rows, times, 1.0)
+    assert filled.frame.tolist() == [5, 6, 7]
+    assert filled.filled.all()
+    share = np.array([0.25, 0.375, 0.75])
+    np.testing.assert_allclose(filled.xyxy[:, 0], 80 + 30 * share)
+    np.testing.assert_allclose(filled.confidence, 0.9 - 0.6 * share, rtol=1e-5)
+
+
+def test_long_gaps_and_other_peoples_gaps_stay_open() -> None:
+    rows = run_of(walk(1, range(5), (100, 200)), walk(1, range(30, 35), (100, 200)))
+    nobody = walk(-1, range(0, 35, 5), (500, 200))
+    assert len(fill_gaps(run_of(rows, nobody), frame_times(rows), 1.0)) == 0
+    assert linked(rows, nobody).filled == 0
+
+
+def test_every_row_of_the_run_comes_back_in_order() -> None:
+    rows = run_of(
+        walk(1, range(5), (100, 200)), walk(1, range(8, 12), (100, 200)), walk(-1, range(9), (9, 9))
+    )
+    done = link(rows, frame_times(rows), None, LinkConfig())
+    kept = done.rows[~done.rows.filled]
+    np.testing.assert_array_equal(kept.xyxy, rows.xyxy)
+    np.testing.assert_array_equal(kept.id, rows.id)
+    assert (np.diff(done.rows.frame) >= 0).all()
+
+
+def test_empty_run() -> None:
+    rows = walk(1, range(0), (0, 0))
+    done = link(rows, np.zeros(0), None, LinkConfig())
+    assert (done.identity, done.joined, done.filled, len(done.rows)) == ({}, 0, 0, 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 37])
+def test_sums_are_the_plain_mean_and_its_halves_in_bounded_memory(count: int) -> None:
+    seen = [views([1], unlike=1.0, seed=seed).numpy() for seed in range(count)]
+    sums = AppearanceSums(PARTS, DIM)
+    for features, visibility in seen:
+        sums.add(np.array([7]), features, visibility)
+    mean = np.sum([features for features, _ in seen], axis=0)
+    mean /= np.linalg.norm(mean, axis=2, keepdims=True)
+    found = sums.looks()
+    np.testing.assert_allclose(found.whole.features.numpy(), mean, atol=1e-5)
+    assert sums.views(np.array([7, 8])).tolist() == [count, 0]
+    assert bool(found.late.visibility.any()) == (count > 1)
+    assert len(sums._sums[7]._features) <= 4
+
+
+def test_hidden_and_doubtful_boxes_are_not_remembered() -> None:
+    boxes = np.array([[0, 0, 40, 100], [5, 10, 45, 110], [200, 0, 240, 100]])
+    clear = clear_boxes(boxes, np.array([0.9, 0.9, 0.2]), max_cover=0.6, min_score=0.5)
+    assert clear.tolist() == [False, True, False]
