@@ -62,7 +62,7 @@ def test_a_return_names_the_parts_their_distances_and_the_runner_up(tmp_path: Pa
     scene.hide_parts = {50: ["legs"]}
     _, log = recorded(scene, tmp_path / "r.jsonl")
     back = next(reason for reason in log.frame(51).reasons if reason.identity == 1)
-    assert back.round == "high"
+    assert back.round == "lost"
     assert back.by_appearance
     assert back.lost == pytest.approx(21 / 30, abs=1e-3)
     assert back.visible == tuple(back.parts) == ("foreground", "head", "torso")
