@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from host_scenes import Street, read_street
+
+from bpbreid_track import Encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,3 +27,15 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no test data at {folder}: set BPBREID_TEST_DATA to the folder with data/ and weights/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bundled_encoder() -> Encoder:
+    """The bundled encoder, exact numbers."""
+    return Encoder.load(device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def street(shared: Path, bundled_encoder: Encoder) -> Street:
+    """Real frames with boxes and embeddings."""
+    return read_street(shared, bundled_encoder)
