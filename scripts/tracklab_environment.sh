@@ -15,8 +15,9 @@ python=$folder/bin/python
 
 stands() {
     "$python" -c "
-import tracklab.pipeline
+import pandas, tracklab.pipeline
 from importlib.metadata import entry_points
+assert pandas.__version__ < '3'
 assert any(point.name == 'bpbreid' for point in entry_points(group='tracklab_plugin'))" >/dev/null 2>&1
 }
 if [ -x "$python" ] && stands; then
@@ -47,7 +48,8 @@ echo "building TrackLab's environment in $folder (several minutes)" >&2
 rm -rf "$folder"
 mkdir -p "$(dirname "$folder")"
 "$base" -m venv "$folder"
-"$python" -m pip --quiet --disable-pip-version-check install -e "$root" tracklab==1.3.24 >&2
+# TrackLab writes strings and arrays into columns of numbers, which pandas 3 refuses.
+"$python" -m pip --quiet --disable-pip-version-check install -e "$root" tracklab==1.3.24 "pandas<3" >&2
 if ! stands; then
     "$python" -c "import tracklab.pipeline" >&2
     echo "TrackLab does not import in $folder" >&2
