@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds an environment that holds TrackLab and bpbreid_track, for tests and demos.
 #
-# TrackLab brings sn-trackeval, whose modules overwrite those of trackeval, so it lives apart from the
-# development environment. Prints the path of the environment's Python. Does nothing where it stands already.
+# TrackLab brings sn-trackeval, whose modules overwrite those of trackeval, and an older pandas, so it lives
+# apart from the development environment; what that has already (torch) it borrows from there. Prints the path
+# of the environment's Python. Does nothing where it stands already.
 #
 #   scripts/tracklab_environment.sh                     into ~/.cache/bpbreid_track/tracklab-env
 #   BPBREID_TRACKLAB_ENV=/some/folder scripts/...       somewhere else
-#   TRACKLAB_PYTHON=python3.12 scripts/...              with this Python (3.10 or later)
+#   TRACKLAB_PYTHON=.venv/bin/python scripts/...        with this Python (3.10 or later), and what is installed there
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -28,7 +29,7 @@ fi
 fits() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] < (3, 10))' >/dev/null 2>&1; }
 base=${TRACKLAB_PYTHON:-}
 if [ -z "$base" ]; then
-    for candidate in python3 python3.11 python3.12 python3.10 python; do
+    for candidate in python python3 python3.11 python3.12 python3.10; do
         if fits "$candidate"; then
             base=$candidate
             break
@@ -48,6 +49,8 @@ echo "building TrackLab's environment in $folder (several minutes)" >&2
 rm -rf "$folder"
 mkdir -p "$(dirname "$folder")"
 "$base" -m venv "$folder"
+where='import sysconfig; print(sysconfig.get_paths()["purelib"])'
+"$base" -c "$where" >"$("$python" -c "$where")/borrowed.pth"
 # TrackLab writes strings and arrays into columns of numbers, which pandas 3 refuses.
 "$python" -m pip --quiet --disable-pip-version-check install -e "$root" tracklab==1.3.24 "pandas<3" >&2
 if ! stands; then

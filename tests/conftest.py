@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test comes first builds openpifpaf's environment, which takes minutes, once."""
+    """Whichever test comes first builds the environment of its package, which takes minutes, once."""
     for item in items:
-        if item.get_closest_marker("pifpaf"):
+        if item.get_closest_marker("pifpaf") or item.get_closest_marker("tracklab"):
             item.add_marker(pytest.mark.timeout(3600))
 
 

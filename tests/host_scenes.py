@@ -1,4 +1,4 @@
-"""What the tests of the integrations feed to real trackers: real frames, and one scene in which looks decide."""
+"""What the tests of the integrations feed to real trackers: real frames, and one where looks decide."""
 
 from __future__ import annotations
 
@@ -52,16 +52,14 @@ def table(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def invisible(embeddings: PartEmbeddings) -> PartEmbeddings:
     """The same boxes with every part hidden."""
-    return PartEmbeddings(
-        embeddings.features, torch.zeros_like(embeddings.visibility), embeddings.part_names
-    )
+    return PartEmbeddings(embeddings.features, torch.zeros_like(embeddings.visibility), embeddings.part_names)
 
 
 def change_of_places(street: Street) -> Iterator[tuple[np.ndarray, np.ndarray, PartEmbeddings]]:
     """Two real people who stand half in front of each other for six frames and then change places.
 
-    Boxes alone say that nobody moved by more than 3 pixels; only their looks tell. After the change each shows
-    nothing but the legs, and what is stored for the hidden parts is the other's.
+    Boxes alone say that nobody moved by more than 3 pixels; only their looks tell. After the change each
+    shows nothing but the legs, and what is stored for the hidden parts is the other's.
     """
     embeddings = street.embeddings[0][:2]
     swapped = embeddings[[1, 0]]

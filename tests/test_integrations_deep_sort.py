@@ -30,7 +30,9 @@ def test_it_tracks_real_frames(bundled_encoder: Encoder, street: Street, vector:
     tracker = host.PartDeepSort(bundled_encoder, vector)
     seen = []
     for image, boxes, scores, _ in street:
-        seen.append({track.track_id for track in shown(tracker.update_tracks(raw(boxes, scores), frame=image))})
+        seen.append(
+            {track.track_id for track in shown(tracker.update_tracks(raw(boxes, scores), frame=image))}
+        )
     assert len(seen[-1]) >= 3
     assert seen[4] & seen[-1]
     report = appearance_report(tracker)
@@ -55,7 +57,9 @@ def test_a_column_of_another_length_is_refused(street: Street) -> None:
     from deep_sort_realtime.deepsort_tracker import DeepSort
 
     with pytest.raises(ValueError, match="embeds: expected 2 rows, one a box, got 1"):
-        host.update_tracks(DeepSort(embedder=None), raw(street.boxes[0][:2], street.scores[0][:2]), [np.ones(3)])
+        host.update_tracks(
+            DeepSort(embedder=None), raw(street.boxes[0][:2], street.scores[0][:2]), [np.ones(3)]
+        )
 
 
 def person_at(tracks: list[Any], boxes: np.ndarray) -> list[str]:

@@ -24,7 +24,9 @@ def only(people: PartEmbeddings, *parts: str) -> PartEmbeddings:
     return PartEmbeddings(people.features, visibility, people.part_names)
 
 
-def gone_and_back(tracker: Any, before: PartEmbeddings, after: PartEmbeddings, vector: str) -> tuple[int, int]:
+def gone_and_back(
+    tracker: Any, before: PartEmbeddings, after: PartEmbeddings, vector: str
+) -> tuple[int, int]:
     """Identity of a person who is seen at the left, is gone, and comes back at the right."""
     left, right = np.array([[100.0, 100, 140, 200]]), np.array([[500.0, 100, 540, 200]])
     ids = []

@@ -32,7 +32,10 @@ def test_embeddings_follow_their_boxes_through_slicing_and_merging(street: Stree
     merged = sv.Detections.merge([a[sure][::-1], b[[1, 0]]])
     found = embeddings_of(merged)
     expected = torch.cat(
-        [street.embeddings[0].features[np.flatnonzero(sure)[::-1].copy()], street.embeddings[3].features[[1, 0]]]
+        [
+            street.embeddings[0].features[np.flatnonzero(sure)[::-1].copy()],
+            street.embeddings[3].features[[1, 0]],
+        ]
     )
     assert torch.equal(found.features, expected)
     assert found.part_names == street.embeddings[0].part_names

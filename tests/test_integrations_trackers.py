@@ -35,9 +35,7 @@ def test_it_is_part_tracker_behind_their_interface(street: Street) -> None:
         theirs.appearance.update = lambda *a, e=embeddings, u=update, **k: u(*a, embeddings=e, **k)
         out = theirs.update(detections(boxes, scores), image, timestamp=index / 7)
         theirs.appearance.update = update
-        expected = ours.update(
-            detections(boxes, scores), image, embeddings=embeddings, timestamp=index / 7
-        )
+        expected = ours.update(detections(boxes, scores), image, embeddings=embeddings, timestamp=index / 7)
         np.testing.assert_array_equal(out.tracker_id, expected.tracker_id)
         living = theirs.tracked_objects
         assert set(out.tracker_id[out.tracker_id > 0]) <= set(living.tracker_id)

@@ -12,6 +12,6 @@
 | ``array_tracker`` | none: ``PartTracker`` with arrays in and out, as BoxMOT's users know it |
 
 Two levels: *drop-in* gives a host one flat vector a box through its own hook; *exact* puts the
-visibility-masked part distance (Eq. 9) into its association. ``report.appearance_report`` says for each adapter
-which of the two is in use and how many matches appearance decided.
+visibility-masked part distance (Eq. 9) into its association. ``report.appearance_report`` says for each
+adapter which of the two is in use and how many matches appearance decided.
 """

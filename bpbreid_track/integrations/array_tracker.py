@@ -53,8 +53,8 @@ class ArrayTracker:
             timestamp_s: seconds, increasing; None: frames are 1 / ``config.frame_rate`` apart.
 
         Returns:
-            float64 [M, 8]: x1, y1, x2, y2, identity, score, class, row in ``detections``; only boxes that have
-            an identity, in the order in which they came. Boxes are the detector's own.
+            float64 [M, 8]: x1, y1, x2, y2, identity, score, class, row in ``detections``; only boxes that
+            have an identity, in the order in which they came. Boxes are the detector's own.
 
         Raises:
             ValueError: detections of another shape, and what ``PartTracker.update`` raises.

@@ -31,7 +31,7 @@ class ReIDModel(FlatEncoder):
     """
 
     def get_features(self, boxes: Any, image: np.ndarray) -> np.ndarray:
-        """Vectors float32 [N, D] of boxes [N, 4] in pixels of a BGR image uint8 [H, W, 3]; never a zero row."""
+        """Vectors float32 [N, D] of boxes [N, 4] in pixels of a BGR image uint8 [H, W, 3]; no zero row."""
         return self.never_zero(self.boxes(image, boxes))
 
 
@@ -77,8 +77,7 @@ class PartBotSort(BotSort):
         if not self.use_embeddings:
             return [_PartTrack(row, **options) for row in dets_first]
         return [
-            _PartTrack(row, vector, **options)
-            for row, vector in zip(dets_first, features_high, strict=True)
+            _PartTrack(row, vector, **options) for row, vector in zip(dets_first, features_high, strict=True)
         ]
 
     def _first_association_cost(self, tracks: Any, detections: Any) -> np.ndarray:

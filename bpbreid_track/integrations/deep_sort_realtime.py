@@ -24,7 +24,9 @@ class Embedder(FlatEncoder):
 
     def predict(self, crops: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One vector float32 [D] for each BGR crop uint8 [h, w, 3]; an empty crop gets a random one."""
-        rows = flat_vectors(self.encoder.encode_crops([np.ascontiguousarray(crop) for crop in crops]), self.vector)
+        rows = flat_vectors(
+            self.encoder.encode_crops([np.ascontiguousarray(crop) for crop in crops]), self.vector
+        )
         return list(self.never_zero(rows))
 
 
@@ -38,8 +40,8 @@ def update_tracks(
 ) -> list[Any]:
     """``tracker.update_tracks`` with the rows kept together.
 
-    The host drops boxes of no width or height but not their vectors, nor ``others`` or ``instance_masks``: all
-    that follow then belong to the wrong person. Here every column loses the same rows.
+    The host drops boxes of no width or height but not their vectors, nor ``others`` or ``instance_masks``:
+    all that follow then belong to the wrong person. Here every column loses the same rows.
 
     Args:
         tracker: any ``DeepSort`` without polygons.
@@ -120,9 +122,7 @@ class PartDeepSort(DeepSort):
         appearance: what appearance decided so far.
     """
 
-    def __init__(
-        self, encoder: Encoder | str = "default", vector: Vector = "parts", **options: Any
-    ) -> None:
+    def __init__(self, encoder: Encoder | str = "default", vector: Vector = "parts", **options: Any) -> None:
         super().__init__(embedder=None, **options)
         self.embedder = Embedder(encoder, vector)
         if vector == "parts":

@@ -24,7 +24,11 @@ from norfair.distances import Distance  # noqa: E402
 
 
 def norfair_detections(
-    xyxy: Any, scores: Any, embeddings: PartEmbeddings, vector: Vector = "parts", data: Sequence[Any] | None = None
+    xyxy: Any,
+    scores: Any,
+    embeddings: PartEmbeddings,
+    vector: Vector = "parts",
+    data: Sequence[Any] | None = None,
 ) -> list[norfair.Detection]:
     """Boxes as norfair's detections: two corner points and an embedding.
 
@@ -58,7 +62,7 @@ class VectorReID(Distance):
         if out.size:
             old = np.stack([item.last_detection.embedding for item in objects])
             new = np.stack([_views(item)[-1].embedding for item in candidates])
-            known = new.any(axis=1)[:, None] & old.any(axis=1)
+            known = np.outer(new.any(axis=1), old.any(axis=1))
             out = np.where(known & _same_label(candidates, objects), 1 - new @ old.T, np.inf)
         return out
 
@@ -77,7 +81,9 @@ class PartReID(VectorReID):
         candidates = candidates or []
         if not objects or not candidates:
             return np.full((len(candidates), len(objects)), np.inf)
-        distances = part_distances([_memory(item) for item in candidates], [_memory(item) for item in objects])
+        distances = part_distances(
+            [_memory(item) for item in candidates], [_memory(item) for item in objects]
+        )
         return np.where(_same_label(candidates, objects), as_cosine(distances), np.inf)
 
 

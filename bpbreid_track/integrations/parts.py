@@ -12,8 +12,8 @@ from ..embeddings import masked_distance
 from ..tracking.memory import PartMemory
 from .vectors import unpack
 
-# Per frame in which a track is matched: weight of the old mean, and what is left of the evidence of a part that
-# does not show. BoT-SORT and its relatives keep 0.9 of a vector.
+# Per frame in which a track is matched: weight of the old mean, and what is left of the evidence of a part
+# that does not show. BoT-SORT and its relatives keep 0.9 of a vector.
 KEEP_SHARE, FADE = 0.9, 0.99
 
 
@@ -51,9 +51,7 @@ class TrackParts:
 
     def learn(self, view: TrackParts) -> None:
         """Take in the parts that show in another view of the person."""
-        self._memory.learn(
-            np.zeros(1, np.intp), view.features[None], view.evidence[None], KEEP_SHARE, FADE
-        )
+        self._memory.learn(np.zeros(1, np.intp), view.features[None], view.evidence[None], KEEP_SHARE, FADE)
 
 
 def part_distances(tracks: Sequence[TrackParts | None], views: Sequence[TrackParts | None]) -> np.ndarray:
@@ -67,7 +65,9 @@ def part_distances(tracks: Sequence[TrackParts | None], views: Sequence[TrackPar
     if rows and columns:
         left = [track for track in tracks if track is not None]
         right = [view for view in views if view is not None]
-        distances[np.ix_(rows, columns)] = masked_distance(*_stack(left), *_stack(right), refine=False).numpy()
+        distances[np.ix_(rows, columns)] = masked_distance(
+            *_stack(left), *_stack(right), refine=False
+        ).numpy()
     return distances
 
 
@@ -79,8 +79,8 @@ def _stack(items: list[TrackParts]) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def as_cosine(distances: np.ndarray) -> np.ndarray:
-    """Part distances on the scale of a cosine distance, ``d^2 / 2``, so that a host's thresholds keep their meaning.
+    """Part distances on the scale of a cosine distance, so that a host's thresholds keep their meaning.
 
-    For unit vectors the two are the same number; +inf (no common part) stays +inf.
+    That is d^2 / 2, for two unit vectors the very number; +inf (no common part) stays +inf.
     """
     return np.square(distances) / 2

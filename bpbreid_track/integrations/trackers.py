@@ -2,7 +2,7 @@
 
     python -m bpbreid_track.integrations.trackers track --source video.mp4 --tracker bpbreid --output out.mp4
 
-is their command line, with ``bpbreid`` among its trackers: the package finds only trackers that were imported.
+is their command line, with ``bpbreid`` among its trackers: the package finds only those that were imported.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class BPBReIDTracker(BaseTracker):
         )
         self.maximum_time_without_update = max(config.lost_seconds, appearance_seconds)
         self._init_timestamp_state(frame_rate)
-        self.tracks = []
+        self.tracks: list[_Tracklet] = []
 
     def update(
         self, detections: sv.Detections, frame: np.ndarray | None = None, timestamp: float | None = None

@@ -49,8 +49,8 @@ def _plain(cfg: Any) -> dict[str, Any]:
 class BPBReId(DetectionLevelModule):
     """Part embeddings for each detection.
 
-    Gives the columns ``embeddings`` float32 [P, D] (unit rows, the foreground first) and ``visibility_scores``
-    float32 [P], which TrackLab's part-based trackers read.
+    Gives the columns ``embeddings`` float32 [P, D] (unit rows, the foreground first) and
+    ``visibility_scores`` float32 [P], which TrackLab's part-based trackers read.
 
     Args:
         cfg: ``weights``: what ``Encoder.load`` takes; or TrackLab's own section, of which
@@ -92,8 +92,8 @@ def _weights(cfg: Mapping[str, Any]) -> str:
         return "default"
     if not Path(theirs).is_file():
         raise InputError(
-            f"{theirs}: no such file; name weights in modules.reid.cfg.model.load_weights, or take the bundled "
-            "encoder by modules/reid=bpbreid_track"
+            f"{theirs}: no such file; name weights in modules.reid.cfg.model.load_weights, or take the "
+            "bundled encoder by modules/reid=bpbreid_track"
         )
     return str(theirs)
 
@@ -141,4 +141,6 @@ class BPBReIDPartTracker(ImageLevelModule):
         )
         assert tracked.tracker_id is not None
         known = tracked.tracker_id > 0
-        return pd.DataFrame({"track_id": tracked.tracker_id[known].astype(float)}, index=detections.index[known])
+        return pd.DataFrame(
+            {"track_id": tracked.tracker_id[known].astype(float)}, index=detections.index[known]
+        )

@@ -6,8 +6,8 @@ import sys
 
 config_package = "pkg://bpbreid_track.integrations.tracklab_configs"
 
-# TrackLab's modules/reid/bpbreid.yaml names a class that TrackLab does not have. Other programs built on hydra
-# load this plugin too: they are left alone.
+# TrackLab's modules/reid/bpbreid.yaml names a class that TrackLab does not have. Other programs built on
+# hydra load this plugin too: they are left alone.
 if "tracklab.pipeline" in sys.modules:
     from tracklab import wrappers
 

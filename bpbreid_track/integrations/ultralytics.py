@@ -35,7 +35,7 @@ class ReIDEncoder(FlatEncoder):
     def __call__(self, frame: np.ndarray, dets: np.ndarray) -> list[np.ndarray | None]:
         """Vectors of boxes [N, >= 4] (centre x, centre y, width, height); None where nothing shows.
 
-        Ready vectors [N, D], which the host passes in place of the frame (``update(..., feats=)``), come back.
+        Ready vectors [N, D], which the host passes in place of the frame (``update(feats=)``), come back.
         """
         if frame.ndim == 2:
             return list(frame)
@@ -125,11 +125,11 @@ class BPBReIDTracker(bot_sort.BOTSORT):
         args = copy.copy(args)
         wanted, args.with_reid = args.with_reid, False  # the host would build an encoder of its own
         super().__init__(args)
-        vector = getattr(args, "appearance", "parts")
+        vector: Any = getattr(args, "appearance", "parts")
         self.appearance = AppearanceReport("ultralytics BOTSORT", *describe(vector))
         if wanted:
             model = str(getattr(args, "model", "auto"))
-            source = encoder or Encoder.load(
+            source: Any = encoder or Encoder.load(
                 "default" if model == "auto" else model, device=getattr(args, "device", None) or "auto"
             )
             self.encoder = ReIDEncoder(source, vector)
@@ -155,7 +155,11 @@ class BPBReIDTracker(bot_sort.BOTSORT):
             self.args.with_reid = used
         if not used or not motion.size:
             return motion
-        cost = self._with_parts(motion, tracks, detections) if self._exact else super().get_dists(tracks, detections)
+        cost = (
+            self._with_parts(motion, tracks, detections)
+            if self._exact
+            else super().get_dists(tracks, detections)
+        )
         self.appearance.count_assignment(motion, cost, _limit(self, tracks))
         return cost
 

