@@ -66,9 +66,10 @@ def _boxmot(exact: bool) -> Callable[[float], tuple[Step, Report]]:
         from boxmot.trackers.config import load_tracker_config
 
         from bpbreid_track.integrations import boxmot as ours
+        from bpbreid_track.integrations.boxmot_parts import BotSort, PartBotSort
 
         options = {**load_tracker_config("botsort"), "use_cmc": False, "frame_rate": round(rate)}
-        tracker = ours.PartBotSort(**options) if exact else ours.BotSort(**options)
+        tracker = PartBotSort(**options) if exact else BotSort(**options)
         report = tracker.appearance if exact else ours.watch(tracker)
         frame = 0
 

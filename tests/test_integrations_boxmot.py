@@ -13,6 +13,7 @@ from bpbreid_track.integrations.vectors import flat_vectors
 
 boxmot = pytest.importorskip("boxmot", reason="needs the integrations extra: pip install -e '.[dev]'")
 host = pytest.importorskip("bpbreid_track.integrations.boxmot")
+exact = pytest.importorskip("bpbreid_track.integrations.boxmot_parts")
 
 
 def ids_over(tracker: object, street: Street) -> list[dict[int, int]]:
@@ -57,7 +58,7 @@ def test_the_older_call_of_a_reid_model_works_too(bundled_encoder: Encoder, stre
 
 
 def test_part_botsort_keeps_parts_apart_on_real_frames(bundled_encoder: Encoder, street: Street) -> None:
-    tracker = host.PartBotSort(bundled_encoder, use_cmc=False)
+    tracker = exact.PartBotSort(bundled_encoder, use_cmc=False)
     found = ids_over(tracker, street)
     assert len(found[-1]) >= 3
     assert set(found[-1].values()) & set(found[1].values())
@@ -83,14 +84,14 @@ def after_the_change(tracker: object, street: Street, vector: str) -> tuple[list
 
 
 def test_parts_that_show_decide_and_hidden_ones_do_not(bundled_encoder: Encoder, street: Street) -> None:
-    tracker = host.PartBotSort(bundled_encoder, use_cmc=False)
+    tracker = exact.PartBotSort(bundled_encoder, use_cmc=False)
     before, after = after_the_change(tracker, street, "parts")
     assert after == before[::-1]
     assert appearance_report(tracker).decided == 2
 
 
 def test_without_a_common_part_motion_decides(bundled_encoder: Encoder, street: Street) -> None:
-    blind = host.PartBotSort(bundled_encoder, use_cmc=False)
+    blind = exact.PartBotSort(bundled_encoder, use_cmc=False)
     motion = boxmot.BotSort(use_embeddings=False, use_cmc=False)
     for index, (_, boxes, scores, embeddings) in enumerate(street):
         vectors = flat_vectors(invisible(embeddings), "parts")

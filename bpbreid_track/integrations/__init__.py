@@ -2,7 +2,7 @@
 
 | module | host |
 |---|---|
-| ``boxmot`` | BoxMOT |
+| ``boxmot``, ``boxmot_parts`` | BoxMOT |
 | ``ultralytics`` | ``YOLO.track`` of Ultralytics |
 | ``trackers`` | trackers of Roboflow, and the method name of its ``reid`` package |
 | ``supervision`` | ``sv.Detections`` that carry part embeddings |
