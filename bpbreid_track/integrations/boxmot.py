@@ -1,7 +1,7 @@
 """BoxMOT: our vector as its ``reid_model`` (drop-in). The part distance is in ``boxmot_parts``.
 
-``ReIDModel`` fits every BoxMOT from 16 on: the method that BoxMOT calls has changed the names of its arguments
-and nothing else.
+``ReIDModel`` fits every BoxMOT from 16 on: the method that BoxMOT calls has changed the names of its
+arguments and nothing else.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VERSION = require("boxmot", "16", "26")
 class ReIDModel(FlatEncoder):
     """``reid_model`` of BotSort, StrongSort, DeepOcSort, HybridSort, BoostTrack and OccluBoost (drop-in).
 
-    Up to BoxMOT 22 trackers load a model of their own; put this one in its place: ``tracker.model = ReIDModel()``.
+    Where an older BoxMOT insists on a model of its own, put this one in its place: ``tracker.model = ...``.
 
     >>> from boxmot import BotSort  # doctest: +SKIP
     >>> tracker = BotSort(reid_model=ReIDModel())  # doctest: +SKIP
