@@ -13,7 +13,7 @@ from .parts import TrackParts, as_cosine, part_distances
 from .report import AppearanceReport, describe
 from .vectors import FlatEncoder, Vector, flat_vectors
 
-VERSION = require("deep-sort-realtime", "1.3", "1.4")
+VERSION = require("deep-sort-realtime", "1.3.2", "1.4")
 
 from deep_sort_realtime.deep_sort import iou_matching  # noqa: E402
 from deep_sort_realtime.deepsort_tracker import DeepSort  # noqa: E402

@@ -19,7 +19,7 @@ from .parts import TrackParts, as_cosine, part_distances
 from .report import AppearanceReport, describe
 from .vectors import FlatEncoder
 
-VERSION = require("ultralytics", "8.4", "8.5")
+VERSION = require("ultralytics", "8.4.70", "8.5")
 
 from ultralytics.trackers import bot_sort  # noqa: E402
 from ultralytics.trackers.track import TRACKER_MAP  # noqa: E402
