@@ -8,6 +8,7 @@ import torch
 from host_scenes import Street, change_of_places, invisible, table
 
 from bpbreid_track import Encoder
+from bpbreid_track.errors import UsageError
 from bpbreid_track.integrations.report import appearance_report
 from bpbreid_track.integrations.vectors import flat_vectors
 
@@ -47,6 +48,14 @@ def test_our_vector_drives_the_hosts_own_tracker(bundled_encoder: Encoder, stree
     assert report.matches > 20
     features = [track.smooth_feat for track in tracker.active_tracks]
     assert {len(vector) for vector in features} == {bundled_encoder.dim}
+
+
+def test_packed_vectors_are_not_for_the_hosts_own_cosine(bundled_encoder: Encoder) -> None:
+    tracker = boxmot.BotSort(reid_model=host.ReIDModel(bundled_encoder, "parts"))
+    with pytest.raises(UsageError, match="take PartBotSort"):
+        host.watch(tracker)
+    with pytest.raises(UsageError, match=r"expected boxmot\.BotSort"):
+        host.watch(boxmot.ByteTrack())
 
 
 def test_the_older_call_of_a_reid_model_works_too(bundled_encoder: Encoder, street: Street) -> None:

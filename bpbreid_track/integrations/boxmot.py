@@ -47,6 +47,8 @@ def watch(tracker: Any) -> AppearanceReport:
         )
     model = getattr(tracker, "_reid_model", None)
     vector = getattr(model, "vector", None)
+    if vector == "parts":
+        raise UsageError("watch: BotSort compares by cosine; for vector='parts' take PartBotSort")
     report = AppearanceReport(
         "boxmot BotSort", *(describe(vector) if vector else ("drop-in", "another model's vector"))
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..model.encoder import Encoder
 from ._versions import require
 from .parts import TrackParts, as_cosine, part_distances
@@ -137,6 +138,8 @@ class PartDeepSort(DeepSort):
 def watch(tracker: DeepSort) -> AppearanceReport:
     """Count from now on what appearance decides in a ``DeepSort``, whoever embeds."""
     vector = getattr(tracker.embedder, "vector", None)
+    if vector == "parts" and not isinstance(tracker.tracker.metric, PartMetric):
+        raise UsageError("watch: DeepSort compares by cosine; for vector='parts' take PartDeepSort")
     report = AppearanceReport(
         "deep-sort-realtime", *(describe(vector) if vector else ("drop-in", "another embedder's vector"))
     )

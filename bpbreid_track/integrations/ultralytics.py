@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UsageError
 from ..model.encoder import Encoder
 from ._versions import require
 from .parts import TrackParts, as_cosine, part_distances
@@ -54,7 +55,12 @@ def use_encoder(tracker: Any, encoder: ReIDEncoder) -> AppearanceReport:
 
     Returns:
         The report, which stays up to date; ``appearance_report(tracker)`` finds it too.
+
+    Raises:
+        UsageError: an encoder with ``vector="parts"``.
     """
+    if encoder.vector == "parts":
+        raise UsageError("use_encoder: BOTSORT compares by cosine; for vector='parts' take BPBReIDTracker")
     tracker.encoder = encoder
     tracker.args = copy.copy(tracker.args)
     tracker.args.with_reid = True
