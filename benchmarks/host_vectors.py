@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,7 +46,11 @@ def osnet(weights: Path) -> Vectors:
     """BoxMOT's own: OSNet x0.25, weights of its model zoo."""
     from boxmot.reid.core.runtime import ReID
 
-    backend = ReID(weights).model
+    with tempfile.TemporaryDirectory() as folder:
+        # It goes by the name, and wants .pt where torchreid writes .pth.
+        link = Path(folder, weights.stem + ".pt")
+        link.symlink_to(weights.resolve())
+        backend = ReID(link).model
 
     def compute(frame: np.ndarray, xyxy: np.ndarray) -> dict[str, np.ndarray]:
         return {"vectors": _unit(np.asarray(backend.get_features(xyxy, frame), np.float32))}

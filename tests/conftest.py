@@ -6,14 +6,17 @@ import os
 from pathlib import Path
 
 import pytest
+from host_scenes import Street, read_street
+
+from bpbreid_track import Encoder
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whichever test comes first builds openpifpaf's environment, which takes minutes, once."""
+    """Whichever test comes first builds the environment of its package, which takes minutes, once."""
     for item in items:
-        if item.get_closest_marker("pifpaf"):
+        if item.get_closest_marker("pifpaf") or item.get_closest_marker("tracklab"):
             item.add_marker(pytest.mark.timeout(3600))
 
 
@@ -24,3 +27,15 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no test data at {folder}: set BPBREID_TEST_DATA to the folder with data/ and weights/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def bundled_encoder() -> Encoder:
+    """The bundled encoder, exact numbers."""
+    return Encoder.load(device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="session")
+def street(shared: Path, bundled_encoder: Encoder) -> Street:
+    """Real frames with boxes and embeddings."""
+    return read_street(shared, bundled_encoder)

@@ -1,0 +1,1 @@
+"""Configurations that TrackLab finds through our entry point."""

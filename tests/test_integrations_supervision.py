@@ -1,0 +1,68 @@
+"""Part embeddings as columns of sv.Detections."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import supervision as sv
+import torch
+from host_scenes import Street
+
+from bpbreid_track import PartTracker
+from bpbreid_track.errors import InputError
+from bpbreid_track.integrations.supervision import embeddings_of, with_embeddings
+
+
+def carried(street: Street, frame: int) -> sv.Detections:
+    boxes, scores = street.boxes[frame], street.scores[frame]
+    detections = sv.Detections(boxes, confidence=scores, class_id=np.zeros(len(boxes), int))
+    return with_embeddings(detections, street.embeddings[frame])
+
+
+def test_embeddings_come_back_as_they_went_in(street: Street) -> None:
+    found = embeddings_of(carried(street, 0))
+    assert found.part_names == street.embeddings[0].part_names
+    assert torch.equal(found.features, street.embeddings[0].features)
+    assert torch.equal(found.visibility, street.embeddings[0].visibility)
+
+
+def test_embeddings_follow_their_boxes_through_slicing_and_merging(street: Street) -> None:
+    a, b = carried(street, 0), carried(street, 3)
+    sure = a.confidence > np.median(a.confidence)
+    merged = sv.Detections.merge([a[sure][::-1], b[[1, 0]]])
+    found = embeddings_of(merged)
+    expected = torch.cat(
+        [
+            street.embeddings[0].features[np.flatnonzero(sure)[::-1].copy()],
+            street.embeddings[3].features[[1, 0]],
+        ]
+    )
+    assert torch.equal(found.features, expected)
+    assert found.part_names == street.embeddings[0].part_names
+
+
+def test_nothing_left_is_still_embeddings(street: Street) -> None:
+    detections = carried(street, 0)
+    found = embeddings_of(detections[detections.confidence > 2])
+    assert len(found) == 0
+    assert found.dim == street.embeddings[0].dim
+
+
+def test_the_tracker_takes_what_detections_carry(street: Street) -> None:
+    ours, theirs = PartTracker(), PartTracker()
+    for frame in range(len(street.images)):
+        detections = carried(street, frame)
+        out = ours.update(detections, embeddings=embeddings_of(detections))
+        expected = theirs.update(detections, embeddings=street.embeddings[frame])
+        np.testing.assert_array_equal(out.tracker_id, expected.tracker_id)
+        assert torch.equal(embeddings_of(out).features, street.embeddings[frame].features)
+
+
+def test_detections_without_embeddings_name_the_mend() -> None:
+    with pytest.raises(InputError, match="add them by with_embeddings"):
+        embeddings_of(sv.Detections.empty())
+
+
+def test_embeddings_of_other_boxes_are_refused(street: Street) -> None:
+    with pytest.raises(ValueError, match="one a box, got 1"):
+        with_embeddings(carried(street, 0), street.embeddings[0][:1])
