@@ -12,12 +12,15 @@ import time
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from reid_scene import make_reid_set
 
 from bpbreid_track import Encoder
 from bpbreid_track.config import config_path, preset_names
+from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
 from bpbreid_trainer.cli import run
+from bpbreid_trainer.logs import read_table
 from bpbreid_trainer.options import TrainOptions, read_options
 
 TINY = ["model.input_size=[64,32]", "model.dim=32", "pretrained=false", "identities_per_batch=4", "epochs=1"]
@@ -134,6 +137,29 @@ def test_export_writes_the_same_encoder_without_classifiers(trained, reid_set, t
         for path in (trained / "best.safetensors", out)
     )
     np.testing.assert_allclose(before.features, after.features, atol=2e-2 if half else 1e-6)
+
+
+def test_export_of_several_checkpoints_is_their_average(trained, tmp_path):
+    one, other = load_checkpoint(trained / "best.safetensors"), load_checkpoint(trained / "best.safetensors")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(3)
+    save_checkpoint(other, tmp_path / "other.safetensors")
+    out = tmp_path / "average.safetensors"
+    command = ["export", str(trained), str(tmp_path / "other.safetensors"), "--out", str(out), "--quiet"]
+    assert run(command) == 0
+    average = dict(load_checkpoint(out).named_parameters())
+    for name, value in one.for_inference().named_parameters():
+        torch.testing.assert_close(average[name], 2 * value)
+
+
+def test_a_training_that_stops_early_keeps_the_schedule_of_all_its_epochs(reid_set, tmp_path):
+    command = ["fit", "small", f"data.root={reid_set}", f"output={tmp_path / 'run'}", *TINY, "epochs=4"]
+    command += ["stop_after=2", "schedule.shape=cosine", "schedule.warmup_epochs=0", "learning_rate=1e-3"]
+    assert run([*command, "--quiet"]) == 0
+    rates = {row["epoch"]: row["learning_rate"] for row in read_table(tmp_path / "run" / "log.csv")}
+    assert rates == pytest.approx({0: 1e-3, 1: 1e-3 * (1 + np.cos(np.pi / 4)) / 2}, rel=1e-4)
+    assert (tmp_path / "run" / "last.safetensors").is_file()
 
 
 # ------------------------------------------------------------------------------------------------ bad input

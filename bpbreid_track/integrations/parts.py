@@ -14,7 +14,7 @@ from ..tracking.memory import FADED, PartMemory
 from .vectors import unpack
 
 # Hosts do not tell the time, so memory counts the frames in which a track is matched: time constants of the
-# mean and of a part that does not show. The first is the 0.9 that BoT-SORT and its relatives keep of a vector.
+# mean and of a part that does not show. The first is the 0.9 of a vector that BoT-SORT and others keep.
 MEAN_FRAMES, FORGET_FRAMES = -1 / math.log(0.9), 100.0
 
 

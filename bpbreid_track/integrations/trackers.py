@@ -93,7 +93,6 @@ class BPBReIDTracker(BaseTracker):
             lost_seconds=lost_track_buffer / 30,
             appearance_seconds=appearance_seconds,
             appearance_weight=appearance_weight,
-            appearance_weight_lost=2 * appearance_weight,
             birth_score=track_activation_threshold,
             high_score=high_conf_det_threshold,
             confirm_hits=minimum_consecutive_frames,

@@ -304,7 +304,12 @@ def attention(
 @app.command(context_settings=_HELP)
 def export(
     weights: Annotated[
-        Path, typer.Argument(metavar="WEIGHTS", help="A run's folder or a checkpoint.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="WEIGHTS...",
+            help="A run's folder or a checkpoint; several: the average of their weights.",
+            show_default=False,
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="File to write.")] = Path(
         "encoder.safetensors"

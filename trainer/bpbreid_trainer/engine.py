@@ -153,7 +153,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
             without = sum(sample.mask_path is None for sample in images.samples)
             if options.needs_masks and without:
                 log.say(f"{without} of {len(images)} images have no labels and teach the attention nothing")
-        for epoch in range(done.epoch, options.epochs):
+        for epoch in range(done.epoch, options.last_epoch):
             rate = learning_rate(epoch, options.learning_rate, options.schedule, options.epochs)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -191,7 +191,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 if device.type == "cpu":  # elsewhere looking means waiting for the device
                     losses.check()
                 if log:
-                    left = (options.epochs - epoch) * batches - done.batch
+                    left = (options.last_epoch - epoch) * batches - done.batch
                     log.advance(done.step, done.step + left, batch_size)
                 if done.step % options.log_every == 0 or done.batch == batches:
                     means = losses.means()
@@ -203,7 +203,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                     saved = time.monotonic()
 
             done.epoch, done.batch = epoch + 1, 0
-            finished = done.epoch == options.epochs
+            finished = done.epoch == options.last_epoch
             if log:
                 kept = cast("BPBReID", ema.module) if ema is not None else network
                 if test and (finished or _evaluation_is_due(options, done.epoch)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,29 +13,54 @@ from bpbreid_track.model.checkpoint import read_checkpoint, save_checkpoint
 
 from .state import write_whole
 
+PathLike = str | os.PathLike[str]
 
-def export_encoder(
-    weights: str | os.PathLike[str], out: str | os.PathLike[str], *, half: bool = False
-) -> None:
-    """Write the network of a checkpoint without its identity classifiers.
+
+def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, half: bool = False) -> None:
+    """Write the network of a checkpoint, or the average of several, without identity classifiers.
+
+    The average of weights along one training, or of runs that began with the same weights, is often better
+    than each of them (Wortsman et al., Model soups, ICML 2022).
 
     Args:
-        weights: a run's folder (its ``best.safetensors``), our ``.safetensors`` or the authors' ``.pth``.
-        out: ``.safetensors`` file to write; the provenance goes with it.
+        weights: a run's folder (its ``best.safetensors``), our ``.safetensors`` or the authors' ``.pth``; or
+            several of these, of one architecture.
+        out: ``.safetensors`` file to write; the provenance goes with it, of an average as a list under
+            ``average_of``.
         half: store float16.
 
     Raises:
-        InputError: no such checkpoint, or ``out`` cannot be written.
+        InputError: no such checkpoint, checkpoints that do not fit each other, or ``out`` cannot be written.
     """
-    source, target = Path(weights), Path(out)
-    if source.is_dir():
-        source = source / "best.safetensors"
-        if not source.is_file():
-            raise InputError(f"{weights}: no best.safetensors in this folder; is it a finished training run?")
+    sources = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
+    target = Path(out)
     if target.suffix != ".safetensors":
         raise InputError(f"{target}: encoders are written as .safetensors")
-    checkpoint = read_checkpoint(source)
-    slim = checkpoint.network.for_inference()
+    checkpoints = [read_checkpoint(_file(source)) for source in sources]
+    networks = [checkpoint.network.for_inference() for checkpoint in checkpoints]
+    for source, network in zip(sources, networks, strict=True):
+        if network.options != networks[0].options:
+            raise InputError(f"{source}: another architecture than {sources[0]}, nothing to average")
+    provenance = checkpoints[0].provenance
+    if len(networks) > 1:
+        provenance = {"average_of": [checkpoint.provenance for checkpoint in checkpoints]}
+        networks[0].load_state_dict(_average([network.state_dict() for network in networks]))
     dtype = torch.float16 if half else None
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(target, lambda part: save_checkpoint(slim, part, checkpoint.provenance, dtype=dtype))
+    write_whole(target, lambda part: save_checkpoint(networks[0], part, provenance, dtype=dtype))
+
+
+def _file(weights: PathLike) -> Path:
+    source = Path(weights)
+    if not source.is_dir():
+        return source
+    if not (source / "best.safetensors").is_file():
+        raise InputError(f"{weights}: no best.safetensors in this folder; is it a finished training run?")
+    return source / "best.safetensors"
+
+
+def _average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {
+        key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value
+        for key, value in states[0].items()
+    }

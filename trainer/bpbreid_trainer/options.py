@@ -152,6 +152,9 @@ class TrainOptions(Settings):
         "that its last batches are not of a few identities only. Authors' program: uniform.",
     )
     epochs: int = Field(120, ge=1)
+    stop_after: int = Field(
+        0, ge=0, description="End after so many epochs, with the learning rates of all; 0: at the end."
+    )
     learning_rate: float = Field(3.5e-4, gt=0, description="Of Adam.")
     weight_decay: float = Field(5e-4, ge=0, description="L2 penalty on all weights.")
     schedule: ScheduleOptions = ScheduleOptions()
@@ -207,6 +210,11 @@ class TrainOptions(Settings):
                 "stripes such as strp_6 and attention 'stripes' go together"
             )
         return self
+
+    @property
+    def last_epoch(self) -> int:
+        """Epochs that are trained."""
+        return min(self.epochs, self.stop_after or self.epochs)
 
     def input_size(self, epoch: int) -> tuple[int, int]:
         """Height and width of the images of an epoch."""
