@@ -103,8 +103,8 @@ class MatchReason:
         return asdict(self)
 
     def short(self) -> str:
-        """``H 0.41``: first letter of the round, and the part distance where there is one."""
-        letter = self.round[0].upper()
+        """``H 0.41``: letter of the round (``l`` for low), and the part distance where there is one."""
+        letter = {LOST: "L", LOW: "l"}.get(self.round, self.round[0].upper())
         return letter if self.distance is None else f"{letter} {self.distance:.2f}"
 
 
