@@ -12,8 +12,6 @@ from bpbreid_track.mot_format import read_mot
 WHOLE, GAP, VEIL = CASES
 # Boxes 40 wide in a picture 1000 wide: centres in the band, beside it on either side, and far away.
 BOXES = np.array(
-    [[480, 100, 520, 300], [400, 100, 440, 300], [560, 100, 600, 300], [100, 100, 140, 300]], np.float64
-)
     [[480, 100, 520, 300], [400, 100, 440, 300], [560, 100, 600, 300], [100, 100, 140, 300]], float
 )
 

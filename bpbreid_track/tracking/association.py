@@ -24,7 +24,7 @@ class Place:
 
     Attributes:
         overlap: IoU of prediction and box.
-        ratio: log-likelihood ratio of the box's place, see ``motion_log_ratio``.
+        ratio: for lost tracks the log-likelihood ratio of the box's place, see ``motion_log_ratio``.
         distance: squared Mahalanobis distance of centre and height.
         reachable: bool, inside the wider motion gate and of one class.
         lost: bool [T], tracks without a match in the frame before.
@@ -68,6 +68,25 @@ class Matches:
     rounds: np.ndarray
 
 
+def mahalanobis(state: np.ndarray, cxcywh: np.ndarray, measurement: float) -> np.ndarray:
+    """Squared Mahalanobis distance [T, N] of centre and height, by the spread of track and box together.
+
+    Args:
+        state: [5, T, 4] of the Kalman filter.
+        cxcywh: [N, 4] centre, width and height of the boxes in pixels.
+        measurement: standard deviation of a detected centre or height, in heights.
+    """
+    position, _, variance, _, _ = state
+    measured = np.square(measurement * cxcywh[:, 3])
+    out = np.zeros((len(position), len(measured)))
+    for number in (0, 1, 3):
+        distance = position[:, number, None] - cxcywh[:, number]
+        distance *= distance
+        distance /= variance[:, number, None] + measured
+        out += distance
+    return out
+
+
 def motion_log_ratio(
     state: np.ndarray, cxcywh: np.ndarray, measurement: float, territory: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -80,28 +99,15 @@ def motion_log_ratio(
     a right one not for it.
 
     Args:
-        state: [5, T, 4] of the Kalman filter.
-        cxcywh: [N, 4] centre, width and height of the boxes in pixels.
-        measurement: standard deviation of a detected centre or height, in heights.
+        state, cxcywh, measurement: as for ``mahalanobis``.
         territory: area in which strangers appear, in squares of the box's height.
 
     Returns:
-        The log ratio [T, N], and the squared Mahalanobis distance [T, N] of centre and height.
+        The log ratio [T, N], and the squared Mahalanobis distance [T, N].
     """
-    position, _, variance, _, _ = state
-    height = cxcywh[:, 3]
-    measured = np.square(measurement * height)
-    distance = np.zeros((len(position), len(height)))
-    spread = np.ones_like(distance)
-    for number in (0, 1, 3):
-        total = variance[:, number, None] + measured
-        difference = position[:, number, None] - cxcywh[:, number]
-        difference *= difference
-        difference /= total
-        distance += difference
-        if number != 3:
-            spread *= total
-    spread /= np.square(np.square(np.maximum(height, 1e-6)))
+    distance = mahalanobis(state, cxcywh, measurement)
+    variance = state[2, :, None, :2] + np.square(measurement * cxcywh[:, 3])[:, None]
+    spread = variance.prod(axis=2) / np.maximum(cxcywh[:, 3], 1e-6) ** 4
     return math.log(territory / (2 * math.pi)) - 0.5 * (np.log(spread) + distance), distance
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..config import TrackerConfig
 from . import costs, kalman
-from .association import PairCosts, Place, associate, motion_log_ratio
+from .association import PairCosts, Place, associate, mahalanobis, motion_log_ratio
 from .camera import CameraMotion
 from .looks import BoxEncoder, hide, in_doubt, spread
 from .memory import DistanceScale, PartMemory
@@ -262,9 +262,12 @@ class PartTracker:
     def _place(self, boxes: Boxes, now: float, elapsed: float) -> Place:
         """What motion says about all pairs."""
         config, tracks = self.config, self._tracks
-        ratio, distance = motion_log_ratio(
-            tracks.state, boxes.cxcywh, self._noise.measurement, config.territory
-        )
+        lost = self._lost(now, elapsed)
+        noise = self._noise.measurement
+        distance = mahalanobis(tracks.state, boxes.cxcywh, noise)
+        ratio = np.full(distance.shape, -np.inf)
+        if lost.any():
+            ratio[lost] = motion_log_ratio(tracks.state[:, lost], boxes.cxcywh, noise, config.territory)[0]
         allowed = np.broadcast_to(boxes.usable, distance.shape)
         if not config.class_agnostic:
             allowed = allowed & (tracks.classes[:, None] == boxes.classes)
@@ -273,7 +276,7 @@ class PartTracker:
             ratio=ratio,
             distance=distance,
             reachable=allowed & (distance <= max(config.gate, config.gate_appearance)),
-            lost=self._lost(now, elapsed),
+            lost=lost,
         )
 
     def _costs(self, boxes: Boxes, embeddings: PartEmbeddings | None, place: Place, now: float) -> PairCosts:
