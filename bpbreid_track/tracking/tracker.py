@@ -408,15 +408,19 @@ class PartTracker:
         heirs, former = np.flatnonzero(young), np.flatnonzero(confirmed & (tracks.seen < now - _TICK))
         if not config.recognise_seconds or not len(heirs) or not len(former):
             return row_of_box
+        # Who was seen when the other already was there is somebody else.
+        possible = tracks.seen[former][:, None] < tracks.born[heirs]
+        if not config.class_agnostic:
+            possible &= tracks.classes[former][:, None] == tracks.classes[heirs]
+        heirs, former = heirs[possible.any(axis=0)], former[possible.any(axis=1)]
+        possible = possible[possible.any(axis=1)][:, possible.any(axis=0)]
+        if not possible.size:
+            return row_of_box
         heads = tracks.state[kalman.POSITION][heirs]
         ratio, distance = motion_log_ratio(tracks.state[:, former], heads, 0.0, config.territory)
         parts = self._memory.mutual_distances(former, heirs)
         evidence = ratio + self._scale.log_ratio(parts)
-        # Who was seen when the other already was there is somebody else.
-        possible = np.isfinite(parts) & (distance <= config.gate_appearance)
-        possible &= tracks.seen[former][:, None] < tracks.born[heirs]
-        if not config.class_agnostic:
-            possible &= tracks.classes[former][:, None] == tracks.classes[heirs]
+        possible &= np.isfinite(parts) & (distance <= config.gate_appearance)
         a, b = costs.assign(np.where(possible, -evidence, np.inf), -config.recognise_evidence)
         if not len(a):
             return row_of_box
