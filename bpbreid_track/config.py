@@ -112,10 +112,6 @@ class TrackerConfig(Settings):
     territory: float = Field(
         20.0, gt=0, description="Area in which a stranger may appear, in squares of a person's height."
     )
-    recognise_seconds: float = Field(
-        1.5, ge=0, description="How long a new track may still turn out to be a lost one; 0: never."
-    )
-    recognise_evidence: float = Field(3.0, description="Log-likelihood ratio that this needs.")
     memory_seconds: float = Field(
         1.5, gt=0, description="Time constant of the running mean of a part's vector."
     )
@@ -131,7 +127,7 @@ class TrackerConfig(Settings):
         "memory fresh; auto: ambiguous where the encoder runs on a CPU.",
     )
     refresh_seconds: float = Field(
-        1.0, gt=0, description="With encode ambiguous: age at which a person's memory wants a new look."
+        0.5, gt=0, description="With encode ambiguous: age at which a person's memory wants a new look."
     )
     camera_motion: Literal["flow", "none"] = Field(
         "flow", description="flow: follow the camera by sparse optical flow when frames are given."

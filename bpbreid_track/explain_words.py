@@ -17,7 +17,6 @@ from .tracking.explain import (
     LOW,
     NEW,
     NO_PART,
-    RECOGNISED,
     SCORE,
     TAKEN,
     WHOLE,
@@ -30,7 +29,6 @@ _ROUNDS = {
     LOW: "round two (boxes of low score)",
     LOST: "round three (lost tracks, by the likelihood of place and parts)",
     NEW: "round four (tracks not yet confirmed)",
-    RECOGNISED: "a second thought (a new track recognised as this lost one)",
 }
 # A track counts as lost in a story from this many seconds on; a frame or two without a box is no story.
 _STORY_SECONDS = 0.3

@@ -24,7 +24,6 @@ class Walker:
     look: int = 0  # people of equal look cannot be told apart by their parts
     hidden: set[int] = field(default_factory=set)
     faint: set[int] = field(default_factory=set)  # frames in which the detector is unsure
-    disguised: set[int] = field(default_factory=set)  # frames in which the view looks like somebody else's
     path: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def box(self, frame: int) -> list[float]:
@@ -64,8 +63,7 @@ class Scene:
         features = torch.zeros(len(truth), len(PARTS), DIM)
         for row, k in enumerate(truth):
             noise = torch.from_numpy(rng.normal(0, self.unlike / np.sqrt(DIM), (len(PARTS), DIM)))
-            walker = self.walkers[k]
-            features[row] = look(9 if frame in walker.disguised else walker.look) + noise.float()
+            features[row] = look(self.walkers[k].look) + noise.float()
         visibility = torch.ones(len(truth), len(PARTS))
         for part in self.hide_parts.get(frame, []):
             visibility[:, PARTS.index(part)] = 0

@@ -66,17 +66,6 @@ def test_one_look_after_a_long_time_counts_as_much_as_many_looks_would_have() ->
     np.testing.assert_allclose(seldom.features[0, 0], often.features[0, 0], atol=0.1)
 
 
-def test_an_heir_takes_over_only_what_it_has_not_seen_itself() -> None:
-    rng = np.random.default_rng(4)
-    memory = PartMemory(NAMES, 8)
-    features = unit(rng, 2, 3, 8)
-    memory.add(features, np.array([[1, 1, 1], [1, 1, 0]], np.float32), 0.0)
-    memory.inherit(np.array([1]), np.array([0]))
-    np.testing.assert_array_equal(memory.features[1, :2], features[1, :2])
-    np.testing.assert_array_equal(memory.features[1, 2], features[0, 2])
-    assert memory.evidence[1, 2] == 1
-
-
 def test_scale_learns_what_near_and_far_mean() -> None:
     rng = np.random.default_rng(2)
     scale = DistanceScale()

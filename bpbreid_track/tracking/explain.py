@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .memory import PartMemory
     from .tracks import Boxes, Tracks
 
-HIGH, LOW, LOST, NEW, BIRTH, RECOGNISED = "high", "low", "lost", "new", "birth", "recognised"
+HIGH, LOW, LOST, NEW, BIRTH = "high", "low", "lost", "new", "birth"
 
 # What kept a track from a box.
 CLASS = "another class"
@@ -72,8 +72,8 @@ class MatchReason:
         row: row of the box among the frame's detections.
         track: number of the track, from 0, unique within a run.
         identity: its identity at the end of the frame; None while unconfirmed.
-        round: ``high``, ``low``, ``lost`` (a lost track came back), ``new`` (a track not yet confirmed),
-            ``birth`` (a track of its own) or ``recognised`` (a new track turned out to be a lost one).
+        round: ``high``, ``low``, ``lost`` (a lost track came back), ``new`` (a track not yet confirmed)
+            or ``birth`` (a track of its own).
         lost, motion, distance, parts, appearance, cost: as for ``Rival``; None or empty at birth.
         limit: the highest cost this round accepts; None at birth.
         visible: names of the parts that show in the box.

@@ -49,13 +49,6 @@ class PartMemory:
         self.counts = np.concatenate((self.counts, shown.astype(np.float32)))
         self.learned = np.concatenate((self.learned, np.where(shown.any(axis=1), now, -np.inf)))
 
-    def inherit(self, heirs: np.ndarray, former: np.ndarray) -> None:
-        """Let tracks ``heirs`` take over the parts that only ``former`` knew; both int [M]."""
-        unknown = self.evidence[heirs] < FADED
-        rows, parts = np.nonzero(unknown)
-        for values in (self.features, self.evidence, self.counts):
-            values[heirs[rows], parts] = values[former[rows], parts]
-
     def learn(
         self,
         tracks: np.ndarray,
@@ -98,11 +91,6 @@ class PartMemory:
         return masked_distance(
             *self._known(), embeddings.features, embeddings.visibility, refine=False
         ).numpy()
-
-    def mutual_distances(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Eq. 9 between remembered tracks ``a`` int [A] and ``b`` int [B], float32 [A, B]; +inf as above."""
-        features, evidence = self._known()
-        return masked_distance(features[a], evidence[a], features[b], evidence[b], refine=False).numpy()
 
     def _known(self) -> tuple[torch.Tensor, torch.Tensor]:
         evidence = np.where(self.evidence < FADED, np.float32(0), self.evidence)

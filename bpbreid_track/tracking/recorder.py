@@ -16,7 +16,6 @@ from .explain import (
     LOST,
     LOW,
     NEW,
-    RECOGNISED,
     MatchReason,
     Pairs,
     Rival,
@@ -83,9 +82,6 @@ class ReasonRecorder:
         for draft, number in zip(births, tracks.numbers[len(tracks) - len(births) :], strict=True):
             draft["track"] = int(number)
         given = [int(identities[draft["row"]]) for draft in self._drafts]
-        for draft, identity in zip(self._drafts, given, strict=True):
-            if self._living.get(draft["track"], identity) not in (0, identity):
-                draft["round"] = RECOGNISED
         self._reasons = [
             MatchReason(**draft, identity=identity if identity > 0 else None)
             for draft, identity in sorted(zip(self._drafts, given, strict=True), key=lambda p: p[0]["row"])

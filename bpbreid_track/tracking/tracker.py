@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Sums of frame times are not exact; differences below this many seconds are none.
 _TICK = 1e-6
 # Looks after which a memory is more than a first impression.
-_FIRST_LOOKS = 5
+_FIRST_LOOKS = 10
 
 
 @dataclass
@@ -39,7 +39,6 @@ class TrackerStats:
         matches_motion: matches that motion alone would have made too.
         matches_appearance: matches that needed the part distance: the boxes did not overlap enough, or
             motion preferred another box.
-        recognised: new tracks that turned out to be lost ones and got their identity back.
         boxes: boxes seen.
         encoded: boxes whose embedding was used.
     """
@@ -48,7 +47,6 @@ class TrackerStats:
     identities: int = 0
     matches_motion: int = 0
     matches_appearance: int = 0
-    recognised: int = 0
     boxes: int = 0
     encoded: int = 0
 
@@ -59,15 +57,13 @@ class PartTracker:
     Each frame goes through the rounds of ``association.associate``: boxes of high score meet the tracks in
     sight by overlap and part distance together, boxes of low score those that are left, lost tracks come back
     by the likelihood of place and parts, and tracks not yet confirmed meet what remains. Boxes that nobody
-    claimed start new tracks, and for a while a new track may still be recognised as a lost one, from all that
-    was seen of it since.
+    claimed start new tracks.
 
     Attributes:
         config, encoder: as given.
         stats: counts since the start.
         looks: embeddings that the last frame was settled with, a row for each of its boxes, with nothing
             visible where no look was needed; None without appearance.
-        recognised: identities that the last frame gave up, and those that they turned out to be.
         recorder: notes why each box has its track, if there is one.
 
     Instances are independent of each other, and two runs over the same input give the same identities.
@@ -99,7 +95,6 @@ class PartTracker:
         self._camera = CameraMotion()
         self._now: float | None = None
         self.looks: PartEmbeddings | None = None
-        self.recognised: dict[int, int] = {}
 
     def update(
         self,
@@ -143,18 +138,15 @@ class PartTracker:
         if embeddings is not None:
             self._learn_appearance(rows, columns, boxes, embeddings, pairs, now, elapsed)
         self._correct(rows, columns, boxes, now)
-        row_of_box = self._settle(rows, columns, boxes, born, embeddings, now)
-        self.recognised = {}
-        if embeddings is not None:
-            row_of_box = self._recognise(row_of_box, now)
+        identities = self._settle(rows, columns, boxes, born, embeddings, now)
         if self.recorder is not None:
-            self.recorder.name(self._tracks, self._identities(row_of_box))
+            self.recorder.name(self._tracks, identities)
 
         self.stats.frames += 1
         self.stats.boxes += len(boxes.scores)
         out = copy.copy(detections)
         out.data = dict(detections.data)
-        out.tracker_id = self._identities(row_of_box)
+        out.tracker_id = identities
         return out
 
     def _clock(self, timestamp: float | None) -> tuple[float, float]:
@@ -372,7 +364,7 @@ class PartTracker:
         embeddings: PartEmbeddings | None,
         now: float,
     ) -> np.ndarray:
-        """Births, confirmations, the end of unconfirmed tracks; returns the row of each box, -1: none."""
+        """Births and confirmations, and the end of unconfirmed tracks; returns the identities int64 [N]."""
         tracks = self._tracks
         keep = (tracks.ids > 0) | (tracks.seen == now)
         row_of_box = np.full(len(boxes.scores), -1)
@@ -388,56 +380,13 @@ class PartTracker:
                 self._memory.add(*self._first_look(born, embeddings), now)
         # The first frame has nothing before it that could confirm a track.
         needed = 1 if self.stats.frames == 0 else self.config.confirm_hits
-        shown_rows = row_of_box[row_of_box >= 0]
+        shown = np.flatnonzero(row_of_box >= 0)
+        shown_rows = row_of_box[shown]
         ready = shown_rows[(tracks.ids[shown_rows] == 0) & (tracks.hits[shown_rows] >= needed)]
         tracks.ids[ready] = self.stats.identities + 1 + np.arange(len(ready))
-        tracks.named[ready] = now
         self.stats.identities += len(ready)
-        return row_of_box
-
-    def _recognise(self, row_of_box: np.ndarray, now: float) -> np.ndarray:
-        """Give new tracks the identity of the lost one that they turn out to be; returns the rows anew.
-
-        One box after an occlusion may show a shoulder; what was seen of somebody within a second tells more.
-        """
-        assert self._memory is not None
-        config, tracks = self.config, self._tracks
-        confirmed = tracks.ids > 0
-        young = confirmed & (now - tracks.named <= config.recognise_seconds) & (tracks.seen == now)
-        young &= tracks.hits >= _FIRST_LOOKS
-        heirs, former = np.flatnonzero(young), np.flatnonzero(confirmed & (tracks.seen < now - _TICK))
-        if not config.recognise_seconds or not len(heirs) or not len(former):
-            return row_of_box
-        # Who was seen when the other already was there is somebody else.
-        possible = tracks.seen[former][:, None] < tracks.born[heirs]
-        if not config.class_agnostic:
-            possible &= tracks.classes[former][:, None] == tracks.classes[heirs]
-        heirs, former = heirs[possible.any(axis=0)], former[possible.any(axis=1)]
-        possible = possible[possible.any(axis=1)][:, possible.any(axis=0)]
-        if not possible.size:
-            return row_of_box
-        heads = tracks.state[kalman.POSITION][heirs]
-        ratio, distance = motion_log_ratio(tracks.state[:, former], heads, 0.0, config.territory)
-        parts = self._memory.mutual_distances(former, heirs)
-        evidence = ratio + self._scale.log_ratio(parts)
-        possible &= np.isfinite(parts) & (distance <= config.gate_appearance)
-        a, b = costs.assign(np.where(possible, -evidence, np.inf), -config.recognise_evidence)
-        if not len(a):
-            return row_of_box
-        former, heirs = former[a], heirs[b]
-        self.recognised = dict(zip(tracks.ids[heirs].tolist(), tracks.ids[former].tolist(), strict=True))
-        tracks.ids[heirs], tracks.named[heirs] = tracks.ids[former], tracks.named[former]
-        self._memory.inherit(heirs, former)
-        self.stats.recognised += len(heirs)
-        keep = np.ones(len(tracks), bool)
-        keep[former] = False
-        tracks.keep(keep)
-        self._memory.keep(keep)
-        return np.where(row_of_box >= 0, (np.cumsum(keep) - 1)[row_of_box], -1)
-
-    def _identities(self, row_of_box: np.ndarray) -> np.ndarray:
-        identities = np.where(row_of_box >= 0, self._tracks.ids[row_of_box], 0) if len(self._tracks) else 0
-        identities = np.broadcast_to(identities, row_of_box.shape).astype(np.int64)
+        identities = np.full(len(boxes.scores), -1, np.int64)
+        identities[shown] = tracks.ids[shown_rows]
         identities[identities == 0] = -1
         return identities
 

@@ -31,8 +31,6 @@ class Tracks:
         self.state = np.zeros((5, 0, 4))
         self.ids = np.zeros(0, np.int64)  # 0 until confirmed
         self.seen = np.zeros(0)  # time of the last match
-        self.born = np.zeros(0)  # time of the first box
-        self.named = np.zeros(0)  # time at which the identity was given
         self.hits = np.zeros(0, np.int64)
         self.classes = np.zeros(0, np.int64)
         self.numbers = np.zeros(0, np.int64)  # from 0 in the order of birth, also of those never confirmed
@@ -46,7 +44,6 @@ class Tracks:
         self.state = self.state[:, rows]
         self.ids, self.seen, self.hits = self.ids[rows], self.seen[rows], self.hits[rows]
         self.classes, self.numbers = self.classes[rows], self.numbers[rows]
-        self.born, self.named = self.born[rows], self.named[rows]
 
     def add(self, boxes: Boxes, born: np.ndarray, noise: kalman.Noise, now: float) -> None:
         """Append one track for each box row in ``born``."""
@@ -54,8 +51,6 @@ class Tracks:
         self.state = np.concatenate((self.state, kalman.start(boxes.cxcywh[born], noise)), axis=1)
         self.ids = np.concatenate((self.ids, np.zeros(count, np.int64)))
         self.seen = np.concatenate((self.seen, np.full(count, now)))
-        self.born = np.concatenate((self.born, np.full(count, now)))
-        self.named = np.concatenate((self.named, np.full(count, now)))
         self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
         self.classes = np.concatenate((self.classes, boxes.classes[born]))
         self.numbers = np.concatenate((self.numbers, self._born + np.arange(count)))

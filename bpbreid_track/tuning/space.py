@@ -39,8 +39,6 @@ SPACE: dict[str, Range] = {
     "appearance_weight": Range(0, 1, appearance=True),
     "appearance_trust": Range(0.2, 1, appearance=True),
     "recovery_evidence": Range(-1, 4, appearance=True),
-    "recognise_seconds": Range(0, 4, appearance=True),
-    "recognise_evidence": Range(0, 8, appearance=True),
     "memory_seconds": Range(0.3, 10, log=True, appearance=True),
     "forget_seconds": Range(1, 30, log=True, appearance=True),
     "max_cover": Range(0.2, 1, appearance=True),

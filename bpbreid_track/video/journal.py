@@ -26,11 +26,6 @@ class Journal:
         self._chunks: list[dict[str, np.ndarray]] = []
         self._pending: list[dict[str, np.ndarray]] = []
         self.class_names: dict[int, str] = {}
-        self._renamed: dict[int, int] = {}
-
-    def rename(self, recognised: dict[int, int]) -> None:
-        """Let the rows so far of identities that turned out to be others, bear those."""
-        self._renamed.update(recognised)
 
     def add(self, index: int, timestamp: float, detections: sv.Detections) -> None:
         """Take in one frame; ``detections`` with ``tracker_id``, -1 for a box without identity."""
@@ -65,20 +60,12 @@ class Journal:
         return TrackedRows(
             frame=table["frame"].astype(np.int64),
             time=times[table["frame"]],
-            id=self._final(table["id"].astype(np.int64)),
+            id=table["id"].astype(np.int64),
             xyxy=table["xyxy"].astype(np.float64),
             confidence=table["confidence"],
             class_id=table["class_id"].astype(np.int64),
             filled=np.zeros(len(table["id"]), bool),
         )
-
-    def _final(self, ids: np.ndarray) -> np.ndarray:
-        for former in self._renamed:
-            last = former
-            while last in self._renamed:
-                last = self._renamed[last]
-            ids[ids == former] = last
-        return ids
 
 
 def _joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -52,11 +52,7 @@ class People:
         self.named: dict[str, set[int]] = {}
 
     def take(
-        self,
-        frame: Frame,
-        detections: sv.Detections,
-        embeddings: PartEmbeddings | None,
-        recognised: dict[int, int],
+        self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings | None
     ) -> sv.Detections:
         """Take in one frame of the tracker.
 
@@ -64,7 +60,6 @@ class People:
             frame: the frame.
             detections: its boxes with ``tracker_id``; changed in place where a gallery gives names.
             embeddings: a row for each box; a row in which no part is visible tells nothing.
-            recognised: identities that the tracker has given up for earlier ones, and these.
 
         Returns:
             ``detections``, with ``data["name"]`` where there is a gallery: "" for unknown people.
@@ -77,7 +72,6 @@ class People:
             detections.data["name"] = self._names(detections)
         if self._journal is not None:
             self._journal.add(frame.index, frame.timestamp, detections)
-            self._journal.rename(recognised)
         return detections
 
     def _look(self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings) -> None:

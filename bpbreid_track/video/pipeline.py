@@ -341,8 +341,7 @@ class _Run:
                 timestamp=frame.timestamp if self._use_timestamps else None,
             )
             if self._people is not None:
-                looks, known = self._tracker.looks, self._tracker.recognised
-                item.detections = self._people.take(frame, item.detections, looks, known)
+                item.detections = self._people.take(frame, item.detections, self._tracker.looks)
             if self._tracker.recorder is not None:
                 item.reasons = self._tracker.recorder.take()
                 item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))
@@ -394,7 +393,6 @@ class _Run:
         report.identities = stats.identities
         report.matches_motion = stats.matches_motion
         report.matches_appearance = stats.matches_appearance
-        report.recognised = stats.recognised
         report.encoded = stats.encoded
         report.dropped_frames = self._source.dropped_frames
         report.cached_frames += self._cache.read if self._cache is not None else 0

@@ -31,7 +31,6 @@ class Recording:
     # What a tracker has and a recording does not.
     recorder: ReasonRecorder | None = None
     looks: PartEmbeddings | None = None
-    recognised: dict[int, int] = {}  # noqa: RUF012 - never written to
 
     def __init__(self, journal: Journal, linked: Linked, names: dict[int, str] | None) -> None:
         self._rows, self._names = linked.rows, names

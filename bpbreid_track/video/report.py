@@ -41,7 +41,6 @@ class TrackingReport:
         identities: identities given, those joined by linking counted once.
         matches_motion: matches that motion alone would have made too.
         matches_appearance: matches that needed the part embeddings.
-        recognised: new tracks that turned out to be lost ones and got their identity back.
         encoded: boxes that were looked at.
         detections: boxes found in all frames together.
         dropped_frames: frames of a live source passed over because tracking was slower than the stream.
@@ -70,7 +69,6 @@ class TrackingReport:
     identities: int = 0
     matches_motion: int = 0
     matches_appearance: int = 0
-    recognised: int = 0
     encoded: int = 0
     detections: int = 0
     dropped_frames: int = 0
