@@ -87,6 +87,12 @@ class TrackerConfig(Settings):
     )
     min_iou: float = Field(0.2, ge=0, le=1, description="Overlap (times score) a match needs in round one.")
     min_iou_low: float = Field(0.5, ge=0, le=1, description="Overlap that a box of low score needs.")
+    min_iou_lost: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Overlap (times score) that brings a lost track back where no part can be compared.",
+    )
     min_iou_new: float = Field(
         0.3, ge=0, le=1, description="Overlap (times score) of a track not yet confirmed."
     )
@@ -107,7 +113,7 @@ class TrackerConfig(Settings):
     recovery_evidence: float = Field(
         1.0,
         description="Log-likelihood ratio of place and parts that brings a lost track back; where no part "
-        "can be compared, overlap decides.",
+        "can be compared, min_iou_lost decides.",
     )
     territory: float = Field(
         20.0, gt=0, description="Area in which a stranger may appear, in squares of a person's height."

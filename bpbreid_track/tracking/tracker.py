@@ -276,8 +276,8 @@ class PartTracker:
         motion, motion_scored = 1 - place.overlap, 1 - place.overlap * boxes.scores
         appearance = distances = None
         comparable = np.zeros(motion.shape, bool)
-        # Where parts cannot tell, overlap brings a lost track back as it would keep a tracked one.
-        recovery = motion_scored - (1 - config.min_iou) - config.recovery_evidence
+        # Where parts cannot tell, overlap does.
+        recovery = motion_scored - (1 - config.min_iou_lost) - config.recovery_evidence
         if embeddings is not None:
             assert self._memory is not None
             distances = self._memory.distances(embeddings)

@@ -33,6 +33,7 @@ SPACE: dict[str, Range] = {
     "appearance_seconds": Range(2, 60, log=True, appearance=True),
     "min_iou": Range(0.05, 0.5),
     "min_iou_low": Range(0.2, 0.8),
+    "min_iou_lost": Range(0.1, 0.5),
     "min_iou_new": Range(0.1, 0.6),
     "gate": Range(5, 60, log=True),
     "gate_appearance": Range(10, 100, log=True, appearance=True),
