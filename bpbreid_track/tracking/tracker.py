@@ -258,7 +258,7 @@ class PartTracker:
         noise = self._noise.measurement
         distance = mahalanobis(tracks.state, boxes.cxcywh, noise)
         ratio = np.full(distance.shape, -np.inf)
-        if lost.any():
+        if self._memory is not None and lost.any():
             ratio[lost] = motion_log_ratio(tracks.state[:, lost], boxes.cxcywh, noise, config.territory)[0]
         allowed = np.broadcast_to(boxes.usable, distance.shape)
         if not config.class_agnostic:
