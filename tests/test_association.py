@@ -9,7 +9,7 @@ from scenes import DIM, PARTS, Scene, Walker, crossing, look
 
 from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 from bpbreid_track.tracking import kalman
-from bpbreid_track.tracking.association import motion_log_ratio
+from bpbreid_track.tracking.association import mahalanobis, motion_log_ratio
 
 NOISE = kalman.Noise()
 
@@ -24,7 +24,11 @@ def lost_for(seconds: float) -> np.ndarray:
 
 
 def ratio(seconds: float, box: list[float]) -> float:
-    return float(motion_log_ratio(lost_for(seconds), np.array([box]), 0.05, 20.0)[0][0, 0])
+    return log_ratio(lost_for(seconds), np.array([box]))
+
+
+def log_ratio(state: np.ndarray, box: np.ndarray) -> float:
+    return float(motion_log_ratio(state, box, mahalanobis(state, box, 0.05), 0.05, 20.0)[0, 0])
 
 
 def test_the_right_place_says_much_soon_and_little_later() -> None:
@@ -52,8 +56,7 @@ def test_the_log_ratio_is_that_of_the_two_densities() -> None:
     offset = box[0, :2] - state[kalman.POSITION, 0, :2]
     density = np.exp(-0.5 * (offset**2 / variance).sum()) / (2 * np.pi * np.sqrt(variance.prod()))
     stranger = 1 / (20.0 * 100**2)
-    found = motion_log_ratio(state, box, 0.05, 20.0)[0][0, 0]
-    assert found == pytest.approx(np.log(density / stranger), abs=1e-6)
+    assert log_ratio(state, box) == pytest.approx(np.log(density / stranger), abs=1e-6)
 
 
 class CountingEncoder:

@@ -13,9 +13,7 @@ import numpy as np
 from ..config import TrackerConfig
 from . import costs
 
-NOBODY = np.zeros(0, np.intp)
-ROUNDS = ("high", "low", "lost", "new")
-"""The rounds in their order; ``Matches.rounds`` holds indices into it."""
+_NOBODY = np.zeros(0, np.intp)
 
 
 @dataclass
@@ -59,15 +57,6 @@ class PairCosts:
     lost: np.ndarray
 
 
-@dataclass
-class Matches:
-    """Pairs that belong together: ``rows`` of tracks, ``columns`` of boxes, ``rounds``; int [M] each."""
-
-    rows: np.ndarray
-    columns: np.ndarray
-    rounds: np.ndarray
-
-
 def mahalanobis(state: np.ndarray, cxcywh: np.ndarray, measurement: float) -> np.ndarray:
     """Squared Mahalanobis distance [T, N] of centre and height, by the spread of track and box together.
 
@@ -88,8 +77,8 @@ def mahalanobis(state: np.ndarray, cxcywh: np.ndarray, measurement: float) -> np
 
 
 def motion_log_ratio(
-    state: np.ndarray, cxcywh: np.ndarray, measurement: float, territory: float
-) -> tuple[np.ndarray, np.ndarray]:
+    state: np.ndarray, cxcywh: np.ndarray, distance: np.ndarray, measurement: float, territory: float
+) -> np.ndarray:
     """How much the place of a box speaks for a track, as a log-likelihood ratio.
 
     A person who was lost is expected around the predicted place, more loosely the longer ago that was: a
@@ -100,18 +89,20 @@ def motion_log_ratio(
 
     Args:
         state, cxcywh, measurement: as for ``mahalanobis``.
+        distance: what that gives [T, N].
         territory: area in which strangers appear, in squares of the box's height.
 
     Returns:
-        The log ratio [T, N], and the squared Mahalanobis distance [T, N].
+        The log ratio [T, N].
     """
-    distance = mahalanobis(state, cxcywh, measurement)
     variance = state[2, :, None, :2] + np.square(measurement * cxcywh[:, 3])[:, None]
     spread = variance.prod(axis=2) / np.maximum(cxcywh[:, 3], 1e-6) ** 4
-    return math.log(territory / (2 * math.pi)) - 0.5 * (np.log(spread) + distance), distance
+    return math.log(territory / (2 * math.pi)) - 0.5 * (np.log(spread) + distance)
 
 
-def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, config: TrackerConfig) -> Matches:
+def associate(
+    pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, config: TrackerConfig
+) -> tuple[np.ndarray, np.ndarray]:
     """Settle a frame round by round; who is matched in one takes no part in the next.
 
     1. high: boxes of high score meet the tracks seen in the last frame, by overlap and appearance.
@@ -126,9 +117,12 @@ def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, confi
         scores: [N] in [0, 1].
         confirmed: bool [T].
         config: thresholds.
+
+    Returns:
+        Rows of tracks and of boxes that belong together, int [M] each.
     """
     if not len(confirmed) or not len(scores):
-        return Matches(NOBODY, NOBODY, NOBODY)
+        return _NOBODY, _NOBODY
     high = scores >= config.high_score
     low = ~high & (scores >= config.low_score)
     free_rows, free_columns = np.ones(len(confirmed), bool), np.ones(len(scores), bool)
@@ -141,8 +135,8 @@ def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, confi
         (confirmed & pairs.lost, high, pairs.recovery, -config.recovery_evidence),
         (~confirmed, high, by_overlap[0], 1 - config.min_iou_new),
     )
-    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for number, (row_mask, column_mask, cost, limit) in enumerate(rounds):
+    found: list[tuple[np.ndarray, np.ndarray]] = []
+    for row_mask, column_mask, cost, limit in rounds:
         rows = np.flatnonzero(row_mask & free_rows)
         columns = np.flatnonzero(column_mask & free_columns)
         if not len(rows) or not len(columns):
@@ -150,7 +144,7 @@ def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, confi
         r, c = costs.assign(cost[rows[:, None], columns], limit)
         rows, columns = rows[r], columns[c]
         free_rows[rows] = free_columns[columns] = False
-        found.append((rows, columns, np.full(len(rows), number)))
+        found.append((rows, columns))
     if not found:
-        return Matches(NOBODY, NOBODY, NOBODY)
-    return Matches(*(np.concatenate(part) for part in zip(*found, strict=True)))
+        return _NOBODY, _NOBODY
+    return np.concatenate([r for r, _ in found]), np.concatenate([c for _, c in found])

@@ -88,13 +88,14 @@ class PartMemory:
 
     def distances(self, embeddings: PartEmbeddings) -> np.ndarray:
         """Eq. 9 between all T tracks and N boxes, float32 [T, N]; +inf where no part is known of both."""
-        return masked_distance(
-            *self._known(), embeddings.features, embeddings.visibility, refine=False
-        ).numpy()
-
-    def _known(self) -> tuple[torch.Tensor, torch.Tensor]:
         evidence = np.where(self.evidence < FADED, np.float32(0), self.evidence)
-        return torch.from_numpy(self.features), torch.from_numpy(evidence)
+        return masked_distance(
+            torch.from_numpy(self.features),
+            torch.from_numpy(evidence),
+            embeddings.features,
+            embeddings.visibility,
+            refine=False,
+        ).numpy()
 
 
 class DistanceScale:

@@ -27,7 +27,7 @@ from .explain import (
 if TYPE_CHECKING:
     from ..config import TrackerConfig
     from ..embeddings import PartEmbeddings
-    from .association import Matches, PairCosts, Place
+    from .association import PairCosts, Place
     from .memory import PartMemory
     from .tracks import Boxes, Tracks
 
@@ -54,7 +54,7 @@ class ReasonRecorder:
         place: Place,
         costs: PairCosts,
         now: float,
-        matches: Matches,
+        matches: tuple[np.ndarray, np.ndarray],
         born: np.ndarray,
     ) -> None:
         """Take in a frame after the association, while tracks and memory are still as it saw them.
@@ -62,13 +62,12 @@ class ReasonRecorder:
         Args:
             place, costs: of all pairs.
             now: time of the frame in seconds.
-            matches: who took which box.
+            matches: rows of tracks, and rows of the boxes they took.
             born: rows of the boxes that start tracks, in the order in which these are appended.
         """
         pairs = pairs_of(tracks, boxes, place, costs, now, self._config)
-        found = matches.rows, matches.columns
-        frame = _Frame(self._config, tracks, memory, boxes, embeddings, pairs, found)
-        self._drafts = [frame.match(int(row), int(column)) for row, column in zip(*found, strict=True)]
+        frame = _Frame(self._config, tracks, memory, boxes, embeddings, pairs, matches)
+        self._drafts = [frame.match(int(row), int(column)) for row, column in zip(*matches, strict=True)]
         self._drafts += [frame.birth(int(column)) for column in born]
 
     def name(self, tracks: Tracks, identities: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..config import TrackerConfig
 from . import costs, kalman
+from .appearance import clear_boxes
 from .association import PairCosts, Place, associate, mahalanobis, motion_log_ratio
 from .camera import CameraMotion
 from .looks import BoxEncoder, hide, in_doubt, spread
@@ -128,13 +129,12 @@ class PartTracker:
         self.looks = embeddings = self._looks(detections, boxes, frame, embeddings, place, now)
 
         pairs = self._costs(boxes, embeddings, place, now)
-        matches = associate(pairs, boxes.scores, self._tracks.ids > 0, self.config)
-        rows, columns = matches.rows, matches.columns
+        rows, columns = associate(pairs, boxes.scores, self._tracks.ids > 0, self.config)
         self._count(rows, columns, pairs)
         born = self._births(boxes, columns)
         if self.recorder is not None:
             seen = self._tracks, self._memory, boxes, embeddings, place, pairs
-            self.recorder.look(*seen, now, matches, born)
+            self.recorder.look(*seen, now, (rows, columns), born)
         if embeddings is not None:
             self._learn_appearance(rows, columns, boxes, embeddings, pairs, now, elapsed)
         self._correct(rows, columns, boxes, now)
@@ -259,7 +259,8 @@ class PartTracker:
         distance = mahalanobis(tracks.state, boxes.cxcywh, noise)
         ratio = np.full(distance.shape, -np.inf)
         if self._memory is not None and lost.any():
-            ratio[lost] = motion_log_ratio(tracks.state[:, lost], boxes.cxcywh, noise, config.territory)[0]
+            known = tracks.state[:, lost], boxes.cxcywh, distance[lost]
+            ratio[lost] = motion_log_ratio(*known, noise, config.territory)
         allowed = np.broadcast_to(boxes.usable, distance.shape)
         if not config.class_agnostic:
             allowed = allowed & (tracks.classes[:, None] == boxes.classes)
@@ -324,8 +325,7 @@ class PartTracker:
         assert self._memory is not None
         assert pairs.distances is not None
         features, visibility = embeddings.numpy()
-        clear = costs.covered_share(boxes.xyxy)[columns] <= self.config.max_cover
-        clear &= boxes.scores[columns] >= self.config.high_score
+        clear = clear_boxes(boxes.xyxy, boxes.scores, self.config.max_cover, self.config.high_score)[columns]
         clear &= (visibility[columns] > 0).any(axis=1)
         rows, columns = rows[clear], columns[clear]
         if not len(rows):
