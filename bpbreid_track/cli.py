@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ._version import __version__
-from .command_line import INTERRUPTED, fail, run_app, with_notes
+from .command_line import INTERRUPTED, fail, run_app, version_option, with_notes
 from .errors import InputError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
@@ -40,12 +39,6 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
     return run_app(app, PROGRAM, arguments, on_interrupt=None)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{PROGRAM} {__version__}")
-        raise typer.Exit
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,9 +109,7 @@ def track(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
-    ] = False,
+    version: Annotated[bool, version_option(PROGRAM)] = False,
 ) -> int:
     """Track the people in SOURCE: every person keeps one number, also through occlusions.
 

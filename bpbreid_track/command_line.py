@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from ._version import __version__
 from .errors import InputError, UsageError, did_you_mean
 
 INTERRUPTED = 130
@@ -53,6 +54,17 @@ def run_app(
             return answer(usage, UsageError.exit_code)
         mend = "" if debug else "; run again with --debug for the traceback"
         return answer(with_notes(error, f"{type(error).__name__}: {error}") + mend, InputError.exit_code)
+
+
+def version_option(program: str) -> Any:
+    """The option ``--version`` of a command: shows name and version, and ends."""
+
+    def show(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"{program} {__version__}")
+            raise typer.Exit
+
+    return typer.Option("--version", is_eager=True, callback=show, help="Show the version.")
 
 
 def fail(program: str, message: str, code: int) -> int:

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ._version import __version__
-from .command_line import run_app
+from .command_line import run_app, version_option
 from .errors import UsageError
 
 PROGRAM = "bpbreid-explain"
@@ -26,12 +25,6 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
     return run_app(app, PROGRAM, arguments)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{PROGRAM} {__version__}")
-        raise typer.Exit
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,9 +45,7 @@ def explain(
         tuple[int, int] | None, typer.Option(metavar="OLD NEW", help="Why identity OLD became NEW.")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
-    ] = False,
+    version: Annotated[bool, version_option(PROGRAM)] = False,
 ) -> None:
     """Say why boxes have the identities they have: a summary and the life of every identity.
 

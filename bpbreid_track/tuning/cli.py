@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .._version import __version__
-from ..command_line import INTERRUPTED, run_app
+from ..command_line import INTERRUPTED, run_app, version_option
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,12 +33,6 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
     return run_app(app, PROGRAM, arguments)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{PROGRAM} {__version__}")
-        raise typer.Exit
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,9 +71,7 @@ def tune(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
-    ] = False,
+    version: Annotated[bool, version_option(PROGRAM)] = False,
 ) -> int:
     """Search tracker settings that suit annotated footage, and write them for bpbreid-track --config.
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bpbreid_track._version import __version__
-from bpbreid_track.command_line import run_app
+from bpbreid_track.command_line import run_app, version_option
 
 if TYPE_CHECKING:
     from .data import ReidDataset
@@ -59,17 +58,9 @@ def run(arguments: Sequence[str]) -> int:
     return run_app(app, PROGRAM, arguments, on_interrupt=f"interrupted{again}")
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{PROGRAM} {__version__}")
-        raise typer.Exit
-
-
 @app.callback(context_settings=_HELP)
 def _root(
-    version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
-    ] = False,
+    version: Annotated[bool, version_option(PROGRAM)] = False,
 ) -> None:
     """Train encoders for bpbreid-track: labels, then fit, evaluate, rank and export.
 
