@@ -21,7 +21,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from host_vectors import part_model  # noqa: E402
-from occlusion import COLUMNS, SEQUENCES, Runner, Sequence, Vectors, measure  # noqa: E402
+from occlusion import COLUMNS, Runner, Sequence, Vectors, add_arguments, measure, sequences_of  # noqa: E402
 from occlusion_cases import CASES, Case  # noqa: E402
 from peers import part_tracker_peer  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
@@ -78,26 +78,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder of MOTChallenge sequences with images"
-    )
-    parser.add_argument("--cache", type=Path, required=True, help="where embeddings are kept")
-    parser.add_argument("--sequences", default=",".join(SEQUENCES), help="comma-separated names")
-    parser.add_argument("--det", default="yolo11n.txt", help="detection file in each <sequence>/det/")
-    parser.add_argument("--min-score", type=float, default=0.1, help="drop boxes below this score")
-    parser.add_argument("--json", action="store_true", help="print one JSON object in place of a table")
+    add_arguments(parser)
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
 
-    names = arguments.sequences.split(",")
-    sequences = [Sequence(arguments.data / name, arguments.det, arguments.min_score) for name in names]
+    sequences = sequences_of(arguments)
     results: dict[str, dict[str, Any]] = {}
     for element in ELEMENTS:
         run = runner(element, arguments.cache)
         results[element.name] = {case.name: measure(run, sequences, case)["COMBINED"] for case in CASES}
         print(f"{element.name}: HOTA {results[element.name]['whole']['HOTA']:.1f}", file=sys.stderr)
 
-    config = {"det": arguments.det, "min_score": arguments.min_score, "sequences": names}
+    config = {"det": arguments.det, "min_score": arguments.min_score, "sequences": arguments.sequences}
     facts = circumstances(["trackeval"], seed=0, config=config)
     if arguments.json:
         print(json.dumps({"about": facts, "results": results}))

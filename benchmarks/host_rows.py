@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from peers import OURS, PEERS, Rows
+from peers import OURS, PEERS, Rows, part_tracker_step
 
 from bpbreid_track.integrations.report import AppearanceReport, appearance_report
 from bpbreid_track.integrations.vectors import Vector, flat_vectors
@@ -169,21 +169,10 @@ def _norfair(vector: Vector) -> Callable[[float], tuple[Step, Report]]:
 
 
 def _part_tracker(rate: float) -> tuple[Step, Report]:
-    import supervision as sv
-    import torch
-
-    from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
+    from bpbreid_track import PartTracker, TrackerConfig
 
     tracker = PartTracker(TrackerConfig(frame_rate=rate))
-
-    def step(xyxy: np.ndarray, scores: np.ndarray, features: np.ndarray, visibility: np.ndarray) -> Rows:
-        names = [str(number) for number in range(visibility.shape[1])]
-        people = PartEmbeddings(torch.from_numpy(features), torch.from_numpy(visibility), names)
-        out = tracker.update(sv.Detections(xyxy, confidence=scores), embeddings=people)
-        known = out.tracker_id > 0
-        return out.tracker_id[known], xyxy[known], scores[known]
-
-    return step, lambda: appearance_report(tracker)
+    return part_tracker_step(tracker), lambda: appearance_report(tracker)
 
 
 NONE, FLAT, EXACT = "none", "foreground vector (drop-in)", "part distance (exact)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,11 +12,13 @@ import cv2
 import numpy as np
 
 from bpbreid_track import Encoder
-from bpbreid_track.mot_format import MotRows
+from bpbreid_track.mot_format import MotRows, read_mot
 from bpbreid_track.video.sources import open_source
 
 Vectors = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 """Frame uint8 [H, W, 3] BGR and boxes [N, 4] -> named arrays with N rows."""
+Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Frame and its boxes -> the frame as it is to be seen."""
 
 
 def frames(folder: Path) -> Iterator[np.ndarray]:
@@ -76,10 +79,31 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
+def boxes_of(folder: Path, det: str, minimum: float) -> MotRows:
+    """The detections that take part: those of a file in ``det/`` with a score from ``minimum`` on."""
+    rows = read_mot(folder / "det" / det)
+    chosen = rows.confidence >= minimum
+    return MotRows(*(getattr(rows, field.name)[chosen] for field in dataclasses.fields(rows)))
+
+
 def cached(
-    folder: Path, rows: MotRows, name: str, build: Callable[[], Vectors], cache: Path
+    folder: Path,
+    rows: MotRows,
+    name: str,
+    build: Callable[[], Vectors],
+    cache: Path,
+    paint: Paint = lambda image, _: image,
 ) -> dict[str, np.ndarray]:
-    """Arrays with one row for each of ``rows`` (sorted by frame), from ``cache`` where they lie there."""
+    """Arrays with one row for each of ``rows`` (sorted by frame), from ``cache`` where they lie there.
+
+    Args:
+        folder: of the sequence.
+        rows: its boxes.
+        name: of what ``build`` makes, and of what ``paint`` shows it.
+        build: makes the model, only where it is needed.
+        cache: folder.
+        paint: what becomes of a frame before the model sees it.
+    """
     path = cache / f"{folder.name}-{name}.npz"
     if path.is_file():
         with np.load(path) as stored:
@@ -90,7 +114,7 @@ def cached(
     for number, image in enumerate(itertools.islice(frames(folder), int(rows.frame.max())), start=1):
         chosen = rows.xyxy[rows.frame == number]
         if len(chosen):
-            parts.append(compute(image, chosen))
+            parts.append(compute(paint(image, chosen), chosen))
     arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     for key, array in arrays.items():
         assert len(array) == len(rows), (path, key, len(array), len(rows))

@@ -10,7 +10,6 @@ processor time of association: one call of the host for each frame, with whateve
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import logging
 import sys
@@ -25,22 +24,15 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from host_rows import HOSTS, Row  # noqa: E402
-from host_vectors import cached, mobilenet, osnet, part_model  # noqa: E402
+from host_vectors import boxes_of, cached, mobilenet, osnet, part_model  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
-from tracking import sequence_facts  # noqa: E402
+from tracking import sequence_facts, write_frame  # noqa: E402
 
 from bpbreid_track.evaluation import evaluate_folder  # noqa: E402
-from bpbreid_track.mot_format import MotRows, read_mot  # noqa: E402
+from bpbreid_track.mot_format import MotRows  # noqa: E402
 
 SEQUENCES = "ADL-Rundle-6,PETS09-S2L1-300"
 COLUMNS = ("HOTA", "AssA", "IDF1", "IDSW")
-
-
-def boxes_of(folder: Path, det: str, minimum: float) -> MotRows:
-    """The detections that take part."""
-    rows = read_mot(folder / "det" / det)
-    chosen = rows.confidence >= minimum
-    return MotRows(*(getattr(rows, field.name)[chosen] for field in dataclasses.fields(rows)))
 
 
 def run(
@@ -58,10 +50,7 @@ def run(
             start = time.process_time()
             ids, boxes, confidences = step(xyxy, scores, *appearance)
             spent += time.process_time() - start
-            for identity, (left, top, right, bottom), score in zip(ids, boxes, confidences, strict=True):
-                if right > left and bottom > top:
-                    size = f"{right - left:.3f},{bottom - top:.3f}"
-                    handle.write(f"{frame},{identity},{left:.3f},{top:.3f},{size},{score:.4f},-1,-1,-1\n")
+            write_frame(handle, frame, ids, boxes, confidences)
     return spent, length, report() if report else None
 
 

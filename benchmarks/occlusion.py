@@ -16,7 +16,7 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from scipy.optimize import linear_sum_assignment
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from host_vectors import frames, osnet, part_model  # noqa: E402
+from host_vectors import boxes_of, cached, frames, osnet, part_model  # noqa: E402
 from occlusion_cases import CASES, Case, textures  # noqa: E402
 from peers import OURS, PEERS, Peer, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
-from tracking import sequence_facts  # noqa: E402
+from tracking import sequence_facts, write_frame  # noqa: E402
 
 from bpbreid_track.evaluation import evaluate_folder  # noqa: E402
 from bpbreid_track.mot_format import read_mot  # noqa: E402
@@ -47,34 +47,24 @@ class Sequence:
     def __init__(self, folder: Path, det: str, minimum: float) -> None:
         self.folder, self.name = folder, folder.name
         self.rate, self.length = sequence_facts(folder)
-        rows = read_mot(folder / "det" / det)
-        self.chosen = np.flatnonzero(rows.confidence >= minimum)
-        self.frame = rows.frame[self.chosen]
-        self.xyxy = rows.xyxy[self.chosen].astype(np.float32)
-        self.scores = rows.confidence[self.chosen].astype(np.float32)
+        self.rows = boxes_of(folder, det, minimum)
+        self.frame = self.rows.frame
+        self.xyxy = self.rows.xyxy.astype(np.float32)
+        self.scores = self.rows.confidence.astype(np.float32)
         self.width = next(iter(frames(folder))).shape[1]
 
     def vectors(self, case: Case, model: str, build: Callable[[], Any], cache: Path) -> Vectors:
         """What a model sees of every box, from ``cache`` where it lies there. Gap and whole look alike."""
-        shown = case.name if case.veil else "whole"
-        path = cache / f"{self.name}-{model}-{shown}.npz"
-        if path.is_file():
-            with np.load(path) as stored:
-                if np.array_equal(stored["xyxy"], self.xyxy):
-                    return {key: stored[key] for key in stored if key != "xyxy"}
-        compute, scene = build(), None
-        parts: list[tuple[np.ndarray, Vectors]] = []
-        for number, image in enumerate(frames(self.folder), start=1):
-            here = np.flatnonzero(self.frame == number)
-            scene = scene or textures(image, self.xyxy[here])
-            if len(here):
-                picture = case.paint(image, self.xyxy[here], scene)
-                parts.append((here, compute(picture, self.xyxy[here])))
-        order = np.argsort(np.concatenate([here for here, _ in parts]), kind="stable")
-        arrays = {key: np.concatenate([found[key] for _, found in parts])[order] for key in parts[0][1]}
-        cache.mkdir(parents=True, exist_ok=True)
-        np.savez(path, xyxy=self.xyxy, **arrays)
-        return arrays
+        sides: list[tuple[np.ndarray, np.ndarray]] = []
+
+        def paint(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
+            if not sides:  # of the first frame with anybody in it
+                sides.append(textures(image, xyxy))
+            return case.paint(image, xyxy, sides[0])
+
+        if not case.veil:
+            return cached(self.folder, self.rows, model, build, cache)
+        return cached(self.folder, self.rows, f"{model}-{case.name}", build, cache, paint)
 
     def track(self, peer: Peer, case: Case, vectors: Vectors | None, out: Path) -> None:
         """Run a tracker over the boxes that a case leaves, and write what it would show."""
@@ -88,7 +78,7 @@ class Sequence:
                     features = vectors["features" if "features" in vectors else "vectors"][here]
                     visibility = vectors["visibility"][here] if "visibility" in vectors else None
                 ids, xyxy, scores = step(self.xyxy[here], self.scores[here], features, visibility)
-                _write(handle, number, ids, xyxy, scores)
+                write_frame(handle, number, ids, xyxy, scores)
 
     def perfect(self, case: Case, out: Path) -> None:
         """Give the boxes their true identities; those that are nobody's are left out."""
@@ -102,14 +92,7 @@ class Sequence:
                 rows, columns = linear_sum_assignment(-overlap)
                 good = overlap[rows, columns] >= PERFECT_IOU
                 boxes = here[columns[good]]
-                _write(handle, number, truth.id[there[rows[good]]], self.xyxy[boxes], self.scores[boxes])
-
-
-def _write(handle: Any, number: int, ids: Iterable[int], xyxy: np.ndarray, scores: np.ndarray) -> None:
-    for identity, (left, top, right, bottom), score in zip(ids, xyxy, scores, strict=True):
-        if right > left and bottom > top:
-            size = f"{right - left:.3f},{bottom - top:.3f}"
-            handle.write(f"{number},{identity},{left:.3f},{top:.3f},{size},{score:.4f},-1,-1,-1\n")
+                write_frame(handle, number, truth.id[there[rows[good]]], self.xyxy[boxes], self.scores[boxes])
 
 
 Runner = Callable[[Sequence, Case, Path], None]
@@ -173,10 +156,8 @@ def table(results: list[dict[str, Any]], case: str, sequence: str) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every benchmark on these sequences can be told."""
     parser.add_argument(
         "--data", type=Path, required=True, help="folder of MOTChallenge sequences with images"
     )
@@ -184,15 +165,27 @@ def main() -> None:
     parser.add_argument("--sequences", default=",".join(SEQUENCES), help="comma-separated names")
     parser.add_argument("--det", default="yolo11n.txt", help="detection file in each <sequence>/det/")
     parser.add_argument("--min-score", type=float, default=0.1, help="drop boxes below this score")
+    parser.add_argument("--json", action="store_true", help="print one JSON object in place of tables")
+
+
+def sequences_of(arguments: argparse.Namespace) -> list[Sequence]:
+    """The sequences that were asked for."""
+    names = arguments.sequences.split(",")
+    return [Sequence(arguments.data / name, arguments.det, arguments.min_score) for name in names]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
     parser.add_argument("--osnet", type=Path, help="weights of OSNet x0.25 for the peers")
     parser.add_argument("--only", default="", help="trackers whose name contains this")
     parser.add_argument("--csv", type=Path, help="write all figures to this file")
-    parser.add_argument("--json", action="store_true", help="print one JSON object in place of tables")
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
 
-    names = arguments.sequences.split(",")
-    sequences = [Sequence(arguments.data / name, arguments.det, arguments.min_score) for name in names]
+    sequences = sequences_of(arguments)
     results: list[dict[str, Any]] = []
     for (tracker, appearance), run in runners(arguments).items():
         for case in CASES:
@@ -202,7 +195,7 @@ def main() -> None:
         print(f"{tracker}, {appearance or '-'}: done", file=sys.stderr)
 
     packages = [*{peer.package for peer in PEERS}, "trackeval"]
-    config = {"det": arguments.det, "min_score": arguments.min_score, "sequences": names}
+    config = {"det": arguments.det, "min_score": arguments.min_score, "sequences": arguments.sequences}
     facts = circumstances(packages, seed=0, config=config | {peer.name: settings(peer) for peer in OURS})
     if arguments.csv:
         with arguments.csv.open("w", newline="", encoding="utf-8") as handle:
@@ -213,7 +206,13 @@ def main() -> None:
         print(json.dumps({"about": facts, "results": results}))
         return
     print(as_text(facts) + "\n")
-    print("\n\n".join(table(results, case.name, name) for case in CASES for name in ("COMBINED", *names)))
+    print(
+        "\n\n".join(
+            table(results, case.name, name)
+            for case in CASES
+            for name in ("COMBINED", *(sequence.name for sequence in sequences))
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -308,27 +308,32 @@ PEERS = (
 )
 
 
+def part_tracker_step(tracker: Any) -> Step:
+    """``PartTracker`` fed with parts [N, P, D] and their visibility, or with boxes alone."""
+    import supervision as sv
+    import torch
+
+    from bpbreid_track import PartEmbeddings
+
+    def step(
+        xyxy: np.ndarray, scores: np.ndarray, features: np.ndarray | None, visibility: np.ndarray | None
+    ) -> Rows:
+        embeddings = None
+        if features is not None and visibility is not None:
+            names = [f"row{index}" for index in range(features.shape[1])]
+            embeddings = PartEmbeddings(torch.from_numpy(features), torch.from_numpy(visibility), names)
+        out = tracker.update(sv.Detections(xyxy, confidence=scores), embeddings=embeddings)
+        known = out.tracker_id >= 0
+        return _rows(out.tracker_id[known], out.xyxy[known], out.confidence[known])
+
+    return step
+
+
 def _part_tracker(**options: Any) -> Callable[[float, bool], Step]:
     def build(frame_rate: float, vectors: bool) -> Step:
-        import supervision as sv
-        import torch
+        from bpbreid_track import PartTracker, TrackerConfig
 
-        from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
-
-        tracker = PartTracker(TrackerConfig(frame_rate=frame_rate, **options))
-
-        def step(
-            xyxy: np.ndarray, scores: np.ndarray, features: np.ndarray | None, visibility: np.ndarray | None
-        ) -> Rows:
-            embeddings = None
-            if features is not None and visibility is not None:
-                names = [f"row{index}" for index in range(features.shape[1])]
-                embeddings = PartEmbeddings(torch.from_numpy(features), torch.from_numpy(visibility), names)
-            out = tracker.update(sv.Detections(xyxy, confidence=scores), embeddings=embeddings)
-            known = out.tracker_id >= 0
-            return _rows(out.tracker_id[known], out.xyxy[known], out.confidence[known])
-
-        return step
+        return part_tracker_step(PartTracker(TrackerConfig(frame_rate=frame_rate, **options)))
 
     return build
 

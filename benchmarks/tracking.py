@@ -15,8 +15,11 @@ import json
 import logging
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
+
+import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
@@ -37,6 +40,14 @@ def sequence_facts(folder: Path) -> tuple[float, int]:
     return section.getfloat("frameRate"), section.getint("seqLength")
 
 
+def write_frame(handle: TextIO, frame: int, ids: Iterable[int], xyxy: np.ndarray, scores: np.ndarray) -> None:
+    """Append the boxes of a frame that have an area, in MOTChallenge's columns."""
+    for identity, (left, top, right, bottom), score in zip(ids, xyxy, scores, strict=True):
+        if right > left and bottom > top:
+            size = f"{right - left:.3f},{bottom - top:.3f}"
+            handle.write(f"{frame},{identity},{left:.3f},{top:.3f},{size},{score:.4f},-1,-1,-1\n")
+
+
 def run(peer: Peer, folder: Path, det: str, minimum: float, out: Path) -> None:
     """Track one sequence and write what the peer would show."""
     rate, length = sequence_facts(folder)
@@ -46,10 +57,7 @@ def run(peer: Peer, folder: Path, det: str, minimum: float, out: Path) -> None:
         for frame in range(1, length + 1):
             chosen = (rows.frame == frame) & (rows.confidence >= minimum)
             ids, xyxy, scores = step(rows.xyxy[chosen], rows.confidence[chosen], None, None)
-            for identity, (left, top, right, bottom), score in zip(ids, xyxy, scores, strict=True):
-                if right > left and bottom > top:
-                    size = f"{right - left:.3f},{bottom - top:.3f}"
-                    handle.write(f"{frame},{identity},{left:.3f},{top:.3f},{size},{score:.4f},-1,-1,-1\n")
+            write_frame(handle, frame, ids, xyxy, scores)
 
 
 def table(rows: list[dict[str, Any]], sequence: str) -> str:
