@@ -97,9 +97,11 @@ class TrackerConfig(Settings):
         0.3, ge=0, le=1, description="Overlap (times score) of a track not yet confirmed."
     )
     gate: float = Field(
-        16.0, gt=0, description="Largest squared Mahalanobis distance (centre, height) between track and box."
+        16.0,
+        gt=0,
+        description="Largest squared Mahalanobis distance (centre, height) between track and box where no "
+        "part can be compared.",
     )
-    gate_appearance: float = Field(30.0, gt=0, description="The same where parts can be compared.")
     appearance_weight: float = Field(
         0.25, ge=0, description="What the part distance may add to or take from the cost of overlap."
     )
@@ -117,6 +119,13 @@ class TrackerConfig(Settings):
     )
     territory: float = Field(
         20.0, gt=0, description="Area in which a stranger may appear, in squares of a person's height."
+    )
+    elsewhere: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="Probability that a person who was lost for seconds comes back just anywhere, having "
+        "turned round out of sight or left the picture.",
     )
     memory_seconds: float = Field(
         1.5, gt=0, description="Time constant of the running mean of a part's vector."

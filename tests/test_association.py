@@ -27,8 +27,9 @@ def ratio(seconds: float, box: list[float]) -> float:
     return log_ratio(lost_for(seconds), np.array([box]))
 
 
-def log_ratio(state: np.ndarray, box: np.ndarray) -> float:
-    return float(motion_log_ratio(state, box, mahalanobis(state, box, 0.05), 0.05, 20.0)[0, 0])
+def log_ratio(state: np.ndarray, box: np.ndarray, elsewhere: float = 0.0) -> float:
+    distance = mahalanobis(state, box, 0.05)
+    return float(motion_log_ratio(state, box, distance, 0.05, 20.0, np.array([elsewhere]))[0, 0])
 
 
 def test_the_right_place_says_much_soon_and_little_later() -> None:
@@ -57,6 +58,13 @@ def test_the_log_ratio_is_that_of_the_two_densities() -> None:
     density = np.exp(-0.5 * (offset**2 / variance).sum()) / (2 * np.pi * np.sqrt(variance.prod()))
     stranger = 1 / (20.0 * 100**2)
     assert log_ratio(state, box) == pytest.approx(np.log(density / stranger), abs=1e-6)
+
+
+def test_no_place_says_more_against_a_person_than_that_few_do_the_unforeseen() -> None:
+    far, near = np.array([[900.0, 200, 40, 100]]), np.array([[100.0, 200, 40, 100]])
+    assert log_ratio(lost_for(0.1), far, 0.05) == pytest.approx(np.log(0.05))
+    mixed = np.log(0.95 * np.exp(log_ratio(lost_for(3.0), near)) + 0.05)
+    assert log_ratio(lost_for(3.0), near, 0.05) == pytest.approx(mixed)
 
 
 class CountingEncoder:

@@ -250,6 +250,30 @@ def test_first_epochs_on_small_images_go_on_bit_for_bit_on_large_ones(reid_set, 
         fit(options(reid_set, tmp_path / "cut", schedule=schedule, epochs=3), resume=True, quiet=True)
 
 
+def test_weights_of_small_images_are_scored_and_saved_for_small_images(reid_set, tmp_path):
+    schedule = {"small_epochs": 1, "small_size": (32, 32)}
+    run = options(reid_set, tmp_path / "run", schedule=schedule, evaluate_every=1, stop_after=1)
+    assert fit(run, quiet=True).metrics is not None
+    encoder = Encoder.load(tmp_path / "run" / "last.safetensors", precision="fp32")
+    assert encoder.input_size == (32, 32)
+    score = evaluate(crop_embedder(encoder), load_dataset(reid_set)).mAP
+    assert score == pytest.approx(
+        read_checkpoint(tmp_path / "run" / "last.safetensors").provenance["metrics"]["mAP"]
+    )
+
+
+def test_the_best_weights_are_chosen_among_those_of_full_images(reid_set, tmp_path):
+    schedule = {"small_epochs": 1, "small_size": (32, 32)}
+    fit(options(reid_set, tmp_path / "run", schedule=schedule, evaluate_every=1), quiet=True)
+    assert read_checkpoint(tmp_path / "run" / "best.safetensors").provenance["epoch"] == 2
+
+
+def test_small_images_that_the_backbone_does_not_take_are_refused_before_training(reid_set, tmp_path):
+    schedule = {"small_epochs": 1, "small_size": (40, 32)}
+    with pytest.raises(ValueError, match=r"schedule.small_size: .* divisible by 16 .* got 40x32"):
+        options(reid_set, tmp_path / "run", schedule=schedule)
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs g++")
 def test_compiled_layers_learn_the_same(finished, reid_set, tmp_path):
     fit(options(reid_set, tmp_path / "run", compile=True, epochs=1, log_every=1), quiet=True)

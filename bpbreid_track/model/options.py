@@ -87,13 +87,7 @@ class ModelOptions(Settings):
                 "part_names: expected distinct names other than foreground, global and background, "
                 f"got {list(names)}"
             )
-        height, width = self.input_size
-        multiple = {"hrnet_w32": 32, "efficientnet_lite0": 16}.get(self.backbone, 1)
-        if min(height, width) < 32 or height % multiple or width % multiple:
-            divisible = f", divisible by {multiple} for {self.backbone}" if multiple > 1 else ""
-            raise ValueError(
-                f"input_size: expected height and width of at least 32{divisible}, got {height}x{width}"
-            )
+        self.check_size("input_size", self.input_size)
         kinds = [name.removeprefix("bn_") for name in self.test_embeddings]
         if not kinds or kinds[0] not in {"foreground", "global"} or len(set(kinds)) != len(kinds):
             raise ValueError(
@@ -101,6 +95,20 @@ class ModelOptions(Settings):
                 f"got {list(self.test_embeddings)}"
             )
         return self
+
+    def check_size(self, name: str, size: tuple[int, int]) -> None:
+        """Whether the backbone takes images of this height and width.
+
+        Raises:
+            ValueError: it does not; the message begins with ``name``.
+        """
+        height, width = size
+        multiple = {"hrnet_w32": 32, "efficientnet_lite0": 16}.get(self.backbone, 1)
+        if min(height, width) < 32 or height % multiple or width % multiple:
+            divisible = f", divisible by {multiple} for {self.backbone}" if multiple > 1 else ""
+            raise ValueError(
+                f"{name}: expected height and width of at least 32{divisible}, got {height}x{width}"
+            )
 
     @property
     def num_parts(self) -> int:

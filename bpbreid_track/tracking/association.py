@@ -24,14 +24,14 @@ class Place:
         overlap: IoU of prediction and box.
         ratio: for lost tracks the log-likelihood ratio of the box's place, see ``motion_log_ratio``.
         distance: squared Mahalanobis distance of centre and height.
-        reachable: bool, inside the wider motion gate and of one class.
+        allowed: bool, a sound box of the track's class.
         lost: bool [T], tracks without a match in the frame before.
     """
 
     overlap: np.ndarray
     ratio: np.ndarray
     distance: np.ndarray
-    reachable: np.ndarray
+    allowed: np.ndarray
     lost: np.ndarray
 
 
@@ -77,7 +77,12 @@ def mahalanobis(state: np.ndarray, cxcywh: np.ndarray, measurement: float) -> np
 
 
 def motion_log_ratio(
-    state: np.ndarray, cxcywh: np.ndarray, distance: np.ndarray, measurement: float, territory: float
+    state: np.ndarray,
+    cxcywh: np.ndarray,
+    distance: np.ndarray,
+    measurement: float,
+    territory: float,
+    elsewhere: np.ndarray,
 ) -> np.ndarray:
     """How much the place of a box speaks for a track, as a log-likelihood ratio.
 
@@ -85,19 +90,24 @@ def motion_log_ratio(
     normal density with the Kalman filter's variance. Anybody else may appear anywhere in a territory of so
     many square heights. Their ratio says by itself what hand-set limits say badly: that a box in the right
     place is worth much after a tenth of a second and little after ten. A wrong height speaks against a pair,
-    a right one not for it.
+    a right one not for it. Some people do what nobody foresees, and may then be as far as a stranger: the
+    density of the lost person is a mixture of both, so that a wrong place never counts for more than that.
 
     Args:
         state, cxcywh, measurement: as for ``mahalanobis``.
         distance: what that gives [T, N].
         territory: area in which strangers appear, in squares of the box's height.
+        elsewhere: [T] probability in [0, 1) that the track comes back just anywhere.
 
     Returns:
-        The log ratio [T, N].
+        The log ratio [T, N], at least ``log(elsewhere)``.
     """
     variance = state[2, :, None, :2] + np.square(measurement * cxcywh[:, 3])[:, None]
     spread = variance.prod(axis=2) / np.maximum(cxcywh[:, 3], 1e-6) ** 4
-    return math.log(territory / (2 * math.pi)) - 0.5 * (np.log(spread) + distance)
+    foreseen = math.log(territory / (2 * math.pi)) - 0.5 * (np.log(spread) + distance)
+    with np.errstate(divide="ignore"):
+        unforeseen = np.log(elsewhere)[:, None]
+    return np.logaddexp(foreseen + np.log1p(-elsewhere)[:, None], unforeseen)
 
 
 def associate(

@@ -48,7 +48,7 @@ def in_doubt(
     sure = _lone(near & high) & (place.overlap * scores >= _SURE)
     near_low = near & low & ~sure.any(axis=1)[:, None]
     open_low = near_low.any(axis=0) & ~_lone(near_low).any(axis=0)
-    by_lost = (place.reachable & (confirmed & place.lost)[:, None]).any(axis=0)
+    by_lost = (place.allowed & (confirmed & place.lost)[:, None]).any(axis=0)
     claimed = near.any(axis=0) | by_lost | (scores >= config.birth_score)
     return open_low | (high & claimed & ~(sure & ~wanting[:, None]).any(axis=0))
 

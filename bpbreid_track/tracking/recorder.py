@@ -197,7 +197,7 @@ class _Frame:
         reason = ruled_out(
             same_class=config.class_agnostic or tracks.classes[track] == self._boxes.classes[row],
             gate=float(pairs.gate[track, row]),
-            widest=config.gate if pair["distance"] is None else config.gate_appearance,
+            widest=config.gate if pair["distance"] is None else np.inf,
             cost=float(pairs.cost[track, row]),
             limit=limit,
             # Boxes of low score go to confirmed tracks that were seen in the last frame, or to nobody.

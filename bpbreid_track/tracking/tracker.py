@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 # Sums of frame times are not exact; differences below this many seconds are none.
 _TICK = 1e-6
+# Nobody is elsewhere at once: the area that a runner may have reached grows with the square of time, and
+# after about this long holds the whole territory.
+_TURN_SECONDS = 1.0
 # Looks after which a memory is more than a first impression.
 _FIRST_LOOKS = 10
 
@@ -260,7 +263,8 @@ class PartTracker:
         ratio = np.full(distance.shape, -np.inf)
         if self._memory is not None and lost.any():
             known = tracks.state[:, lost], boxes.cxcywh, distance[lost]
-            ratio[lost] = motion_log_ratio(*known, noise, config.territory)
+            elsewhere = config.elsewhere * -np.expm1(-np.square((now - tracks.seen[lost]) / _TURN_SECONDS))
+            ratio[lost] = motion_log_ratio(*known, noise, config.territory, elsewhere)
         allowed = np.broadcast_to(boxes.usable, distance.shape)
         if not config.class_agnostic:
             allowed = allowed & (tracks.classes[:, None] == boxes.classes)
@@ -268,7 +272,7 @@ class PartTracker:
             overlap=costs.iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy),
             ratio=ratio,
             distance=distance,
-            reachable=allowed & (distance <= max(config.gate, config.gate_appearance)),
+            allowed=allowed,
             lost=lost,
         )
 
@@ -287,8 +291,7 @@ class PartTracker:
             appearance = -config.appearance_weight * np.tanh(ratio / 2)
             together = place.ratio + config.appearance_trust * ratio
             recovery = np.where(comparable, -together, recovery)
-        forbidden = ~place.reachable
-        forbidden |= place.distance > np.where(comparable, config.gate_appearance, config.gate)
+        forbidden = ~place.allowed | ((place.distance > config.gate) & ~comparable)
         # After so long a prediction of the place is a guess: only the parts can speak for such a track.
         long_lost = now - self._tracks.seen > config.lost_seconds + _TICK
         forbidden |= long_lost[:, None] & ~comparable

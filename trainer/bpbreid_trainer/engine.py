@@ -161,6 +161,8 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 size = options.input_size(epoch)
                 images = train_images(options, train, network.backbone.stride, size)
                 loader = batch_loader(images, sampler, options, procs)
+            if epoch == options.schedule.small_epochs and not done.batch:
+                done.best = -1.0  # what was reached on small images is no match for what follows
             sampler.seek(epoch, done.batch)
             batches = len(sampler.batches)
             for pictures, targets, labels, _ in loader:
@@ -206,6 +208,8 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
             finished = done.epoch == options.last_epoch
             if log:
                 kept = cast("BPBReID", ema.module) if ema is not None else network
+                # Scored and saved for the images that it has learnt from: at another size it is far worse.
+                kept.options = kept.options.model_copy(update={"input_size": size})
                 if test and (finished or _evaluation_is_due(options, done.epoch)):
                     metrics = _evaluate(kept, test, options)
                     log.scores(done.epoch, done.step, metrics.as_dict())

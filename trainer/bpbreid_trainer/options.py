@@ -209,6 +209,8 @@ class TrainOptions(Settings):
                 f"parts {self.parts!r} with model.attention {self.model.attention!r}: "
                 "stripes such as strp_6 and attention 'stripes' go together"
             )
+        if self.schedule.small_epochs:
+            self.model.check_size("schedule.small_size", self.schedule.small_size)
         return self
 
     @property
