@@ -129,6 +129,22 @@ def test_workers_change_nothing(finished, reid_set, tmp_path):
     assert same_weights(finished.folder, tmp_path / "run")
 
 
+def test_several_weights_start_a_run_from_their_average(finished, reid_set, tmp_path):
+    fit(options(reid_set, tmp_path / "other", seed=2), quiet=True)
+    paths = [str(folder / "last.safetensors") for folder in (finished.folder, tmp_path / "other")]
+    for name, weights in (("both", paths), ("first", paths[0])):
+        run = options(reid_set, tmp_path / name, weights=weights, learning_rate=1e-12, epochs=1)
+        fit(run, quiet=True)
+    first, second = (load_file(path) for path in paths)
+    both, one = (load_file(tmp_path / name / "last.safetensors") for name in ("both", "first"))
+    for key in (key for key in both if key.endswith("weight")):
+        torch.testing.assert_close(both[key], (first[key] + second[key]) / 2, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(one[key], first[key], rtol=1e-4, atol=1e-6)
+    assert not torch.allclose(
+        first["identity.global.classifier.weight"], second["identity.global.classifier.weight"]
+    )
+
+
 def test_a_moving_average_is_saved_instead_of_the_weights(finished, reid_set, tmp_path):
     fit(options(reid_set, tmp_path / "run", ema=0.5), quiet=True)
     state = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["parts"]

@@ -8,6 +8,7 @@ A run is a folder: ``config.yaml`` (resolved settings), ``log.csv``, ``scores.cs
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ from .processes import (
 from .sampler import BatchSampler
 from .schedule import learning_rate
 from .speedups import compile_backbone, flushed_denormals, freeze_stages, preferred_format
-from .state import State, write_whole
+from .state import State, average_states, write_whole
 from .visualize import training_curves
 
 
@@ -99,7 +100,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
         pretrained=options.pretrained if not (resume or options.weights) else False,
     )
     if options.weights and not resume:
-        load_weights(network, options.weights)
+        _start_from(network, options.weights)
     memory_format = preferred_format(device, options.compile)
     network.to(device, memory_format=memory_format).train()  # type: ignore[call-overload]
     freeze_stages(network.backbone, options.freeze)
@@ -244,6 +245,14 @@ def _run_folder(options: TrainOptions, *, resume: bool) -> Path:
             f"{folder}: holds a training run already; --resume goes on with it, output=OTHER starts a new one"
         )
     return folder
+
+
+def _start_from(network: BPBReID, weights: str | Sequence[str]) -> None:
+    states = []
+    for path in [weights] if isinstance(weights, str) else weights:
+        load_weights(network, path)
+        states.append({key: value.clone() for key, value in network.state_dict().items()})
+    network.load_state_dict(average_states(states))
 
 
 def autocast_dtype(precision: str, device: torch.device) -> torch.dtype:

@@ -11,7 +11,7 @@ import torch
 from bpbreid_track.errors import InputError
 from bpbreid_track.model.checkpoint import read_checkpoint, save_checkpoint
 
-from .state import write_whole
+from .state import average_states, write_whole
 
 PathLike = str | os.PathLike[str]
 
@@ -44,7 +44,7 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
     provenance = checkpoints[0].provenance
     if len(networks) > 1:
         provenance = {"average_of": [checkpoint.provenance for checkpoint in checkpoints]}
-        networks[0].load_state_dict(_average([network.state_dict() for network in networks]))
+        networks[0].load_state_dict(average_states([network.state_dict() for network in networks]))
     dtype = torch.float16 if half else None
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, lambda part: save_checkpoint(networks[0], part, provenance, dtype=dtype))
@@ -57,10 +57,3 @@ def _file(weights: PathLike) -> Path:
     if not (source / "best.safetensors").is_file():
         raise InputError(f"{weights}: no best.safetensors in this folder; is it a finished training run?")
     return source / "best.safetensors"
-
-
-def _average(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    return {
-        key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value
-        for key, value in states[0].items()
-    }

@@ -135,7 +135,9 @@ class TrainOptions(Settings):
     pretrained: bool | str = Field(
         True, description="ImageNet weights for the backbone: true: fetched; a path: read from there; false."
     )
-    weights: str = Field("", description="Checkpoint to start the whole network from.")
+    weights: str | tuple[str, ...] = Field(
+        "", description="Checkpoint to start the whole network from; several: from the average of them."
+    )
     freeze: int = Field(
         0, ge=0, description="Stages of the backbone, from the image on, that keep their first weights."
     )

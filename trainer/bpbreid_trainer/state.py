@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,14 @@ class State:
         torch.set_rng_state(document["random"])
         if "random_cuda" in document and torch.cuda.is_available():
             torch.cuda.set_rng_state(document["random_cuda"])
+
+
+def average_states(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The mean of every floating-point tensor; of others, such as counts, the first state's."""
+    return {
+        key: torch.stack([state[key] for state in states]).mean(0) if value.is_floating_point() else value
+        for key, value in states[0].items()
+    }
 
 
 def write_whole(path: Path, write: Callable[[Path], None]) -> None:
