@@ -54,6 +54,7 @@ ELEMENTS = (
     Element("twice the weight for people in sight", {"appearance_weight": 0.5}),
     Element("lost people come back by place alone", {"appearance_seconds": 0.0, "appearance_trust": 0.0}),
     Element("parts trusted as if they erred independently", {"appearance_trust": 1.0}),
+    Element("poor views are forgiven nothing", {"common_excess": False}),
     Element("covered boxes teach the memory too", {"max_cover": 1.0}),
     Element("long memory (5 s)", {"memory_seconds": 5.0}),
     Element("short memory (0.5 s)", {"memory_seconds": 0.5}),

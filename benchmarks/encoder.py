@@ -116,7 +116,9 @@ def measure(backbone: str, precision: str, arguments: argparse.Namespace) -> dic
     """One row of the result: crops a second of each way, and the share of the bare backbone's speed."""
     network = _network(backbone, arguments)
     device = resolve_device(arguments.device)
-    encoder = Encoder(network, device=device, precision=precision, batch_size=arguments.batch)
+    encoder = Encoder(
+        network, device=device, precision=precision, batch_size=arguments.batch, mirror=arguments.mirror
+    )
     with exact_float32():
         seconds = interleaved(
             ways(encoder, network, arguments.batch, arguments.loops), arguments.rounds, device
@@ -172,6 +174,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tall", action="store_true", help="hrnet_w32 at 384x128 instead of 256x128")
     parser.add_argument("--loops", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--mirror",
+        action=argparse.BooleanOptionalAction,
+        help="mirrored crops too, two passes of the network (as the weights say; random ones do not)",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     arguments = parser.parse_args()
     facts = circumstances(

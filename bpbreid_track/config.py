@@ -59,6 +59,11 @@ class EncoderConfig(Settings):
     """How crops are turned into part embeddings."""
 
     batch_size: int = Field(64, ge=1, description="Crops a pass of the network.")
+    mirror: bool | None = Field(
+        None,
+        description="Average with the embeddings of the mirrored crops: better, and twice the work. "
+        "None: as the weights say.",
+    )
 
 
 class DrawConfig(Settings):
@@ -111,6 +116,11 @@ class TrackerConfig(Settings):
         le=1,
         description="Share of the parts' log-likelihood ratio that counts when a lost track may come back: "
         "parts of one view err together.",
+    )
+    common_excess: bool = Field(
+        True,
+        description="Forgive a lost track and a box the part distance that they have to everybody in sight: "
+        "a poor view is far from all people, its own among them.",
     )
     recovery_evidence: float = Field(
         1.0,
@@ -185,7 +195,7 @@ class GalleryConfig(Settings):
     """How people of a gallery are recognised, and what is saved for one."""
 
     max_distance: float = Field(
-        0.6, ge=0, description="Part distance above which a track is nobody of the gallery."
+        0.55, ge=0, description="Part distance above which a track is nobody of the gallery."
     )
     hysteresis: float = Field(
         0.05, ge=0, description="How much nearer another name must be than the one that a track has."

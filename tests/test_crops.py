@@ -91,6 +91,16 @@ def test_noise_of_any_extent_is_resized_as_opencv_does(source, box: list[int]) -
 
 
 @both_ways
+def test_on_the_way_through_a_smaller_size_crops_lose_what_it_cannot_hold(source) -> None:
+    image, boxes = noise(400, 300), np.array([[0, 0, 300, 400], [3, 5, 40, 90], [10, 10, 11, 12]])
+    cut = source([image]).cut(np.zeros(3, int), boxes, (96, 48), through=(64, 32)).numpy().astype(int)
+    small = [resized_by_opencv(image, box, (64, 32))[..., ::-1].astype(np.uint8) for box in boxes]
+    expected = [resized_by_opencv(crop, np.array([0, 0, 32, 64]), (96, 48)) for crop in small]
+    assert np.abs(cut - np.stack(expected)).max() <= 2  # two roundings
+    assert np.abs(cut[0] - resized_by_opencv(image, boxes[0], (96, 48))).mean() > 10
+
+
+@both_ways
 def test_pixels_outside_the_box_do_not_leak_in(source) -> None:
     image = np.full((40, 40, 3), 255, np.uint8)
     image[10:20, 10:20] = 0

@@ -20,8 +20,10 @@ from bpbreid_track.model.crops import HostCrops, normalise
 from bpbreid_track.model.inference import exact_float32, inference_copy
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
+from bpbreid_track.model.part_groups import part_names
 
 NONSENSE = [[5, 5, 5, 60], [40, 40, 20, 60], [np.nan, 0, 10, 10], [0, 0, np.inf, 10], [900, 900, 950, 990]]
+SWAPPED = ("foreground", "head", "right_arm", "left_arm", "torso", "right_leg", "left_leg")
 PEOPLE = [[10, 20, 60, 150], [80.4, 30.6, 140.2, 170], [150, -20, 230, 220], [5, 100, 30, 160]]
 
 
@@ -234,6 +236,41 @@ def test_bf16_keeps_the_part_distances_of_real_crops(shared: Path) -> None:
     )
     assert ((half - exact).abs() / exact).mean() < 0.01
     assert not torch.equal(half, exact)
+
+
+def test_with_a_source_size_a_sharp_crop_is_seen_as_coarse_as_the_training_images() -> None:
+    encoder = Encoder(network(source_size=(32, 16)), device="cpu", precision="fp32")
+    sharp = np.random.default_rng(0).integers(0, 256, (150, 60, 3), dtype=np.uint8)
+    coarse = cv2.resize(sharp, (16, 32))
+    found = encoder.encode_crops([sharp, coarse])
+    torch.testing.assert_close(found.features[0], found.features[1])
+    plain = Encoder(network(), device="cpu", precision="fp32").encode_crops([sharp, coarse])
+    torch.testing.assert_close(found.features[1], plain.features[1])
+    assert (plain.features[0] - plain.features[1]).abs().max() > 0.01
+
+
+def test_a_mirrored_encoder_tells_the_same_of_a_crop_and_of_its_mirror_image() -> None:
+    net = network(part_names=part_names("six"), mirror=True)
+    crops = [frame(64, 32, seed) for seed in range(3)]
+    turned = [crop[:, ::-1].copy() for crop in crops]
+    encoder = Encoder(net, device="cpu", precision="fp32")
+    found, other = encoder.encode_crops(crops), encoder.encode_crops(turned)
+    swapped = [encoder.part_names.index(name) for name in SWAPPED]
+    torch.testing.assert_close(other.features[:, swapped], found.features, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.features.norm(dim=-1), torch.ones(3, 7))
+    once = Encoder(net, device="cpu", precision="fp32", mirror=False).encode_crops(crops)
+    torch.testing.assert_close(found.visibility, once.visibility)
+    assert (once.features - found.features).abs().max() > 0.01
+
+
+def test_mirroring_can_be_asked_for_and_needs_both_sides() -> None:
+    crops = [frame(64, 32)]
+    expected = Encoder(network(mirror=True), device="cpu", precision="fp32").encode_crops(crops)
+    encoder = Encoder(network(), device="cpu", precision="fp32", mirror=True)
+    assert encoder.mirror
+    assert_same(encoder.encode_crops(crops), expected)
+    with pytest.raises(ValueError, match="'left_arm' has no mirror image"):
+        Encoder(network(part_names=("left_arm", "torso")), mirror=True)
 
 
 def test_compiled_networks_see_few_sizes_of_batches(monkeypatch: pytest.MonkeyPatch) -> None:

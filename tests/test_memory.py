@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from bpbreid_track import PartEmbeddings, part_distance
-from bpbreid_track.tracking.memory import DistanceScale, PartMemory
+from bpbreid_track.tracking.memory import DistanceScale, PartMemory, common_excess
 
 NAMES = ("foreground", "head", "legs")
 
@@ -84,3 +84,41 @@ def test_an_encoder_that_cannot_tell_people_apart_says_nothing() -> None:
     for _ in range(1000):
         scale.learn(rng.normal(0.5, 0.1, 8), rng.normal(0.5, 0.1, 40), 0.03)
     np.testing.assert_allclose(scale.log_ratio(np.array([[0.2, 0.5, 0.8]])), 0, atol=0.4)
+
+
+def people_in_sight(count: int, distance: float = 0.9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tracks in sight on their boxes, then a lost track and a box that nobody stands in."""
+    distances = np.full((count + 1, count + 1), distance)
+    np.fill_diagonal(distances, 0.3)
+    overlap = np.diag([0.8] * count + [0.0])
+    return distances, overlap, np.array([True] * count + [False])
+
+
+def test_a_view_that_is_far_from_everybody_is_forgiven_a_part_of_it() -> None:
+    distances, overlap, in_sight = people_in_sight(8)
+    usual = common_excess(distances, overlap, in_sight, expected=0.9)
+    np.testing.assert_allclose(usual, 0, atol=1e-12)
+    distances[:8, 8] += 0.2  # the box, to people in sight
+    forgiven = common_excess(distances, overlap, in_sight, expected=0.9)
+    np.testing.assert_allclose(forgiven[:, 8], 0.1)
+    np.testing.assert_allclose(forgiven[8, :8], 0, atol=1e-12)
+    distances[8, :8] += 0.4  # the lost track, to their boxes
+    forgiven = common_excess(distances, overlap, in_sight, expected=0.9)
+    np.testing.assert_allclose(forgiven[8], 0.2)
+
+
+def test_the_distance_to_a_lost_track_itself_forgives_nothing() -> None:
+    distances, overlap, in_sight = people_in_sight(8)
+    before = common_excess(distances, overlap, in_sight, expected=0.9)
+    distances[8, 8] = 1.4
+    np.testing.assert_array_equal(common_excess(distances, overlap, in_sight, expected=0.9), before)
+
+
+def test_few_and_incomparable_people_say_little_of_a_view() -> None:
+    distances, overlap, in_sight = people_in_sight(1)
+    distances[0, 1] += 0.9
+    assert common_excess(distances, overlap, in_sight, expected=0.9)[1, 1] < 0.11
+    distances[0, 1] = np.inf
+    assert common_excess(distances, overlap, in_sight, expected=0.9)[1, 1] == 0
+    empty = common_excess(np.zeros((2, 0)), np.zeros((2, 0)), np.array([True, False]), expected=0.9)
+    assert empty.shape == (2, 0)

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader
 
-from bpbreid_track.model.part_groups import CHANNELS, PART_GROUPS, part_names
+from bpbreid_track.model.part_groups import CHANNELS, PART_GROUPS, mirrored_parts, part_names
 from bpbreid_trainer.data import (
     NOT_COUNTED,
     Sample,
@@ -20,7 +20,6 @@ from bpbreid_trainer.data import (
     build_transforms,
     group_fields,
     label_map,
-    mirrored_parts,
     soft_maps,
 )
 from bpbreid_trainer.data.mask_files import write_fields
@@ -185,6 +184,25 @@ def test_without_augmentation_the_image_is_what_the_encoder_sees(shared: Path) -
     resized = cv2.resize(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), (128, 256))
     expected = (resized / 255 - IMAGENET_MEAN) / IMAGENET_STD
     np.testing.assert_allclose(image.permute(1, 2, 0).numpy(), expected, atol=1e-5)
+
+
+def test_a_sharp_image_is_made_as_coarse_as_the_source_size() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (200, 100, 3), dtype=np.uint8)
+    coarse = cv2.resize(noise, (16, 32))
+    transform = build_transforms(
+        (64, 32),
+        part_names("five"),
+        crop_padding=0,
+        erase=0,
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        source_size=(32, 16),
+    )
+    expected = torch.from_numpy(cv2.resize(coarse, (32, 64))).permute(2, 0, 1) / 255
+    for image in (noise, coarse):  # one that has this size already stays as it is
+        made, placement = transform(image, Generator().manual_seed(0), lambda _: noise)
+        torch.testing.assert_close(made, expected)
+        assert placement.size == (64, 32)
 
 
 # ---------------------------------------------------------------- grouping

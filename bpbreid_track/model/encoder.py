@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..embeddings import PartEmbeddings
@@ -18,6 +19,7 @@ from .crops import Regions, crop_source, normalise
 from .inference import exact_float32, inference_copy, resolve_device, resolve_precision
 from .network import BPBReID
 from .options import ModelOptions
+from .part_groups import mirrored_parts
 from .runtimes import Runtime, is_exported, open_runtime
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -53,6 +55,7 @@ class Encoder:
         batch_size: most crops in one pass of the network. On a CPU passes are smaller, which is faster.
         compile: run the network through ``torch.compile``. Batches are then padded to few sizes, so that a
             changing number of people does not compile anew. No effect on exported networks.
+        mirror: average with the mirrored crops, ``ModelOptions.mirror``; None is as the network says.
 
     Attributes:
         network: what was given.
@@ -61,9 +64,11 @@ class Encoder:
         input_size: (h, w) of a crop as the network sees it.
         device: where images are taken to and where results stay.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
+        mirror: whether embeddings are averages with those of the mirrored crops.
 
     Raises:
         UsageError: a device or precision that is not to be had.
+        ValueError: to be mirrored, but a left part has no right one.
 
     >>> from bpbreid_track.model.network import BPBReID
     >>> encoder = Encoder(BPBReID(ModelOptions(part_names=("upper", "lower"), input_size=(64, 32))))
@@ -80,6 +85,7 @@ class Encoder:
         precision: str = "auto",
         batch_size: int = 64,
         compile: bool = False,
+        mirror: bool | None = None,
     ) -> None:
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
@@ -105,6 +111,8 @@ class Encoder:
         self.options: ModelOptions = options
         self.part_names: tuple[str, ...] = options.row_names
         self.input_size: tuple[int, int] = options.input_size
+        self.mirror: bool = options.mirror if mirror is None else mirror
+        self._mirrored_rows = list(mirrored_parts(self.part_names)) if self.mirror else []
 
     @classmethod
     def load(
@@ -115,6 +123,7 @@ class Encoder:
         precision: str = "auto",
         batch_size: int = 64,
         compile: bool = False,
+        mirror: bool | None = None,
     ) -> Encoder:
         """An encoder from a file or from the weights that come with the package.
 
@@ -125,6 +134,7 @@ class Encoder:
             precision: as for the constructor.
             batch_size: as for the constructor.
             compile: as for the constructor.
+            mirror: as for the constructor.
 
         Raises:
             InputError: no such file, or not one of these; the message says the mend.
@@ -138,7 +148,14 @@ class Encoder:
             resolved = resolve_device(device)
             resolve_precision(precision, resolved)  # wrong usage shows before a large file is read
             network, device = load_checkpoint(path), resolved
-        return cls(network, device=device, precision=precision, batch_size=batch_size, compile=compile)
+        return cls(
+            network,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            compile=compile,
+            mirror=mirror,
+        )
 
     def __repr__(self) -> str:
         height, width = self.input_size
@@ -240,7 +257,8 @@ class Encoder:
         size = self._pass_size()
         for start in range(0, count, size):
             batch = slice(start, start + size)
-            yield rows[batch], source.cut(regions.index[batch], regions.boxes[batch], self.input_size)
+            index, boxes = regions.index[batch], regions.boxes[batch]
+            yield rows[batch], source.cut(index, boxes, self.input_size, self.options.source_size)
 
     def _ready(self, crops: Tensor) -> Tensor:
         images = normalise(crops, self.options.mean, self.options.std)
@@ -256,6 +274,9 @@ class Encoder:
         images = self._ready(crops)
         with self._exactly():
             features, visibility = self._forward(images)
+            if self.mirror:
+                other = self._forward(images.flip(-1))[0][:, self._mirrored_rows]
+                features = F.normalize(features + other, dim=-1)
         return features[:count], visibility[:count]
 
     def _exactly(self) -> AbstractContextManager[None]:

@@ -156,7 +156,7 @@ def _calibration_images(crops: Sequence[np.ndarray], network: BPBReID) -> list[n
     images = []
     for index, crop in enumerate(chosen):
         box = np.array([[0, 0, crop.shape[1], crop.shape[0]]])
-        cut = source.cut(np.array([index]), box, options.input_size)
+        cut = source.cut(np.array([index]), box, options.input_size, options.source_size)
         images.append(normalise(cut, options.mean, options.std).contiguous().numpy())
     return images
 

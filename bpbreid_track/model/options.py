@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ..config import Settings
-from .part_groups import part_names
+from .part_groups import mirrored_parts, part_names
 
 BackboneName = Literal[
     "resnet50",
@@ -32,6 +32,11 @@ class ModelOptions(Settings):
         part_names("five"), description="The K body parts in order; the foreground is implied before them."
     )
     input_size: tuple[int, int] = Field((256, 128), description="Height and width of a crop in pixels.")
+    source_size: tuple[int, int] | None = Field(
+        None,
+        description="Height and width that crops are resized to before the input's: that of smaller training "
+        "images, so that no crop is sharper than those. None: resized once.",
+    )
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="Of R, G, B in [0, 1].")
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="Of R, G, B in [0, 1].")
     dim: int = Field(512, ge=1, description="D, the width of an embedding; ignored with reduction 'none'.")
@@ -65,6 +70,11 @@ class ModelOptions(Settings):
         ("bn_foreground", "parts"),
         description="What embed returns, in order: bn_ after the BNNeck, else before. Whole body first.",
     )
+    mirror: bool = Field(
+        False,
+        description="Encoders average the embeddings of a crop and its mirror image, left parts made right: "
+        "better ones at twice the cost. Visibility is that of the crop itself.",
+    )
     num_identities: int = Field(
         0, ge=0, description="Training identities. 0: a network for inference, without identity classifiers."
     )
@@ -88,6 +98,12 @@ class ModelOptions(Settings):
                 f"got {list(names)}"
             )
         self.check_size("input_size", self.input_size)
+        if self.source_size is not None and min(self.source_size) < 1:
+            raise ValueError(
+                f"source_size: expected height and width of at least 1, got {list(self.source_size)}"
+            )
+        if self.mirror:
+            mirrored_parts(names)
         kinds = [name.removeprefix("bn_") for name in self.test_embeddings]
         if not kinds or kinds[0] not in {"foreground", "global"} or len(set(kinds)) != len(kinds):
             raise ValueError(

@@ -7,7 +7,7 @@ twice; they are kept as the published checkpoints were trained on them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 CHANNELS: tuple[str, ...] = (
@@ -300,3 +300,19 @@ def usual_part_names(count: int) -> tuple[str, ...]:
             return tuple(f"part_{index + 1}" for index in range(count))
         grouping = matching[0]
     return part_names(grouping)
+
+
+def mirrored_parts(part_names: Sequence[str]) -> tuple[int, ...]:
+    """For each part the index of its mirror image: ``left_arm`` for ``right_arm``, itself for ``head``.
+
+    Raises:
+        ValueError: a left part without a right one, or the reverse.
+    """
+    order = []
+    for name in part_names:
+        words = [{"left": "right", "right": "left"}.get(word, word) for word in name.split("_")]
+        mirror = "_".join(words)
+        if mirror not in part_names:
+            raise ValueError(f"part {name!r} has no mirror image {mirror!r} among {list(part_names)}")
+        order.append(list(part_names).index(mirror))
+    return tuple(order)

@@ -16,6 +16,10 @@ from ..embeddings import PartEmbeddings, masked_distance
 
 # Evidence below this has faded so far that it is no longer evidence of anything.
 FADED = 0.05
+# Overlap from which a box is taken for that of a person in sight.
+_OWN_OVERLAP = 0.5
+# Distances to this many other people say as much of a view as having been seen at all.
+_OTHERS = 8.0
 
 
 class PartMemory:
@@ -128,6 +132,11 @@ class DistanceScale:
                 # A frame counts once, however many pairs it has.
                 sums += np.array([1.0, values.mean(), np.square(values).mean()]) * min(len(values), 10)
 
+    @property
+    def between_people(self) -> float:
+        """Mean distance of two people."""
+        return float(self._sums[1, 1] / self._sums[1, 0])
+
     def log_ratio(self, distances: np.ndarray) -> np.ndarray:
         """Log-likelihood ratio [T, N] of one person to two, in [-10, 10]; 0 where no part was comparable."""
         weight, first, second = self._sums.T
@@ -136,3 +145,32 @@ class DistanceScale:
         slope = max(0.0, float(mean[1] - mean[0])) / variance
         middle = float(mean.mean())
         return np.clip(slope * (middle - np.where(np.isfinite(distances), distances, middle)), -10, 10)
+
+
+def common_excess(
+    distances: np.ndarray, overlap: np.ndarray, in_sight: np.ndarray, expected: float
+) -> np.ndarray:
+    """How much too far from everybody a box or a track is, and so from the same person too.
+
+    A person who shows from the waist up only, or blurred, lies far from all others. As in the score
+    normalisation of speaker verification, pairs known to be two people tell by how much: here people in sight
+    and each other's boxes. Means over few pairs are shrunk towards 0. Of box and track the one farther off
+    counts.
+
+    Args:
+        distances: [T, N] part distances, inf where no part can be compared.
+        overlap: [T, N] in [0, 1], of predicted and detected boxes.
+        in_sight: bool [T], tracks seen in the last frame.
+        expected: mean distance of two people.
+
+    Returns:
+        What to take off the distances, [T, N].
+    """
+    own = overlap == overlap.max(axis=1, keepdims=True, initial=_OWN_OVERLAP)
+    own &= in_sight[:, None]
+    known = np.isfinite(distances) & ~own
+    excess = np.where(known, distances - expected, 0)
+    owners, owned = own.any(axis=1), own.any(axis=0)
+    of_box = excess[owners].sum(axis=0) / (known[owners].sum(axis=0) + _OTHERS)
+    of_track = excess[:, owned].sum(axis=1) / (known[:, owned].sum(axis=1) + _OTHERS)
+    return np.maximum(of_box[None], of_track[:, None])

@@ -15,7 +15,7 @@ from .appearance import clear_boxes
 from .association import PairCosts, Place, associate, mahalanobis, motion_log_ratio
 from .camera import CameraMotion
 from .looks import BoxEncoder, hide, in_doubt, spread
-from .memory import DistanceScale, PartMemory
+from .memory import DistanceScale, PartMemory, common_excess
 from .tracks import Boxes, Tracks, boxes_of
 
 if TYPE_CHECKING:
@@ -289,6 +289,10 @@ class PartTracker:
             comparable = np.isfinite(distances)
             ratio = self._scale.log_ratio(distances)
             appearance = -config.appearance_weight * np.tanh(ratio / 2)
+            if config.common_excess and place.lost.any():
+                seen, usual = ~place.lost, self._scale.between_people
+                excess = common_excess(distances, place.overlap, seen, usual)
+                ratio = self._scale.log_ratio(distances - excess)
             together = place.ratio + config.appearance_trust * ratio
             recovery = np.where(comparable, -together, recovery)
         forbidden = ~place.allowed | ((place.distance > config.gate) & ~comparable)

@@ -52,6 +52,7 @@ LEFT_OUT = {
     "refresh_seconds": "changes how much is computed",
     "territory": "is shifted as well by recovery_evidence",
     "class_agnostic": "follows from what is tracked",
+    "common_excess": "is there to take an element out",
 }
 
 

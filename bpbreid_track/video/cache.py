@@ -274,12 +274,13 @@ def open_cache(
             "content": fingerprint.of_media(files) if files else None,
         },
         "detector": found_by | settings.model_dump(mode="json", exclude={"batch_size"}),
-        "encoder": {"weights": None, "precision": None, "parts": None},
+        "encoder": {"weights": None, "precision": None, "mirrored": None, "parts": None},
     }
     if encoder is not None:
         identity["encoder"] = {
             "weights": fingerprint.of_encoder(encoder),
             "precision": getattr(encoder, "precision", None),
+            "mirrored": getattr(encoder, "mirror", None),
             "parts": list(getattr(encoder, "part_names", ())),
         }
     return Cache(path, identity)

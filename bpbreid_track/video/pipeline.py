@@ -192,7 +192,11 @@ def _encoder(
     from ..model.encoder import Encoder
 
     loaded = Encoder.load(
-        os.fspath(encoder), device=device, precision=precision, batch_size=settings.encoder.batch_size
+        os.fspath(encoder),
+        device=device,
+        precision=precision,
+        batch_size=settings.encoder.batch_size,
+        mirror=settings.encoder.mirror,
     )
     return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision})"
 

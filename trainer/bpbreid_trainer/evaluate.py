@@ -91,6 +91,7 @@ def mask_embedder(network: BPBReID, part_group: str) -> Embed:
         erase=0,
         mean=options.mean,
         std=options.std,
+        source_size=options.source_size,
     )
 
     def embed(samples: Sequence[Sample]) -> PartEmbeddings:

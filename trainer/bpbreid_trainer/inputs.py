@@ -74,6 +74,7 @@ def train_images(
         **options.augment.model_dump(),
         mean=options.model.mean,
         std=options.model.std,
+        source_size=options.model.source_size,
     )
     return TrainImages(
         samples,

@@ -1,7 +1,7 @@
 """ReID data sets: which image shows whom, and images with part labels to train on."""
 
 from .datasets import DATASET_NAMES, load_dataset
-from .grouping import NOT_COUNTED, group_fields, label_map, mirrored_parts, soft_maps
+from .grouping import NOT_COUNTED, group_fields, label_map, soft_maps
 from .samples import ReidDataset, Sample, read_image
 from .train_images import TrainImages
 from .transforms import build_transforms
@@ -16,7 +16,6 @@ __all__ = [
     "group_fields",
     "label_map",
     "load_dataset",
-    "mirrored_parts",
     "read_image",
     "soft_maps",
 ]

@@ -56,19 +56,3 @@ def soft_maps(parts: Tensor, threshold: float = THRESHOLD, weight: float = SOFTM
     """
     background = (parts.amax(0, keepdim=True) < threshold).to(parts.dtype)
     return (weight * torch.cat([background, parts])).softmax(0)
-
-
-def mirrored_parts(part_names: Sequence[str]) -> list[int]:
-    """For each part the index of its mirror image: ``left_arm`` for ``right_arm``, itself for ``head``.
-
-    Raises:
-        ValueError: a left part without a right one, or the reverse.
-    """
-    order = []
-    for name in part_names:
-        words = [{"left": "right", "right": "left"}.get(word, word) for word in name.split("_")]
-        mirror = "_".join(words)
-        if mirror not in part_names:
-            raise ValueError(f"part {name!r} has no mirror image {mirror!r} among {list(part_names)}")
-        order.append(list(part_names).index(mirror))
-    return order

@@ -16,7 +16,8 @@ import torch
 from torch import Generator, Tensor
 from torchvision.transforms.v2 import functional as F
 
-from .grouping import mirrored_parts
+from bpbreid_track.model.part_groups import mirrored_parts
+
 from .placement import Placement
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -46,6 +47,7 @@ class Augmentation:
         crop_padding: pixels added on each side before a random crop back to ``size``; 0: no crop.
         erase, flip, color_jitter, occlude: probability of each step.
         mean, std: the image is normalised with, of R, G, B in [0, 1].
+        source_size: height and width that images are resized to first, or None.
     """
 
     size: tuple[int, int]
@@ -57,6 +59,7 @@ class Augmentation:
     occlude: float
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    source_size: tuple[int, int] | None = None
 
     def __call__(self, image: np.ndarray, rng: Generator, occluder: Occluder) -> Placed:
         """Augment one image.
@@ -69,6 +72,8 @@ class Augmentation:
         Returns:
             float32 [3, *size], normalised; and where its pixels came from.
         """
+        if self.source_size is not None and image.shape[:2] != self.source_size:
+            image = cv2.resize(image, self.source_size[::-1], interpolation=cv2.INTER_LINEAR)
         picture, placement = resize(image, self.size), Placement(self.size)
         if self.crop_padding:
             picture, placement = pad_and_crop(picture, placement, self.crop_padding, rng)
@@ -173,6 +178,7 @@ def build_transforms(
     occlude: float = 0.0,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
+    source_size: tuple[int, int] | None = None,
 ) -> Augmentation:
     """The augmentation of training; the defaults are the paper's.
 
@@ -185,7 +191,9 @@ def build_transforms(
         color_jitter: probability of a change of brightness and contrast.
         occlude: probability that a piece of another training image is pasted over the person.
         mean, std: of the network's input.
+        source_size: ``ModelOptions.source_size``.
     """
+    mirror = mirrored_parts(part_names)
     return Augmentation(
-        size, tuple(mirrored_parts(part_names)), crop_padding, erase, flip, color_jitter, occlude, mean, std
+        size, mirror, crop_padding, erase, flip, color_jitter, occlude, mean, std, source_size
     )
