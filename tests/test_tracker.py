@@ -69,6 +69,15 @@ def test_a_lost_person_comes_back_elsewhere_by_appearance_and_not_by_motion() ->
     assert identities(PartTracker(), scene())[0][-1] not in (1, -1)
 
 
+def test_a_player_who_is_hidden_for_a_moment_is_not_taken_for_a_team_mate_elsewhere() -> None:
+    hidden = Walker((100, 200), look=1, hidden=set(range(30, 34)))
+    team_mate = Walker((500, 400), look=1, hidden=set(range(30)))
+    scene = Scene([hidden, team_mate, Walker((700, 200), look=2)], 60)
+    found = identities(PartTracker(TrackerConfig(appearance_weight=0.4)), scene, appearance=True)
+    assert set(found[0]) == {1}
+    assert found[1][2:] == [3] * 28
+
+
 def test_a_stranger_in_the_place_of_a_lost_person_gets_a_new_identity() -> None:
     first = Walker((200, 200), look=1, hidden=set(range(30, 90)))
     stranger = Walker((215, 205), look=3, hidden=set(range(50)))

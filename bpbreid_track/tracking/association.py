@@ -43,8 +43,8 @@ class PairCosts:
         motion: 1 - IoU.
         motion_scored: 1 - IoU * score.
         recovery: for lost tracks, minus the log-likelihood ratio of "the lost person" to "somebody else".
-        appearance: what the part distance adds to the cost of overlap, 0 where no part can be compared; None
-            without embeddings.
+        appearance: what the part distance adds to the cost of overlap, 0 where no part can be compared or
+            nothing overlaps; None without embeddings.
         distances: the part distance, Eq. 9; None without embeddings.
         lost: bool [T], tracks without a match in the frame before.
     """

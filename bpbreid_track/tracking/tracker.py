@@ -288,7 +288,9 @@ class PartTracker:
             distances = self._memory.distances(embeddings)
             comparable = np.isfinite(distances)
             ratio = self._scale.log_ratio(distances)
-            appearance = -config.appearance_weight * np.tanh(ratio / 2)
+            # However much two people look alike, a box that does not reach the person in sight is not his.
+            reached = place.overlap > 0
+            appearance = -config.appearance_weight * np.tanh(ratio / 2) * reached
             if config.common_excess and place.lost.any():
                 seen, usual = ~place.lost, self._scale.between_people
                 excess = common_excess(distances, place.overlap, seen, usual)
