@@ -139,6 +139,18 @@ def test_export_writes_the_same_encoder_without_classifiers(trained, reid_set, t
     np.testing.assert_allclose(before.features, after.features, atol=2e-2 if half else 1e-6)
 
 
+@pytest.mark.parametrize("ending", [".onnx", ".ts"])
+def test_export_writes_what_other_runtimes_read(trained, reid_set, tmp_path, ending):
+    out = tmp_path / f"encoder{ending}"
+    assert run(["export", str(trained), "--out", str(out), "--quiet"]) == 0
+    crops = [cv2.imread(str(path)) for path in sorted((reid_set / "query").iterdir())]
+    before, after = (
+        Encoder.load(path, device="cpu", precision="fp32").encode_crops(crops)
+        for path in (trained / "best.safetensors", out)
+    )
+    np.testing.assert_allclose(before.features, after.features, atol=1e-5)
+
+
 def test_export_of_several_checkpoints_is_their_average(trained, tmp_path):
     one, other = load_checkpoint(trained / "best.safetensors"), load_checkpoint(trained / "best.safetensors")
     with torch.no_grad():
@@ -185,6 +197,8 @@ def test_a_training_that_stops_early_keeps_the_schedule_of_all_its_epochs(reid_s
         (["evaluate"], 2, "missing option '--data'"),
         (["export", "no/such.safetensors"], 1, "no/such.safetensors"),
         (["export", "tests"], 1, "tests"),
+        (["export", "default", "--out", "encoder.pt"], 1, "written as .safetensors, .onnx"),
+        (["export", "default", "--half", "--out", "encoder.onnx"], 2, "leave --half out"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

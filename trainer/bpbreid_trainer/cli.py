@@ -298,13 +298,13 @@ def export(
         list[Path],
         typer.Argument(
             metavar="WEIGHTS...",
-            help="A run's folder or a checkpoint; several: the average of their weights.",
+            help="A run's folder, a checkpoint or default; several: the average of their weights.",
             show_default=False,
         ),
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="File to write.")] = Path(
-        "encoder.safetensors"
-    ),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="File to write: .safetensors, .onnx, .xml (OpenVINO) or .ts.")
+    ] = Path("encoder.safetensors"),
     half: Annotated[bool, typer.Option("--half", help="Store 16-bit floats: half the size.")] = False,
     quiet: Quiet = False,
     debug: Debug = False,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import torch
 
-from bpbreid_track.errors import InputError
+from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.checkpoint import read_checkpoint, save_checkpoint
+from bpbreid_track.model.encoder import find_weights
+from bpbreid_track.model.export import FORMATS, export
 
 from .state import average_states, write_whole
 
@@ -23,19 +25,23 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
     than each of them (Wortsman et al., Model soups, ICML 2022).
 
     Args:
-        weights: a run's folder (its ``best.safetensors``), our ``.safetensors`` or the authors' ``.pth``; or
-            several of these, of one architecture.
+        weights: a run's folder (its ``best.safetensors``), our ``.safetensors``, the authors' ``.pth`` or
+            ``default``; or several of these, of one architecture.
         out: ``.safetensors`` file to write; the provenance goes with it, of an average as a list under
-            ``average_of``.
-        half: store float16.
+            ``average_of``. Or an ``.onnx``, OpenVINO ``.xml`` or TorchScript ``.ts`` file.
+        half: store float16; of no use to the three last.
 
     Raises:
         InputError: no such checkpoint, checkpoints that do not fit each other, or ``out`` cannot be written.
+        UsageError: ``half`` for a format that stores float32.
     """
     sources = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
     target = Path(out)
-    if target.suffix != ".safetensors":
-        raise InputError(f"{target}: encoders are written as .safetensors")
+    foreign = target.suffix in FORMATS.values()
+    if not foreign and target.suffix != ".safetensors":
+        raise InputError(f"{target}: encoders are written as .safetensors, {', '.join(FORMATS.values())}")
+    if foreign and half:
+        raise UsageError(f"{target}: 16-bit floats are for .safetensors; leave --half out")
     checkpoints = [read_checkpoint(_file(source)) for source in sources]
     networks = [checkpoint.network.for_inference() for checkpoint in checkpoints]
     for source, network in zip(sources, networks, strict=True):
@@ -45,15 +51,18 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
     if len(networks) > 1:
         provenance = {"average_of": [checkpoint.provenance for checkpoint in checkpoints]}
         networks[0].load_state_dict(average_states([network.state_dict() for network in networks]))
-    dtype = torch.float16 if half else None
     target.parent.mkdir(parents=True, exist_ok=True)
+    if foreign:
+        export(networks[0], target)
+        return
+    dtype = torch.float16 if half else None
     write_whole(target, lambda part: save_checkpoint(networks[0], part, provenance, dtype=dtype))
 
 
 def _file(weights: PathLike) -> Path:
     source = Path(weights)
     if not source.is_dir():
-        return source
+        return find_weights(weights)
     if not (source / "best.safetensors").is_file():
         raise InputError(f"{weights}: no best.safetensors in this folder; is it a finished training run?")
     return source / "best.safetensors"
