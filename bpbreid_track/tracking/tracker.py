@@ -288,7 +288,7 @@ class PartTracker:
             distances = self._memory.distances(embeddings)
             comparable = np.isfinite(distances)
             ratio = self._scale.log_ratio(distances)
-            # However much two people look alike, a box that does not reach the person in sight is not his.
+            # However much two people look alike, a box that does not reach the person in sight is not theirs.
             reached = place.overlap > 0
             appearance = -config.appearance_weight * np.tanh(ratio / 2) * reached
             if config.common_excess and place.lost.any():
