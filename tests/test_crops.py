@@ -24,12 +24,12 @@ CPU = torch.device("cpu")
 SIZE = (256, 128)
 
 
-def on_host(images: list[np.ndarray]) -> CropSource:
-    return HostCrops(images)
+def on_host(images: list[np.ndarray], through: tuple[int, int] | None = None) -> CropSource:
+    return HostCrops(images, through)
 
 
-def on_device(images: list[np.ndarray]) -> CropSource:
-    return DeviceCrops(images, CPU)  # the accelerator's arithmetic, on the CPU
+def on_device(images: list[np.ndarray], through: tuple[int, int] | None = None) -> CropSource:
+    return DeviceCrops(images, CPU, through)  # the accelerator's arithmetic, on the CPU
 
 
 both_ways = pytest.mark.parametrize("source", [on_host, on_device])
@@ -93,7 +93,7 @@ def test_noise_of_any_extent_is_resized_as_opencv_does(source, box: list[int]) -
 @both_ways
 def test_on_the_way_through_a_smaller_size_crops_lose_what_it_cannot_hold(source) -> None:
     image, boxes = noise(400, 300), np.array([[0, 0, 300, 400], [3, 5, 40, 90], [10, 10, 11, 12]])
-    cut = source([image]).cut(np.zeros(3, int), boxes, (96, 48), through=(64, 32)).numpy().astype(int)
+    cut = source([image], (64, 32)).cut(np.zeros(3, int), boxes, (96, 48)).numpy().astype(int)
     small = [resized_by_opencv(image, box, (64, 32))[..., ::-1].astype(np.uint8) for box in boxes]
     expected = [resized_by_opencv(crop, np.array([0, 0, 32, 64]), (96, 48)) for crop in small]
     assert np.abs(cut - np.stack(expected)).max() <= 2  # two roundings

@@ -126,29 +126,27 @@ def test_attention_draws_the_parts_of_crops(trained, reid_set, tmp_path):
     assert cv2.imread(str(out)).std() > 5
 
 
+def features_of(reid_set, weights):
+    """What an encoder file says of the queries."""
+    crops = [cv2.imread(str(path)) for path in sorted((reid_set / "query").iterdir())]
+    return Encoder.load(weights, device="cpu", precision="fp32").encode_crops(crops).features
+
+
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "float16"])
 def test_export_writes_the_same_encoder_without_classifiers(trained, reid_set, tmp_path, half):
     out = tmp_path / "encoder.safetensors"
     assert run(["export", str(trained), "--out", str(out), "--quiet", *(["--half"] if half else [])]) == 0
     assert out.stat().st_size < (trained / "best.safetensors").stat().st_size * (0.55 if half else 1)
-    crops = [cv2.imread(str(path)) for path in sorted((reid_set / "query").iterdir())]
-    before, after = (
-        Encoder.load(path, device="cpu", precision="fp32").encode_crops(crops)
-        for path in (trained / "best.safetensors", out)
-    )
-    np.testing.assert_allclose(before.features, after.features, atol=2e-2 if half else 1e-6)
+    before, after = (features_of(reid_set, path) for path in (trained / "best.safetensors", out))
+    np.testing.assert_allclose(before, after, atol=2e-2 if half else 1e-6)
 
 
 @pytest.mark.parametrize("ending", [".onnx", ".ts"])
 def test_export_writes_what_other_runtimes_read(trained, reid_set, tmp_path, ending):
     out = tmp_path / f"encoder{ending}"
     assert run(["export", str(trained), "--out", str(out), "--quiet"]) == 0
-    crops = [cv2.imread(str(path)) for path in sorted((reid_set / "query").iterdir())]
-    before, after = (
-        Encoder.load(path, device="cpu", precision="fp32").encode_crops(crops)
-        for path in (trained / "best.safetensors", out)
-    )
-    np.testing.assert_allclose(before.features, after.features, atol=1e-5)
+    before, after = (features_of(reid_set, path) for path in (trained / "best.safetensors", out))
+    np.testing.assert_allclose(before, after, atol=1e-5)
 
 
 def test_export_of_several_checkpoints_is_their_average(trained, tmp_path):

@@ -109,20 +109,13 @@ class Regions:
 class CropSource(Protocol):
     """Images from which crops are cut."""
 
-    def cut(
-        self,
-        index: np.ndarray,
-        boxes: np.ndarray,
-        size: tuple[int, int],
-        through: tuple[int, int] | None = None,
-    ) -> Tensor:
+    def cut(self, index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
         """M crops, all resized to ``size``.
 
         Args:
             index: int64 [M], the image of each crop.
             boxes: int64 [M, 4], non-empty boxes inside their image (``pixel_boxes``).
             size: (h, w) in pixels.
-            through: (h, w) that crops are resized to on the way, ``ModelOptions.source_size``.
 
         Returns:
             uint8 [M, h, w, 3] in RGB on the device.
@@ -130,36 +123,34 @@ class CropSource(Protocol):
         ...
 
 
-def crop_source(images: Sequence[np.ndarray], device: torch.device) -> CropSource:
+def crop_source(
+    images: Sequence[np.ndarray], device: torch.device, through: tuple[int, int] | None = None
+) -> CropSource:
     """The faster source of crops for ``device``.
 
     Args:
         images: uint8 BGR arrays [H, W, 3] of any sizes, C-contiguous.
         device: where the crops are wanted.
+        through: (h, w) that crops are resized to on the way, ``ModelOptions.source_size``.
     """
-    return HostCrops(images) if device.type == "cpu" else DeviceCrops(images, device)
+    return HostCrops(images, through) if device.type == "cpu" else DeviceCrops(images, device, through)
 
 
 class HostCrops:
     """Crops on the CPU: cv2.resize in a loop, about 20 times as fast there as torchvision's roi_align."""
 
-    def __init__(self, images: Sequence[np.ndarray]) -> None:
+    def __init__(self, images: Sequence[np.ndarray], through: tuple[int, int] | None = None) -> None:
         self._images = images
+        self._through = through
 
-    def cut(
-        self,
-        index: np.ndarray,
-        boxes: np.ndarray,
-        size: tuple[int, int],
-        through: tuple[int, int] | None = None,
-    ) -> Tensor:
+    def cut(self, index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
         """See ``CropSource``."""
         height, width = size
         out = np.empty((len(index), height, width, 3), dtype=np.uint8)
         for row, (image, (x1, y1, x2, y2)) in enumerate(zip(index.tolist(), boxes.tolist(), strict=True)):
             crop = self._images[image][y1:y2, x1:x2]
-            if through is not None:
-                crop = cv2.resize(crop, through[::-1], interpolation=cv2.INTER_LINEAR)
+            if self._through is not None:
+                crop = cv2.resize(crop, self._through[::-1], interpolation=cv2.INTER_LINEAR)
             cv2.resize(crop, (width, height), dst=out[row], interpolation=cv2.INTER_LINEAR)
             cv2.cvtColor(out[row], cv2.COLOR_BGR2RGB, dst=out[row])
         return torch.from_numpy(out)
@@ -168,8 +159,11 @@ class HostCrops:
 class DeviceCrops:
     """Crops on an accelerator: every image is uploaded once, here; all crops are cut in one operation."""
 
-    def __init__(self, images: Sequence[np.ndarray], device: torch.device) -> None:
+    def __init__(
+        self, images: Sequence[np.ndarray], device: torch.device, through: tuple[int, int] | None = None
+    ) -> None:
         self._device = device
+        self._through = through
         sizes = [image.shape[0] * image.shape[1] for image in images]
         self._starts = np.concatenate([[0], np.cumsum(sizes)])[:-1].astype(np.int64)
         self._widths = np.array([image.shape[1] for image in images], dtype=np.int64)
@@ -179,22 +173,16 @@ class DeviceCrops:
         uploads = [torch.from_numpy(pixels).to(device) for pixels in flat]
         self._pixels = torch.cat(uploads) if len(uploads) > 1 else uploads[0]
 
-    def cut(
-        self,
-        index: np.ndarray,
-        boxes: np.ndarray,
-        size: tuple[int, int],
-        through: tuple[int, int] | None = None,
-    ) -> Tensor:
+    def cut(self, index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
         """See ``CropSource``."""
         stride = self._widths[index]
         origin = self._starts[index] + boxes[:, 1] * stride + boxes[:, 0]
         extent = boxes[:, 2:] - boxes[:, :2]
         regions = np.column_stack([origin, stride, extent[:, 1], extent[:, 0]])
         pixels, on_device = self._pixels, torch.from_numpy(regions).to(self._device)
-        if through is not None:
-            height, width = through
-            pixels = resample(pixels, on_device, through).reshape(-1, 3)
+        if self._through is not None:
+            height, width = self._through
+            pixels = resample(pixels, on_device, self._through).reshape(-1, 3)
             on_device = torch.tensor([[0, width, height, width]], device=self._device).repeat(len(boxes), 1)
             on_device[:, 0] = torch.arange(len(boxes), device=self._device) * (height * width)
         return resample(pixels, on_device, size).flip(-1)

@@ -253,12 +253,11 @@ class Encoder:
         if not count:
             return
         rows = torch.from_numpy(regions.rows).to(self.device)
-        source = crop_source(regions.images, self.device)
+        source = crop_source(regions.images, self.device, self.options.source_size)
         size = self._pass_size()
         for start in range(0, count, size):
             batch = slice(start, start + size)
-            index, boxes = regions.index[batch], regions.boxes[batch]
-            yield rows[batch], source.cut(index, boxes, self.input_size, self.options.source_size)
+            yield rows[batch], source.cut(regions.index[batch], regions.boxes[batch], self.input_size)
 
     def _ready(self, crops: Tensor) -> Tensor:
         images = normalise(crops, self.options.mean, self.options.std)

@@ -152,11 +152,11 @@ def _calibration_images(crops: Sequence[np.ndarray], network: BPBReID) -> list[n
         for index in np.unique(np.linspace(0, len(crops) - 1, _CALIBRATION_CROPS).astype(int)).tolist()
     ]
     options = network.options
-    source = crop_source(chosen, torch.device("cpu"))
+    source = crop_source(chosen, torch.device("cpu"), options.source_size)
     images = []
     for index, crop in enumerate(chosen):
         box = np.array([[0, 0, crop.shape[1], crop.shape[0]]])
-        cut = source.cut(np.array([index]), box, options.input_size, options.source_size)
+        cut = source.cut(np.array([index]), box, options.input_size)
         images.append(normalise(cut, options.mean, options.std).contiguous().numpy())
     return images
 

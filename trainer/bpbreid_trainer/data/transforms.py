@@ -72,7 +72,7 @@ class Augmentation:
         Returns:
             float32 [3, *size], normalised; and where its pixels came from.
         """
-        if self.source_size is not None and image.shape[:2] != self.source_size:
+        if self.source_size is not None:
             image = cv2.resize(image, self.source_size[::-1], interpolation=cv2.INTER_LINEAR)
         picture, placement = resize(image, self.size), Placement(self.size)
         if self.crop_padding:
