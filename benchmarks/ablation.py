@@ -60,6 +60,7 @@ ELEMENTS = (
     Element("short memory (0.5 s)", {"memory_seconds": 0.5}),
     Element("lost for 30 s", {"appearance_seconds": 30.0}),
     Element("nobody comes back unforeseen", {"elsewhere": 0.0}),
+    Element("tracks start from second boxes too", {"birth_iou": 1.0}),
     Element("no low-score round", {"low_score": 0.5}),
     Element("only boxes in doubt encoded", {"encode": "ambiguous"}),
 )

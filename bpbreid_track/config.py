@@ -85,6 +85,13 @@ class TrackerConfig(Settings):
     birth_score: float = Field(
         0.7, ge=0, le=1, description="Score from which an unmatched box starts a track."
     )
+    birth_iou: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Overlap with the box of a track from which an unmatched box starts none: most such "
+        "boxes show the same person again.",
+    )
     confirm_hits: int = Field(3, ge=1, description="Frames in a row after which a track gets its identity.")
     lost_seconds: float = Field(1.5, ge=0, description="How long a lost track can be found by motion alone.")
     appearance_seconds: float = Field(

@@ -132,7 +132,7 @@ def test_without_a_common_part_nothing_but_overlap_could_have_helped(tmp_path: P
 
 def test_a_track_that_took_another_box_is_named_with_that_box(tmp_path: Path) -> None:
     # Two boxes on one person; the track can have only one of them.
-    twin = Walker((212, 200), look=1, hidden=set(range(20)))
+    twin = Walker((216, 200), look=1, hidden=set(range(20)))
     _, log = recorded(Scene([Walker((200, 200), look=1), twin], 24), tmp_path / "r.jsonl")
     birth = next(log.beginnings(2)).reason
     assert birth.closest[0].identity == 1

@@ -204,6 +204,36 @@ def test_a_track_does_not_change_its_class_unless_allowed() -> None:
     assert lenient.update(ball).tracker_id.tolist() == [1]
 
 
+def test_a_second_box_of_a_tracked_person_starts_no_track() -> None:
+    tracker = PartTracker()
+    tracker.update(boxes([0, 0, 40, 100]))
+    for _ in range(5):  # a wide box round a stride beside the one round the body
+        out = tracker.update(boxes([0, 0, 40, 100], [0, 0, 58, 100]))
+        assert out.tracker_id.tolist() == [1, -1]
+    assert tracker.stats.identities == 1
+
+
+def test_who_steps_out_from_behind_another_gets_an_identity() -> None:
+    tracker = PartTracker()
+    tracker.update(boxes([0, 0, 40, 100]))
+    for step in range(10):  # from four fifths hidden to not at all
+        out = tracker.update(boxes([0, 0, 40, 100], [8.0 + 4 * step, 0, 48.0 + 4 * step, 100]))
+    assert out.tracker_id.tolist() == [1, 2]
+
+
+def test_a_box_of_another_class_may_lie_upon_a_tracked_one() -> None:
+    def scene() -> sv.Detections:
+        rows = boxes([0, 0, 40, 100], [2, 0, 42, 100])
+        rows.class_id = np.array([0, 32])
+        return rows
+
+    tracker = PartTracker()
+    tracker.update(boxes([0, 0, 40, 100]))
+    for _ in range(5):
+        out = tracker.update(scene())
+    assert out.tracker_id.tolist() == [1, 2]
+
+
 def test_statistics_tell_motion_from_appearance() -> None:
     tracker = PartTracker()
     identities(tracker, crossing(turn_back=True), appearance=True)

@@ -319,7 +319,11 @@ class PartTracker:
         """Rows of the boxes that start a track."""
         free = boxes.usable & (boxes.scores >= self.config.birth_score)
         free[columns] = False
-        return np.flatnonzero(free)
+        born = np.flatnonzero(free)
+        again = costs.iou(boxes.xyxy[born], boxes.xyxy[columns]) > self.config.birth_iou
+        if not self.config.class_agnostic:
+            again &= boxes.classes[born][:, None] == boxes.classes[columns]
+        return born[~again.any(axis=1)]
 
     def _learn_appearance(
         self,
