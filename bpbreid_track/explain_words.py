@@ -17,6 +17,7 @@ from .tracking.explain import (
     LOW,
     NEW,
     NO_PART,
+    OVERLAP,
     SCORE,
     TAKEN,
     WHOLE,
@@ -170,6 +171,8 @@ def _ruled_out(rival: Rival) -> str:
         return "the box is of another class"
     if rival.ruled_out == GATE:
         return f"the box was too far from where the track was expected, outside the motion gate ({looks})"
+    if rival.ruled_out == OVERLAP:
+        return f"the box hardly overlaps the place expected of a track in sight ({facts})"
     if rival.ruled_out == NO_PART:
         return f"no part showed in both, and after {rival.lost:.1f} s only parts can bring a track back"
     if rival.ruled_out == SCORE:

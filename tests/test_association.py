@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scenes import DIM, PARTS, Scene, Walker, crossing, look
+from scenes import DIM, PARTS, Scene, Walker, crossing, identities, look
 
 from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 from bpbreid_track.tracking import kalman
@@ -65,6 +65,16 @@ def test_no_place_says_more_against_a_person_than_that_few_do_the_unforeseen() -
     assert log_ratio(lost_for(0.1), far, 0.05) == pytest.approx(np.log(0.05))
     mixed = np.log(0.95 * np.exp(log_ratio(lost_for(3.0), near)) + 0.05)
     assert log_ratio(lost_for(3.0), near, 0.05) == pytest.approx(mixed)
+
+
+def test_likeness_does_not_stand_in_for_overlap_with_a_person_in_sight() -> None:
+    # Two of one kit side by side: 1 is hidden for a moment and comes back where he was when 2 is hidden.
+    # What then shows 1's box touches the place of 2, who was in sight until now.
+    first = Walker((200, 200), look=1, hidden=set(range(30, 36)))
+    second = Walker((230, 200), look=1, hidden=set(range(36, 200)))
+    found = identities(PartTracker(), Scene([first, second], 45), appearance=True)
+    assert found[0][36 - 6 :] == [1] * 9
+    assert set(found[1]) == {2}
 
 
 class CountingEncoder:

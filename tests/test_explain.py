@@ -130,6 +130,21 @@ def test_without_a_common_part_nothing_but_overlap_could_have_helped(tmp_path: P
     assert (rival.distance, rival.parts, rival.ruled_out) == (None, {}, explain.NO_PART)
 
 
+def test_a_track_in_sight_that_is_only_touched_is_said_to_overlap_too_little(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # One person in sight is gone in the frame in which another of the same look appears beside the place.
+    first = Walker((200, 200), look=1, hidden=set(range(30, 200)))
+    second = Walker((234, 200), look=1, hidden=set(range(30)))
+    _, log = recorded(Scene([first, second], 36), tmp_path / "r.jsonl")
+    birth = next(reason for reason in log.frame(31).reasons if reason.round == "birth")
+    rival = birth.closest[0]
+    assert (rival.identity, rival.ruled_out, rival.cost) == (1, explain.OVERLAP, None)
+    assert 0 < 1 - rival.motion < 0.2
+    assert run([str(tmp_path / "r.jsonl"), "--frame", "31"]) == 0
+    assert "hardly overlaps the place expected" in capsys.readouterr().out
+
+
 def test_a_track_that_took_another_box_is_named_with_that_box(tmp_path: Path) -> None:
     # Two boxes on one person; the track can have only one of them.
     twin = Walker((216, 200), look=1, hidden=set(range(20)))

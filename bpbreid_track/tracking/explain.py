@@ -25,6 +25,7 @@ HIGH, LOW, LOST, NEW, BIRTH = "high", "low", "lost", "new", "birth"
 CLASS = "another class"
 NO_PART = "no common part"
 GATE = "outside the motion gate"
+OVERLAP = "too little overlap"
 SCORE = "box scores too low"
 COST = "cost above limit"
 TAKEN = "taken by another box"
@@ -148,7 +149,15 @@ def shared_part_distances(
 
 
 def ruled_out(
-    *, same_class: bool, gate: float, widest: float, cost: float, limit: float, high: bool, taken: bool
+    *,
+    same_class: bool,
+    gate: float,
+    widest: float,
+    cost: float,
+    limit: float,
+    high: bool,
+    taken: bool,
+    in_sight: bool,
 ) -> str:
     """The first of the tracker's conditions that kept a confirmed track from a box.
 
@@ -160,13 +169,14 @@ def ruled_out(
         limit: the highest cost its round accepts.
         high: whether the box scores high enough for the round of lost tracks.
         taken: whether the track took another box.
+        in_sight: whether the track was seen in the frame before.
     """
     if not same_class:
         return CLASS
     if not gate <= widest:
         return GATE
     if not np.isfinite(cost):
-        return NO_PART
+        return OVERLAP if in_sight else NO_PART
     if not high:
         return SCORE
     if cost > limit:
@@ -183,6 +193,8 @@ def pairs_of(
     config: TrackerConfig,
 ) -> Pairs:
     """The tracker's matrices [T, N] of a frame as ``Pairs``."""
+    from .association import cost_in_sight  # not above: a log of reasons is read without the tracker
+
     motion = pairs.motion
     high = boxes.scores >= config.high_score
     cost = np.where(high, pairs.motion_scored, motion)
@@ -190,7 +202,9 @@ def pairs_of(
     if pairs.appearance is not None and cost.size:
         cost = cost + pairs.appearance
         needed = (motion > 1 - config.min_iou) | (motion > motion.min(axis=1, keepdims=True))
-    gone = (tracks.ids > 0) & pairs.lost
+    confirmed = tracks.ids > 0
+    seen, gone = confirmed & ~pairs.lost, confirmed & pairs.lost
+    cost[seen] = np.where(high, cost_in_sight(pairs, config)[seen], cost[seen])
     cost[gone] = np.where(high, pairs.recovery[gone], np.inf)
     lost = np.where(pairs.lost, now - tracks.seen, 0.0)
     appearance, distances = pairs.appearance, pairs.distances

@@ -194,6 +194,7 @@ class _Frame:
     def _rival(self, track: int, row: int) -> Rival:
         config, pairs, tracks = self._config, self._pairs, self._tracks
         pair, limit = self._pair(track, row), self._limit(track, row)
+        in_sight = bool(tracks.ids[track] > 0 and not pairs.lost[track])
         reason = ruled_out(
             same_class=config.class_agnostic or tracks.classes[track] == self._boxes.classes[row],
             gate=float(pairs.gate[track, row]),
@@ -201,9 +202,9 @@ class _Frame:
             cost=float(pairs.cost[track, row]),
             limit=limit,
             # Boxes of low score go to confirmed tracks that were seen in the last frame, or to nobody.
-            high=self._boxes.scores[row] >= config.high_score
-            or (tracks.ids[track] > 0 and not pairs.lost[track]),
+            high=in_sight or bool(self._boxes.scores[row] >= config.high_score),
             taken=track in self._box_of,
+            in_sight=in_sight,
         )
         identity = int(tracks.ids[track])
         return Rival(
