@@ -162,7 +162,9 @@ class TrackerConfig(Settings):
         0.5, gt=0, description="With encode ambiguous: age at which a person's memory wants a new look."
     )
     camera_motion: Literal["flow", "none"] = Field(
-        "flow", description="flow: follow the camera by sparse optical flow when frames are given."
+        "flow",
+        description="flow: when frames are given, follow the camera by sparse optical flow and notice cuts, "
+        "after which only looks tell who somebody is.",
     )
     class_agnostic: bool = Field(False, description="Let a track change its class.")
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bpbreid_track.tracking.camera import CameraMotion
+from bpbreid_track.tracking.camera import CameraMotion, CameraStep
 
 NOBODY = np.zeros((0, 4))
 
@@ -43,8 +43,8 @@ def test_known_motion_is_found_within_a_pixel(
 ) -> None:
     moved, truth = turned(street, degrees, zoom, shift)
     camera = CameraMotion()
-    assert camera.estimate(street, NOBODY) is None
-    found = camera.estimate(moved, NOBODY)
+    assert camera.estimate(street, NOBODY) == CameraStep()
+    found = camera.estimate(moved, NOBODY).affine
     assert found is not None
     height, width = street.shape[:2]
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], float)
@@ -55,7 +55,7 @@ def test_known_motion_is_found_within_a_pixel(
 def test_a_still_camera_moves_nothing(street: np.ndarray) -> None:
     camera = CameraMotion()
     camera.estimate(street, NOBODY)
-    assert camera.estimate(street, NOBODY) is None
+    assert camera.estimate(street, NOBODY) == CameraStep()
 
 
 def test_a_walking_crowd_is_not_taken_for_camera_motion(street: np.ndarray) -> None:
@@ -64,18 +64,18 @@ def test_a_walking_crowd_is_not_taken_for_camera_motion(street: np.ndarray) -> N
     moved[350:1000, 130:730] = street[350:1000, 100:700]
     camera = CameraMotion()
     camera.estimate(street, people)
-    assert camera.estimate(moved, people) is None
+    assert camera.estimate(moved, people) == CameraStep()
 
 
 def test_nothing_to_follow_and_a_change_of_size_are_survived(street: np.ndarray) -> None:
     camera = CameraMotion()
     black = np.zeros((120, 160, 3), np.uint8)
-    assert camera.estimate(black, NOBODY) is None
-    assert camera.estimate(black, NOBODY) is None
-    assert camera.estimate(street, NOBODY) is None
+    assert camera.estimate(black, NOBODY) == CameraStep()
+    assert camera.estimate(black, NOBODY) == CameraStep()
+    assert camera.estimate(street, NOBODY) == CameraStep()
     everywhere = np.array([[-10.0, -10, 5000, 5000]])
-    assert camera.estimate(street, everywhere) is None
-    assert camera.estimate(street, NOBODY) is None
+    assert camera.estimate(street, everywhere) == CameraStep()
+    assert camera.estimate(street, NOBODY) == CameraStep()
 
 
 def test_two_runs_find_the_same_motion(street: np.ndarray) -> None:
@@ -84,5 +84,5 @@ def test_two_runs_find_the_same_motion(street: np.ndarray) -> None:
     for _ in range(2):
         camera = CameraMotion()
         camera.estimate(street, NOBODY)
-        found.append(camera.estimate(moved, NOBODY))
+        found.append(camera.estimate(moved, NOBODY).affine)
     assert np.array_equal(found[0], found[1])

@@ -1,113 +1,17 @@
-"""Who is who in one frame: costs of all pairs of tracks and boxes, and the rounds that settle them.
+"""Who is who in one frame: the rounds that settle the pairs of tracks and boxes.
 
 Pure functions. T tracks, N boxes; a row is a track, a column a box.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
 
 from ..config import TrackerConfig
 from . import costs
+from .evidence import PairCosts
 
 _NOBODY = np.zeros(0, np.intp)
-
-
-@dataclass
-class Place:
-    """What motion says about all pairs, [T, N].
-
-    Attributes:
-        overlap: IoU of prediction and box.
-        ratio: for lost tracks the log-likelihood ratio of the box's place, see ``motion_log_ratio``.
-        distance: squared Mahalanobis distance of centre and height.
-        allowed: bool, a sound box of the track's class.
-        lost: bool [T], tracks without a match in the frame before.
-    """
-
-    overlap: np.ndarray
-    ratio: np.ndarray
-    distance: np.ndarray
-    allowed: np.ndarray
-    lost: np.ndarray
-
-
-@dataclass
-class PairCosts:
-    """Costs of all pairs in one frame, [T, N]; inf forbids a pair.
-
-    Attributes:
-        motion: 1 - IoU.
-        motion_scored: 1 - IoU * score.
-        recovery: for lost tracks, minus the log-likelihood ratio of "the lost person" to "somebody else".
-        appearance: what the part distance adds to the cost of overlap, 0 where no part can be compared or
-            nothing overlaps; None without embeddings.
-        distances: the part distance, Eq. 9; None without embeddings.
-        lost: bool [T], tracks without a match in the frame before.
-    """
-
-    motion: np.ndarray
-    motion_scored: np.ndarray
-    recovery: np.ndarray
-    appearance: np.ndarray | None
-    distances: np.ndarray | None
-    lost: np.ndarray
-
-
-def mahalanobis(state: np.ndarray, cxcywh: np.ndarray, measurement: float) -> np.ndarray:
-    """Squared Mahalanobis distance [T, N] of centre and height, by the spread of track and box together.
-
-    Args:
-        state: [5, T, 4] of the Kalman filter.
-        cxcywh: [N, 4] centre, width and height of the boxes in pixels.
-        measurement: standard deviation of a detected centre or height, in heights.
-    """
-    position, _, variance, _, _ = state
-    measured = np.square(measurement * cxcywh[:, 3])
-    out = np.zeros((len(position), len(measured)))
-    for number in (0, 1, 3):
-        distance = position[:, number, None] - cxcywh[:, number]
-        distance *= distance
-        distance /= variance[:, number, None] + measured
-        out += distance
-    return out
-
-
-def motion_log_ratio(
-    state: np.ndarray,
-    cxcywh: np.ndarray,
-    distance: np.ndarray,
-    measurement: float,
-    territory: float,
-    elsewhere: np.ndarray,
-) -> np.ndarray:
-    """How much the place of a box speaks for a track, as a log-likelihood ratio.
-
-    A person who was lost is expected around the predicted place, more loosely the longer ago that was: a
-    normal density with the Kalman filter's variance. Anybody else may appear anywhere in a territory of so
-    many square heights. Their ratio says by itself what hand-set limits say badly: that a box in the right
-    place is worth much after a tenth of a second and little after ten. A wrong height speaks against a pair,
-    a right one not for it. Some people do what nobody foresees, and may then be as far as a stranger: the
-    density of the lost person is a mixture of both, so that a wrong place never counts for more than that.
-
-    Args:
-        state, cxcywh, measurement: as for ``mahalanobis``.
-        distance: what that gives [T, N].
-        territory: area in which strangers appear, in squares of the box's height.
-        elsewhere: [T] probability in [0, 1) that the track comes back just anywhere.
-
-    Returns:
-        The log ratio [T, N], at least ``log(elsewhere)``.
-    """
-    variance = state[2, :, None, :2] + np.square(measurement * cxcywh[:, 3])[:, None]
-    spread = variance.prod(axis=2) / np.maximum(cxcywh[:, 3], 1e-6) ** 4
-    foreseen = math.log(territory / (2 * math.pi)) - 0.5 * (np.log(spread) + distance)
-    with np.errstate(divide="ignore"):
-        unforeseen = np.log(elsewhere)[:, None]
-    return np.logaddexp(foreseen + np.log1p(-elsewhere)[:, None], unforeseen)
 
 
 def cost_in_sight(pairs: PairCosts, config: TrackerConfig) -> np.ndarray:

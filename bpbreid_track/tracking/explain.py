@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ..config import TrackerConfig
     from ..embeddings import PartEmbeddings
-    from .association import PairCosts, Place
+    from .evidence import PairCosts, Place
     from .memory import PartMemory
     from .tracks import Boxes, Tracks
 

@@ -9,7 +9,7 @@ import torch
 
 from ..config import TrackerConfig
 from ..embeddings import PartEmbeddings
-from .association import Place
+from .evidence import Place
 
 # Overlaps below the first are those of neighbours; from the second on no appearance would undo a lone match.
 _NEAR, _SURE = 0.2, 0.45

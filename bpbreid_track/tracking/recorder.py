@@ -27,7 +27,7 @@ from .explain import (
 if TYPE_CHECKING:
     from ..config import TrackerConfig
     from ..embeddings import PartEmbeddings
-    from .association import PairCosts, Place
+    from .evidence import PairCosts, Place
     from .memory import PartMemory
     from .tracks import Boxes, Tracks
 

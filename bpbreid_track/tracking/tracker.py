@@ -12,10 +12,11 @@ import numpy as np
 from ..config import TrackerConfig
 from . import costs, kalman
 from .appearance import clear_boxes
-from .association import PairCosts, Place, associate, mahalanobis, motion_log_ratio
-from .camera import CameraMotion
+from .association import associate
+from .camera import CameraMotion, CameraStep
+from .evidence import TICK, PairCosts, Place, pair_costs, place_of
 from .looks import BoxEncoder, hide, in_doubt, spread
-from .memory import DistanceScale, PartMemory, common_excess
+from .memory import DistanceScale, PartMemory
 from .tracks import Boxes, Tracks, boxes_of
 
 if TYPE_CHECKING:
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
     from .recorder import ReasonRecorder
 
-# Sums of frame times are not exact; differences below this many seconds are none.
-_TICK = 1e-6
-# Nobody is elsewhere at once: the area that a runner may have reached grows with the square of time, and
-# after about this long holds the whole territory.
-_TURN_SECONDS = 1.0
 # Looks after which a memory is more than a first impression.
 _FIRST_LOOKS = 10
 
@@ -128,10 +124,19 @@ class PartTracker:
         now, elapsed = self._clock(timestamp)
         boxes = boxes_of(detections)
         self._predict(elapsed, now, frame, boxes)
-        place = self._place(boxes, now, elapsed)
+        place = place_of(
+            self._tracks,
+            boxes,
+            self._lost(now, elapsed),
+            now,
+            self.config,
+            self._noise.measurement,
+            appearance=self._memory is not None,
+        )
         self.looks = embeddings = self._looks(detections, boxes, frame, embeddings, place, now)
 
-        pairs = self._costs(boxes, embeddings, place, now)
+        away = now - self._tracks.seen
+        pairs = pair_costs(place, boxes.scores, away, self._memory, self._scale, embeddings, self.config)
         rows, columns = associate(pairs, boxes.scores, self._tracks.ids > 0, self.config)
         self._count(rows, columns, pairs)
         born = self._births(boxes, columns)
@@ -220,20 +225,22 @@ class PartTracker:
         memory = self._memory
         wanting = np.ones(len(self._tracks), bool)
         if memory is not None:
-            wanting = now - memory.learned > self.config.refresh_seconds - _TICK
+            wanting = now - memory.learned > self.config.refresh_seconds - TICK
             wanting |= memory.counts.max(axis=1, initial=0) < _FIRST_LOOKS
         return in_doubt(place, boxes.scores, confirmed, wanting, self.config) & boxes.usable
 
     def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
-        affine = None
+        step = CameraStep()
         if frame is not None and self.config.camera_motion == "flow":
-            affine = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
+            step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
+        if step.cut:
+            self._tracks.placed[:] = False
         self._expire(now)
         tracks = self._tracks
         if not len(tracks):
             return
-        if affine is not None:
-            kalman.warp(tracks.state, affine)
+        if step.affine is not None:
+            kalman.warp(tracks.state, step.affine)
         # Nobody grows or shrinks steadily while out of sight.
         tracks.state[kalman.VELOCITY, self._lost(now, elapsed), 2:] = 0
         kalman.predict(tracks.state, elapsed, self._noise)
@@ -244,66 +251,17 @@ class PartTracker:
         wait = config.lost_seconds
         if self._memory is not None:
             wait = max(wait, config.appearance_seconds)
-        keep = now - tracks.seen <= wait + _TICK
+        keep = now - tracks.seen <= wait + TICK
+        # In another view only the looks of a person can tell who it is.
+        keep &= tracks.placed | ((tracks.ids > 0) & (self._memory is not None))
         if not keep.all():
             tracks.keep(keep)
             if self._memory is not None:
                 self._memory.keep(keep)
 
     def _lost(self, now: float, elapsed: float) -> np.ndarray:
-        """Mask [T] of the tracks that had no match in the frame before this one."""
-        return self._tracks.seen < now - elapsed - _TICK
-
-    def _place(self, boxes: Boxes, now: float, elapsed: float) -> Place:
-        """What motion says about all pairs."""
-        config, tracks = self.config, self._tracks
-        lost = self._lost(now, elapsed)
-        noise = self._noise.measurement
-        distance = mahalanobis(tracks.state, boxes.cxcywh, noise)
-        ratio = np.full(distance.shape, -np.inf)
-        if self._memory is not None and lost.any():
-            known = tracks.state[:, lost], boxes.cxcywh, distance[lost]
-            elsewhere = config.elsewhere * -np.expm1(-np.square((now - tracks.seen[lost]) / _TURN_SECONDS))
-            ratio[lost] = motion_log_ratio(*known, noise, config.territory, elsewhere)
-        allowed = np.broadcast_to(boxes.usable, distance.shape)
-        if not config.class_agnostic:
-            allowed = allowed & (tracks.classes[:, None] == boxes.classes)
-        return Place(
-            overlap=costs.iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy),
-            ratio=ratio,
-            distance=distance,
-            allowed=allowed,
-            lost=lost,
-        )
-
-    def _costs(self, boxes: Boxes, embeddings: PartEmbeddings | None, place: Place, now: float) -> PairCosts:
-        config = self.config
-        motion, motion_scored = 1 - place.overlap, 1 - place.overlap * boxes.scores
-        appearance = distances = None
-        comparable = np.zeros(motion.shape, bool)
-        # Where parts cannot tell, overlap does.
-        recovery = motion_scored - (1 - config.min_iou_lost) - config.recovery_evidence
-        if embeddings is not None:
-            assert self._memory is not None
-            distances = self._memory.distances(embeddings)
-            comparable = np.isfinite(distances)
-            ratio = self._scale.log_ratio(distances)
-            # However much two people look alike, a box that does not reach the person in sight is not theirs.
-            reached = place.overlap > 0
-            appearance = -config.appearance_weight * np.tanh(ratio / 2) * reached
-            if config.common_excess and place.lost.any():
-                seen, usual = ~place.lost, self._scale.between_people
-                excess = common_excess(distances, place.overlap, seen, usual)
-                ratio = self._scale.log_ratio(distances - excess)
-            together = place.ratio + config.appearance_trust * ratio
-            recovery = np.where(comparable, -together, recovery)
-        forbidden = ~place.allowed | ((place.distance > config.gate) & ~comparable)
-        # After so long a prediction of the place is a guess: only the parts can speak for such a track.
-        long_lost = now - self._tracks.seen > config.lost_seconds + _TICK
-        forbidden |= long_lost[:, None] & ~comparable
-        for cost in (motion, motion_scored, recovery):
-            cost[forbidden] = np.inf
-        return PairCosts(motion, motion_scored, recovery, appearance, distances, place.lost)
+        """Mask [T] of the tracks without a match in the frame before this one, or parted from it by a cut."""
+        return (self._tracks.seen < now - elapsed - TICK) | ~self._tracks.placed
 
     def _count(self, rows: np.ndarray, columns: np.ndarray, pairs: PairCosts) -> None:
         if pairs.appearance is None or not len(rows):
@@ -364,6 +322,9 @@ class PartTracker:
         tracks.state[:, rows] = kalman.update(
             tracks.state[:, rows], matched, self._noise.measurement * matched[:, 3:]
         )
+        again = ~tracks.placed[rows]
+        tracks.state[:, rows[again]] = kalman.start(matched[again], self._noise)
+        tracks.placed[rows] = True
         tracks.seen[rows] = now
         tracks.hits[rows] += 1
         tracks.classes[rows] = boxes.classes[columns]

@@ -32,6 +32,7 @@ class Tracks:
         self.ids = np.zeros(0, np.int64)  # 0 until confirmed
         self.seen = np.zeros(0)  # time of the last match
         self.hits = np.zeros(0, np.int64)
+        self.placed = np.zeros(0, bool)  # False from a cut to the next match: might be anywhere
         self.classes = np.zeros(0, np.int64)
         self.numbers = np.zeros(0, np.int64)  # from 0 in the order of birth, also of those never confirmed
         self._born = 0
@@ -43,6 +44,7 @@ class Tracks:
         """Drop all tracks outside the mask ``rows``."""
         self.state = self.state[:, rows]
         self.ids, self.seen, self.hits = self.ids[rows], self.seen[rows], self.hits[rows]
+        self.placed = self.placed[rows]
         self.classes, self.numbers = self.classes[rows], self.numbers[rows]
 
     def add(self, boxes: Boxes, born: np.ndarray, noise: kalman.Noise, now: float) -> None:
@@ -52,6 +54,7 @@ class Tracks:
         self.ids = np.concatenate((self.ids, np.zeros(count, np.int64)))
         self.seen = np.concatenate((self.seen, np.full(count, now)))
         self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
+        self.placed = np.concatenate((self.placed, np.ones(count, bool)))
         self.classes = np.concatenate((self.classes, boxes.classes[born]))
         self.numbers = np.concatenate((self.numbers, self._born + np.arange(count)))
         self._born += count

@@ -16,7 +16,7 @@ from ..config import TrackerConfig
 from ..errors import InputError, UsageError
 from ..evaluation import TrackingMetrics, evaluate_folder
 from ..mot_format import MotRows, read_mot
-from ..tracking.camera import CameraMotion
+from ..tracking.camera import CameraMotion, CameraStep
 from ..tracking.tracker import PartTracker
 from ..tracking.tracks import boxes_of
 from ..video.cache import StoredFrames
@@ -39,14 +39,14 @@ class Footage:
         folder: MOTChallenge layout.
         frame_rate: frames a second.
         frames: boxes and embeddings.
-        camera: motion of the camera into each frame, affine [2, 3]; None where it stood still.
+        camera: what the camera did before each frame.
         truth: ground truth.
     """
 
     folder: Path
     frame_rate: float
     frames: StoredFrames
-    camera: list[np.ndarray | None]
+    camera: list[CameraStep]
     truth: MotRows
 
     @property
@@ -73,7 +73,7 @@ def load_footage(
         raise InputError(f"{folder}: no ground truth there; expected a sequence with gt/gt.txt")
     truth = read_mot(gt)
     own = folder / detector
-    motion, camera = CameraMotion(), list[np.ndarray | None]()
+    motion, camera = CameraMotion(), list[CameraStep]()
 
     def follow_camera(frame: Frame, detections: sv.Detections) -> None:
         boxes = boxes_of(detections)
@@ -172,14 +172,14 @@ class Judge:
 
 
 class _KnownCamera(CameraMotion):
-    """Gives the motions that were estimated when the pictures were at hand."""
+    """Gives the steps that were estimated when the pictures were at hand."""
 
-    def __init__(self, motions: Sequence[np.ndarray | None]) -> None:
+    def __init__(self, steps: Sequence[CameraStep]) -> None:
         super().__init__()
-        self._motions = iter(motions)
+        self._steps = iter(steps)
 
-    def estimate(self, frame: np.ndarray, people: np.ndarray) -> np.ndarray | None:
-        return next(self._motions)
+    def estimate(self, frame: np.ndarray, people: np.ndarray) -> CameraStep:
+        return next(self._steps)
 
 
 def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) -> None:
