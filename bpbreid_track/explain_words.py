@@ -188,6 +188,7 @@ def _ruled_out(rival: Rival) -> str:
         return f"{cost}: motion had to decide alone ({facts})"
     if rival.appearance > 0:
         return f"{cost}: the parts looked too different, which added {rival.appearance:.2f} ({facts})"
-    return (
-        f"{cost}: the parts spoke for it ({rival.appearance:+.2f}), but the overlap was too small ({facts})"
-    )
+    if rival.lost and not rival.appearance:  # they do not overlap, so a ratio of likelihoods is all there is
+        return f"{cost}: place and parts together did not speak for it ({facts})"
+    short = "the place spoke against it" if rival.lost else "the overlap was too small"
+    return f"{cost}: the parts spoke for it ({rival.appearance:+.2f}), but {short} ({facts})"

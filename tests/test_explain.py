@@ -97,7 +97,12 @@ def hidden(scene: Scene) -> Scene:
 
 RULED_OUT = [
     pytest.param(stranger((1, 3), (205, 202)), explain.COST, "parts looked too different", id="looks"),
-    pytest.param(stranger((1, 1), (640, 90), 3), explain.COST, "cost", id="place"),
+    pytest.param(
+        stranger((1, 1), (640, 90), 3),
+        explain.COST,
+        "place and parts together did not speak for it",
+        id="place",
+    ),
     pytest.param(hidden(stranger((1, 1), (640, 90), 3)), explain.GATE, "outside the motion gate", id="gate"),
 ]
 
