@@ -12,7 +12,7 @@ from ..embeddings import PartEmbeddings
 from .evidence import Place
 
 # Overlaps below the first are those of neighbours; from the second on no appearance would undo a lone match.
-_NEAR, _SURE = 0.2, 0.45
+_NEAR, _SURE = 0.18, 0.45
 
 
 class BoxEncoder(Protocol):
