@@ -425,7 +425,7 @@ def test_a_run_in_two_processes_is_the_run_in_one(finished, reid_set, tmp_path):
     one, two = (read_table(folder / "log.csv") for folder in (finished.folder, tmp_path / "two"))
     # Later steps differ more: where a gradient is nothing but rounding, Adam makes a whole step of it.
     for name in set(one[0]) - {"images_per_second"}:
-        assert two[0][name] == pytest.approx(one[0][name], rel=1e-5), name
+        assert two[0][name] == pytest.approx(one[0][name], rel=1e-4), name
     assert two[2]["loss"] == pytest.approx(one[2]["loss"], rel=0.02)
 
 
