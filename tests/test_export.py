@@ -107,8 +107,8 @@ def test_int8_files_keep_the_part_distances_of_real_crops(
     found = loaded.encode_crops(query)
     others = ~torch.eye(len(query), dtype=torch.bool)
     errors = part_distance(found, found)[others] / part_distance(exact, exact)[others] - 1
-    # 0.02 on CPUs with VNNI; sums of two products overflow 16 bits on those without: 0.053 there.
-    assert errors.abs().mean() < 0.07
+    # On CPUs without VNNI sums of two products overflow 16 bits: 0.053 in place of 0.02.
+    assert errors.abs().mean() < (0.03 if torch.cpu._is_vnni_supported() else 0.07)
     assert not torch.equal(found.features, exact.features)
     weights = path if format == "onnx" else path.with_suffix(".bin")
     floats = sum(value.numel() for value in network.state_dict().values()) * 4
