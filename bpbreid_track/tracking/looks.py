@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -24,6 +24,20 @@ class BoxEncoder(Protocol):
 
     def encode(self, frame: np.ndarray, xyxy: np.ndarray, /) -> Any:
         """``PartEmbeddings`` of boxes float [N, 4] in a frame uint8 [H, W, 3] BGR, in their order."""
+
+
+def resolve_encode(encode: str, encoder: BoxEncoder | None) -> Literal["all", "ambiguous"]:
+    """What ``TrackerConfig.encode`` comes to for an encoder; the only place where ``auto`` is read.
+
+    An embedding costs little on a GPU and milliseconds on a CPU, so there only boxes in doubt get one.
+
+    Args:
+        encode: ``auto``, ``all`` or ``ambiguous``.
+        encoder: the one that will be asked; None where embeddings come from elsewhere and cost nothing here.
+    """
+    if encode == "auto":
+        return "ambiguous" if encoder is not None and encoder.device.type == "cpu" else "all"
+    return "ambiguous" if encode == "ambiguous" else "all"
 
 
 def in_doubt(

@@ -15,7 +15,7 @@ from .appearance import clear_boxes
 from .association import associate
 from .camera import CameraMotion, CameraStep
 from .evidence import TICK, PairCosts, Place, pair_costs, place_of
-from .looks import BoxEncoder, hide, in_doubt, spread
+from .looks import BoxEncoder, hide, in_doubt, resolve_encode, spread
 from .memory import DistanceScale, PartMemory
 from .tracks import Boxes, Tracks, boxes_of
 
@@ -187,7 +187,8 @@ class PartTracker:
         if embeddings is not None and len(embeddings) != count:
             raise ValueError(f"embeddings: expected {count} rows, one a box, got {len(embeddings)}")
         wanted = np.ones(count, bool)
-        if self._sparing(embeddings is None):
+        asked = self.encoder if embeddings is None else None
+        if resolve_encode(self.config.encode, asked) == "ambiguous":
             wanted = self._in_doubt(boxes, place, now)
         if embeddings is None:
             assert self.encoder is not None
@@ -213,12 +214,6 @@ class PartTracker:
                 f"{list(embeddings.part_names)} with {embeddings.dim}; reset() the tracker to change encoders"
             )
         return embeddings
-
-    def _sparing(self, own: bool) -> bool:
-        """Whether only boxes in doubt are looked at. ``own``: the tracker encodes by itself."""
-        if self.config.encode == "auto":
-            return own and self.encoder is not None and self.encoder.device.type == "cpu"
-        return self.config.encode == "ambiguous"
 
     def _in_doubt(self, boxes: Boxes, place: Place, now: float) -> np.ndarray:
         confirmed = self._tracks.ids > 0

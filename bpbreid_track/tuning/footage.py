@@ -39,12 +39,14 @@ class Footage:
         folder: MOTChallenge layout.
         frame_rate: frames a second.
         frames: boxes and embeddings.
+        encode: ``all`` or ``ambiguous``, what ``encode: auto`` comes to with the encoder that was used.
         camera: what the camera did before each frame.
         truth: ground truth.
     """
 
     folder: Path
     frame_rate: float
+    encode: str
     frames: StoredFrames
     camera: list[CameraStep]
     truth: MotRows
@@ -92,7 +94,9 @@ def load_footage(
     )
     if report.interrupted:
         raise KeyboardInterrupt
-    return Footage(folder, report.config["tracker"]["frame_rate"], StoredFrames(cache), camera, truth)
+    # As the run resolved them: a trial must see the embeddings that a user's run would see.
+    used = report.config["tracker"]
+    return Footage(folder, used["frame_rate"], used["encode"], StoredFrames(cache), camera, truth)
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,10 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
     Over a whole sequence the file is, to the byte, that of ``track_video`` with these settings.
     """
     footage = stretch.footage
-    tracker = PartTracker(config.model_copy(update={"frame_rate": footage.frame_rate}))
+    known: dict[str, object] = {"frame_rate": footage.frame_rate}
+    if config.encode == "auto":
+        known["encode"] = footage.encode
+    tracker = PartTracker(config.model_copy(update=known))
     tracker._camera = _KnownCamera(footage.camera[stretch.start : stretch.stop])
     sink = MotSink(out)
     first = footage.frames[stretch.start].index

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
 from ..errors import UsageError
+from ..tracking.looks import resolve_encode
 from .cache import open_cache
 from .detectors import Detector, load_detector
 from .gallery import check_gallery_folder, load_gallery, save_gallery_files
@@ -118,7 +119,7 @@ def track_video(
             settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
         find = _detector(detector, settings.detector, device)
         embed, encoder_words = _encoder(encoder, settings, device, precision)
-        settings = _with_encode(settings, embed)
+        settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
         store = None
         if cache is not None:
             store = open_cache(cache, reader, find, embed, settings.detector, outputs.paths.values())
@@ -166,13 +167,6 @@ def track_video(
 
 def _with_tracker(settings: RunConfig, **changes: Any) -> RunConfig:
     return settings.model_copy(update={"tracker": settings.tracker.model_copy(update=changes)})
-
-
-def _with_encode(settings: RunConfig, encoder: Encoder | None) -> RunConfig:
-    """``auto`` as what it comes to: a look costs little on a GPU and milliseconds on a CPU."""
-    if settings.tracker.encode != "auto" or encoder is None:
-        return settings
-    return _with_tracker(settings, encode="ambiguous" if encoder.device.type == "cpu" else "all")
 
 
 def _detector(detector: PathLike | Detector, config: DetectorConfig, device: str) -> Detector:
