@@ -21,8 +21,8 @@ from report import circumstances, print_figures  # noqa: E402
 
 from bpbreid_track import Encoder, PartEmbeddings  # noqa: E402
 from bpbreid_track.evaluation.ranking import rank_embeddings  # noqa: E402
-from bpbreid_track.mot_format import read_mot  # noqa: E402
-from bpbreid_track.video.sources import open_source  # noqa: E402
+from bpbreid_track.io.mot_format import read_mot  # noqa: E402
+from bpbreid_track.io.open_source import open_source  # noqa: E402
 
 
 def spaced_crops(

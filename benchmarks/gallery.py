@@ -32,8 +32,8 @@ from cross_domain import spaced_crops  # noqa: E402
 from report import as_text, circumstances, print_figures  # noqa: E402
 
 from bpbreid_track import Encoder, PartEmbeddings  # noqa: E402
-from bpbreid_track.tracking.appearance import AppearanceSums  # noqa: E402
-from bpbreid_track.tracking.naming import Gallery  # noqa: E402
+from bpbreid_track.identities.appearance_stats import AppearanceSums  # noqa: E402
+from bpbreid_track.identities.gallery import Gallery  # noqa: E402
 
 _NAME = re.compile(r"(\d{4})_c(\d+)")
 _BATCH = 64

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from bpbreid_track import Encoder
-from bpbreid_track.mot_format import MotRows, read_mot
-from bpbreid_track.video.sources import open_source
+from bpbreid_track.io.mot_format import MotRows, read_mot
+from bpbreid_track.io.open_source import open_source
 
 Vectors = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 """Frame uint8 [H, W, 3] BGR and boxes [N, 4] -> named arrays with N rows."""

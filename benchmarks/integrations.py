@@ -29,7 +29,7 @@ from report import as_text, circumstances  # noqa: E402
 from tracking import sequence_facts, write_frame  # noqa: E402
 
 from bpbreid_track.evaluation import evaluate_folder  # noqa: E402
-from bpbreid_track.mot_format import MotRows  # noqa: E402
+from bpbreid_track.io.mot_format import MotRows  # noqa: E402
 
 SEQUENCES = "ADL-Rundle-6,PETS09-S2L1-300"
 COLUMNS = ("HOTA", "AssA", "IDF1", "IDSW")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bpbreid_track.mot_format import read_mot
+from bpbreid_track.io.mot_format import read_mot
 
 WIDTH, NEAR, COVERED = 0.10, 0.12, 0.55
 

@@ -27,7 +27,7 @@ from peers import OURS, PEERS, Peer, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 from bpbreid_track.evaluation import FolderMetrics, evaluate_folder  # noqa: E402
-from bpbreid_track.mot_format import read_mot  # noqa: E402
+from bpbreid_track.io.mot_format import read_mot  # noqa: E402
 
 COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "Frag", "FP", "FN")
 

@@ -26,7 +26,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 
 from report import circumstances, print_figures  # noqa: E402
 
-from bpbreid_track.model.backbones import build_backbone  # noqa: E402
+from bpbreid_track.model.backbones.build import build_backbone  # noqa: E402
 from bpbreid_track.model.inference import resolve_device  # noqa: E402
 from bpbreid_trainer.engine import autocast_dtype, fit  # noqa: E402
 from bpbreid_trainer.logs import read_table  # noqa: E402

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from .config import TrackerConfig
     from .embeddings import PartEmbeddings, part_distance
     from .model.encoder import Encoder
+    from .pipeline.api import TrackingReport, track_video
     from .tracking.tracker import PartTracker
-    from .video.pipeline import TrackingReport, track_video
 
 _HOMES = {
     "Encoder": ".model.encoder",
     "PartEmbeddings": ".embeddings",
     "PartTracker": ".tracking.tracker",
     "TrackerConfig": ".config",
-    "TrackingReport": ".video.pipeline",
+    "TrackingReport": ".pipeline.api",
     "part_distance": ".embeddings",
-    "track_video": ".video.pipeline",
+    "track_video": ".pipeline.api",
 }
 
 __all__ = [

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 import supervision as sv
 
-from bpbreid_track.video.detectors import load_detector
-from bpbreid_track.video.sources import Frame, open_source
+from bpbreid_track.detection.detectors import load_detector
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sources.base import Frame
 
 
 class People(NamedTuple):

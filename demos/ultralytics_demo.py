@@ -13,10 +13,10 @@ from pathlib import Path
 from street import arguments
 from ultralytics import YOLO
 
+from bpbreid_track.detection.weights import find_weights
 from bpbreid_track.integrations.report import appearance_report
 from bpbreid_track.integrations.ultralytics import TRACKER
-from bpbreid_track.video.sources import open_source
-from bpbreid_track.video.weights_lookup import find_weights
+from bpbreid_track.io.open_source import open_source
 
 
 def main(argv: Sequence[str] | None = None) -> None:

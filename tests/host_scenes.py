@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from bpbreid_track import Encoder, PartEmbeddings
-from bpbreid_track.mot_format import read_mot
+from bpbreid_track.io.mot_format import read_mot
 
 FRAMES = 12
 

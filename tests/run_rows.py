@@ -7,8 +7,8 @@ import torch
 from scenes import DIM, PARTS, look
 
 from bpbreid_track import PartEmbeddings
-from bpbreid_track.tracking.appearance import Looks
-from bpbreid_track.tracking.tracklets import TrackedRows, concatenate
+from bpbreid_track.identities.appearance_stats import Looks
+from bpbreid_track.identities.tracklets import TrackedRows, concatenate
 
 RATE = 10.0  # frames a second
 

@@ -9,7 +9,7 @@ from scenes import DIM, PARTS, Scene, Walker, crossing, identities, look
 
 from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 from bpbreid_track.tracking import kalman
-from bpbreid_track.tracking.evidence import mahalanobis, motion_log_ratio
+from bpbreid_track.tracking.cost_matrices import mahalanobis, motion_log_ratio
 
 NOISE = kalman.Noise()
 

@@ -15,10 +15,10 @@ import ultralytics
 from torch import nn
 
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.model.backbones import backbone_names, build_backbone
-from bpbreid_track.model.efficientnet import EvenSameConv2d
-from bpbreid_track.model.imagenet import _timm_key, _wheel_file
-from bpbreid_track.model.resnet import InstanceBatchNorm
+from bpbreid_track.model.backbones.build import backbone_names, build_backbone
+from bpbreid_track.model.backbones.efficientnet import EvenSameConv2d
+from bpbreid_track.model.backbones.imagenet import _timm_key, _wheel_file
+from bpbreid_track.model.backbones.resnet import InstanceBatchNorm
 from bpbreid_track.model.safe_torch import read_state_dict
 
 MINIBUS = 654  # of the 1000 ImageNet classes

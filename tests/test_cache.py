@@ -12,11 +12,12 @@ import pytest
 import supervision as sv
 
 from bpbreid_track import Encoder, track_video
-from bpbreid_track.cli import run
+from bpbreid_track.cli.track import run
+from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.video.cache_file import CacheReader
-from bpbreid_track.video.detectors import PrecomputedDetector
-from bpbreid_track.video.sources import Frame, Source, open_source
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sources.base import Frame, Source
+from bpbreid_track.pipeline.cache_file import CacheReader
 
 FRAMES = 8
 
@@ -204,7 +205,7 @@ def test_other_weights_other_boxes_and_another_version_are_noticed(
             work()
     finally:
         weight.data.div_(1.5)
-    monkeypatch.setattr("bpbreid_track.video.cache.__version__", "9.9.9")
+    monkeypatch.setattr("bpbreid_track.pipeline.cache.__version__", "9.9.9")
     with pytest.raises(InputError, match=r"program version \(.* there, 9\.9\.9 now"):
         work()
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bpbreid_track.tracking.camera import CameraMotion, CameraStep
+from bpbreid_track.tracking.camera_motion import CameraMotion, CameraStep
 
 NOBODY = np.zeros((0, 4))
 

@@ -15,12 +15,12 @@ import av
 import pytest
 
 from bpbreid_track import __version__
-from bpbreid_track.cli import default_output, run
+from bpbreid_track.cli.track import default_output, run
 from bpbreid_track.config import RunConfig
-from bpbreid_track.video.pipeline import track_video
+from bpbreid_track.pipeline.api import track_video
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = [sys.executable, "-c", "from bpbreid_track.cli import main; main()"]
+PROGRAM = [sys.executable, "-c", "from bpbreid_track.cli.track import main; main()"]
 
 
 @pytest.fixture
@@ -247,7 +247,7 @@ def test_interrupted_run_leaves_complete_files(shared: Path, tmp_path: Path, num
 
 def test_help_and_version_do_not_wait_for_torch() -> None:
     code = (
-        "import sys; from bpbreid_track.cli import run; "
+        "import sys; from bpbreid_track.cli.track import run; "
         "codes = [run(['--help']), run(['--version'])]; "
         "assert codes == [0, 0]; assert not {'torch', 'cv2', 'supervision', 'ultralytics'} & set(sys.modules)"
     )

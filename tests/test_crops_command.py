@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.mot_format import read_mot
+from bpbreid_track.io.mot_format import read_mot
 from bpbreid_trainer import cli
 from bpbreid_trainer.crops import box_visibility, cut_crops
 from bpbreid_trainer.data import load_dataset

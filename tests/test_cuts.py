@@ -11,7 +11,7 @@ import pytest
 from scenes import Scene, Walker
 
 from bpbreid_track import PartTracker, TrackerConfig
-from bpbreid_track.tracking.camera import CameraMotion
+from bpbreid_track.tracking.camera_motion import CameraMotion
 
 NOBODY = np.zeros((0, 4))
 CUT = 20  # the frame with which the other view begins

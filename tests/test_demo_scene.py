@@ -10,12 +10,13 @@ import pytest
 import supervision as sv
 
 from bpbreid_track.config import DetectorConfig
-from bpbreid_track.mot_format import MotRows, read_mot
-from bpbreid_track.video.demo import DemoSource
-from bpbreid_track.video.demo_scene import Scene
-from bpbreid_track.video.detectors import UltralyticsDetector
-from bpbreid_track.video.sources import Frame, open_source
-from bpbreid_track.video.weights_lookup import wheel_weights
+from bpbreid_track.detection.detectors import UltralyticsDetector
+from bpbreid_track.detection.weights import wheel_weights
+from bpbreid_track.io.demo.scene import Scene
+from bpbreid_track.io.demo.source import DemoSource
+from bpbreid_track.io.mot_format import MotRows, read_mot
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sources.base import Frame
 
 
 @pytest.fixture(scope="module")

@@ -13,17 +13,17 @@ import pytest
 import supervision as sv
 
 from bpbreid_track.config import DetectorConfig
-from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.mot_format import read_mot
-from bpbreid_track.video import weights_lookup
-from bpbreid_track.video.detectors import (
+from bpbreid_track.detection import weights as weights_lookup
+from bpbreid_track.detection.detectors import (
     PrecomputedDetector,
     UltralyticsDetector,
     automatic_image_size,
     load_detector,
 )
-from bpbreid_track.video.sources import Frame
-from bpbreid_track.video.weights_lookup import find_weights, wheel_weights
+from bpbreid_track.detection.weights import find_weights, wheel_weights
+from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.io.mot_format import read_mot
+from bpbreid_track.io.sources.base import Frame
 
 CPU = "cpu"
 
@@ -101,7 +101,7 @@ def test_only_persons_are_kept_of_a_network_that_knows_more(shared: Path, pets: 
 def test_the_process_keeps_its_threads_and_environment(pose_weights: Path) -> None:
     program = (
         "import os, cv2, torch; torch.set_num_threads(2); cv2.setNumThreads(2); before = dict(os.environ)\n"
-        "from bpbreid_track.video.detectors import UltralyticsDetector\n"
+        "from bpbreid_track.detection.detectors import UltralyticsDetector\n"
         f"UltralyticsDetector({str(pose_weights)!r}, device='cpu')\n"
         "names = [n for n in os.environ if n.startswith(('YOLO', 'ULTRALYTICS', 'OMP'))]\n"
         "print(torch.get_num_threads(), cv2.getNumThreads(), [n for n in names if n not in before])\n"

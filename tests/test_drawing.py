@@ -13,8 +13,8 @@ import supervision as sv
 
 from bpbreid_track.config import DrawConfig
 from bpbreid_track.errors import UsageError
-from bpbreid_track.video.drawing import Painter, track_palette
-from bpbreid_track.video.sources import open_source
+from bpbreid_track.io.annotate import Painter, track_palette
+from bpbreid_track.io.open_source import open_source
 
 GREY = np.full((480, 640, 3), 90, np.uint8)
 
@@ -155,7 +155,7 @@ def test_identities_are_painted_the_same_in_every_run(shared: Path) -> None:
 
 def test_sources_and_video_sinks_do_not_import_supervision() -> None:
     code = (
-        "import sys, bpbreid_track.video.sources, bpbreid_track.video.sinks;"
+        "import sys, bpbreid_track.io.open_source, bpbreid_track.io.sinks.tracks;"
         "assert 'supervision' not in sys.modules, 'supervision was imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from bpbreid_track import Encoder, PartEmbeddings, part_distance
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.evaluation import evaluate_ranking
-from bpbreid_track.model.backbones import build_backbone
+from bpbreid_track.model.backbones.build import build_backbone
 from bpbreid_track.model.checkpoint import read_checkpoint
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from bpbreid_track.evaluation import cli, evaluate_folder, evaluate_tracks
+from bpbreid_track.cli import evaluate as cli
+from bpbreid_track.evaluation import evaluate_folder, evaluate_tracks
 
 ROW = "{frame},{id},{left},10,40,100,1,-1,-1,-1\n"
 SHARES = (
@@ -110,7 +111,7 @@ def test_debug_adds_the_traceback(folders, capsys):
 
 
 def test_program_exits_with_its_code_and_prints_json_only(folders):
-    program = "from bpbreid_track.evaluation.cli import main; main()"
+    program = "from bpbreid_track.cli.evaluate import main; main()"
     good = subprocess.run(
         [sys.executable, "-c", program, *map(str, folders), "--json"],
         capture_output=True,

@@ -13,7 +13,7 @@ import trackeval
 
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.evaluation import TrackingMetrics, evaluate_folder, evaluate_tracks
-from bpbreid_track.mot_format import read_mot
+from bpbreid_track.io.mot_format import read_mot
 
 FRAMES = 60
 IN_HOTA = ("HOTA", "DetA", "AssA", "DetRe", "DetPr", "AssRe", "AssPr", "LocA")

@@ -11,16 +11,16 @@ import supervision as sv
 from scenes import Scene, Walker, crossing
 
 from bpbreid_track import PartTracker, TrackerConfig, track_video
-from bpbreid_track.cli import run as run_track
+from bpbreid_track.cli.explain import run
+from bpbreid_track.cli.track import run as run_track
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.explain_cli import run
-from bpbreid_track.explain_log import ReasonLog, read_log
-from bpbreid_track.tracking import explain
-from bpbreid_track.tracking.explain import MatchReason
-from bpbreid_track.tracking.recorder import ReasonRecorder
-from bpbreid_track.video.explain_sink import ExplainSink
-from bpbreid_track.video.sources import Frame
-from bpbreid_track.video.why_painter import paint_reasons
+from bpbreid_track.explain import reasons as explain
+from bpbreid_track.explain.reader import ReasonLog, read_log
+from bpbreid_track.explain.reasons import MatchReason
+from bpbreid_track.explain.recorder import ReasonRecorder
+from bpbreid_track.explain.writer import ExplainSink
+from bpbreid_track.io.annotate import paint_reasons
+from bpbreid_track.io.sources.base import Frame
 
 
 def recorded(

@@ -14,12 +14,11 @@ from run_rows import views
 from scenes import DIM, PARTS
 
 from bpbreid_track import PartEmbeddings, track_video
-from bpbreid_track.cli import run
+from bpbreid_track.cli.track import run
 from bpbreid_track.config import GalleryConfig
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.tracking.naming import Gallery, Namer, names_of_all
-from bpbreid_track.tracking.views import DiverseViews, diverse_rows
-from bpbreid_track.video.gallery import check_gallery_folder, load_gallery
+from bpbreid_track.identities.gallery import Gallery, Namer, check_gallery_folder, load_gallery, names_of_all
+from bpbreid_track.identities.view_selection import DiverseViews, diverse_rows
 
 CONFIG = GalleryConfig(max_distance=0.6, hysteresis=0.05)
 

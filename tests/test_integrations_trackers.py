@@ -14,7 +14,7 @@ from host_scenes import FRAMES, Street
 
 from bpbreid_track import Encoder, PartTracker, TrackerConfig
 from bpbreid_track.integrations.report import appearance_report
-from bpbreid_track.mot_format import read_mot
+from bpbreid_track.io.mot_format import read_mot
 
 pytest.importorskip("trackers", reason="needs the integrations extra: pip install -e '.[dev]'")
 host = pytest.importorskip("bpbreid_track.integrations.trackers")

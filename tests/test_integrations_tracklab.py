@@ -14,7 +14,7 @@ import pytest
 from host_scenes import Street
 
 import bpbreid_track
-from bpbreid_track.video.weights_lookup import find_weights
+from bpbreid_track.detection.weights import find_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.tracklab

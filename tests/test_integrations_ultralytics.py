@@ -15,11 +15,11 @@ from ultralytics.utils import YAML, IterableSimpleNamespace
 from ultralytics.utils.checks import check_yaml
 
 from bpbreid_track import Encoder
+from bpbreid_track.detection.weights import find_weights
 from bpbreid_track.errors import UsageError
 from bpbreid_track.integrations import ultralytics as host
 from bpbreid_track.integrations.report import appearance_report
 from bpbreid_track.integrations.vectors import flat_vectors
-from bpbreid_track.video.weights_lookup import find_weights
 
 
 def settings(file: str, **changes: Any) -> IterableSimpleNamespace:

@@ -17,11 +17,12 @@ import pytest
 import supervision as sv
 
 from bpbreid_track import track_video
-from bpbreid_track.cli import run
+from bpbreid_track.cli.track import run
+from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.video.detectors import PrecomputedDetector
-from bpbreid_track.video.journal import Journal
-from bpbreid_track.video.sources import Frame, Source, open_source
+from bpbreid_track.identities.track_history import Journal
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sources.base import Frame, Source
 
 FRAMES = 22
 BLIND = range(12, 15)

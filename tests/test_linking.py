@@ -8,9 +8,10 @@ from run_rows import RATE, frame_times, looks, run_of, views, walk
 from scenes import DIM, PARTS
 
 from bpbreid_track.config import LinkConfig
-from bpbreid_track.tracking.appearance import AppearanceSums, Looks, clear_boxes
-from bpbreid_track.tracking.linking import Linked, distance_threshold, fill_gaps, link
-from bpbreid_track.tracking.tracklets import TrackedRows
+from bpbreid_track.identities.appearance_stats import AppearanceSums, Looks
+from bpbreid_track.identities.linking import Linked, distance_threshold, fill_gaps, link
+from bpbreid_track.identities.tracklets import TrackedRows
+from bpbreid_track.tracking.boxes import clear_boxes
 
 # Two people who are in the picture all the time: the run's examples of different people.
 CROWD = (walk(8, range(100), (2000, 200)), walk(9, range(100), (2300, 200)))

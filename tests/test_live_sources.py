@@ -16,9 +16,10 @@ import av
 import pytest
 
 from bpbreid_track.errors import InputError
-from bpbreid_track.video import live_source, video_source
-from bpbreid_track.video.newest import Newest
-from bpbreid_track.video.sources import open_source
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sources import live as live_source
+from bpbreid_track.io.sources import video as video_source
+from bpbreid_track.io.sources.latest_frame import Newest
 
 
 @pytest.fixture(scope="module")

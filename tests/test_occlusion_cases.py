@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.occlusion_cases import CASES, Case, textures
-from bpbreid_track.mot_format import read_mot
+from bpbreid_track.io.mot_format import read_mot
 
 WHOLE, GAP, VEIL = CASES
 # Boxes 40 wide in a picture 1000 wide: centres in the band, beside it on either side, and far away.

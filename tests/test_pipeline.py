@@ -18,11 +18,12 @@ import supervision as sv
 import torch
 
 from bpbreid_track import Encoder, PartTracker, TrackerConfig, track_video
+from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.embeddings import PartEmbeddings
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.video.detectors import PrecomputedDetector
-from bpbreid_track.video.live_source import CameraSource
-from bpbreid_track.video.sources import Frame, open_source
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sources.base import Frame
+from bpbreid_track.io.sources.live import CameraSource
 
 FRAMES = 24
 

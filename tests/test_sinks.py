@@ -17,19 +17,20 @@ import pytest
 import supervision as sv
 
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.mot_format import read_mot
-from bpbreid_track.video.sinks import (
-    CropSink,
+from bpbreid_track.io.mot_format import read_mot
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sinks.crops import CropSink
+from bpbreid_track.io.sinks.tracks import (
     CsvSink,
     JsonlSink,
     MotSink,
     Sink,
-    WindowSink,
     check_track_path,
     open_track_sink,
 )
-from bpbreid_track.video.sources import Frame, open_source
-from bpbreid_track.video.video_sink import VideoSink, check_video_path
+from bpbreid_track.io.sinks.video import VideoSink, check_video_path
+from bpbreid_track.io.sinks.window import WindowSink
+from bpbreid_track.io.sources.base import Frame
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.video.sources import Frame, open_source
-from bpbreid_track.video.video_sink import VideoSink
-from bpbreid_track.video.video_source import Clock
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sinks.video import VideoSink
+from bpbreid_track.io.sources.base import Frame
+from bpbreid_track.io.sources.video import Clock
 
 
 def read(source: str | os.PathLike[str], limit: int | None = None) -> tuple[list[Frame], list[str]]:

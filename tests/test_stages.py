@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bpbreid_track.video.stages import Cancelled, Channel, Stages, Stopwatch, batched, timed
+from bpbreid_track.pipeline.stages import Cancelled, Channel, Stages, Stopwatch, batched, timed
 
 
 def alive() -> list[str]:

@@ -12,11 +12,12 @@ import yaml
 from pydantic import ValidationError
 
 from bpbreid_track import TrackerConfig, track_video
+from bpbreid_track.cli import tune as cli
 from bpbreid_track.config import run_config
 from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import TrackingMetrics
-from bpbreid_track.mot_format import read_mot
-from bpbreid_track.tuning import cli, search
+from bpbreid_track.io.mot_format import read_mot
+from bpbreid_track.tuning import search
 from bpbreid_track.tuning.footage import Footage, Judge, Stretch, load_footage, split, track
 from bpbreid_track.tuning.space import LEFT_OUT, SPACE
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InputError, UsageError, did_you_mean
-from ..mot_format import MotRows, read_mot
+from ..io.mot_format import MotRows, read_mot
 
 Benchmark = Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"]
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..embeddings import masked_distance
-from ..tracking.memory import FADED, PartMemory
+from ..tracking.appearance_memory import FADED, PartMemory
 from .vectors import unpack
 
 # Hosts do not tell the time, so memory counts the frames in which a track is matched: time constants of the

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UsageError
-from ..tracking.costs import assign
+from ..tracking.assignment import assign
 
 
 @dataclass

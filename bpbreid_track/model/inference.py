@@ -112,7 +112,7 @@ def _fold_batch_norms(network: BPBReID) -> None:
 
 def _settle_even_convolutions(backbone: nn.Module) -> None:
     """Convolutions that widen their kernel on every pass, as plain ones: exporters cannot trace that."""
-    from .efficientnet import EvenSameConv2d
+    from .backbones.efficientnet import EvenSameConv2d
 
     for name, module in list(backbone.named_modules()):
         if isinstance(module, EvenSameConv2d):

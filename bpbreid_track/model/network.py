@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..embeddings import PartEmbeddings
-from .backbones import build_backbone
+from .backbones.build import build_backbone
 from .options import ModelOptions
 
 _KINDS = ("global", "foreground", "background", "parts")

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import TrackerConfig
-from . import costs
-from .evidence import PairCosts
+from .assignment import assign
+from .cost_matrices import PairCosts
 
 _NOBODY = np.zeros(0, np.intp)
 
@@ -66,7 +66,7 @@ def associate(
         columns = np.flatnonzero(column_mask & free_columns)
         if not len(rows) or not len(columns):
             continue
-        r, c = costs.assign(cost[rows[:, None], columns], limit)
+        r, c = assign(cost[rows[:, None], columns], limit)
         rows, columns = rows[r], columns[c]
         free_rows[rows] = free_columns[columns] = False
         found.append((rows, columns))

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..config import TrackerConfig
-from . import costs, kalman
-from .appearance import clear_boxes
+from . import kalman
+from .appearance_memory import PartMemory
 from .association import associate
-from .camera import CameraMotion, CameraStep
-from .evidence import TICK, PairCosts, Place, pair_costs, place_of
-from .looks import BoxEncoder, hide, in_doubt, resolve_encode, spread
-from .memory import DistanceScale, PartMemory
+from .boxes import clear_boxes, iou
+from .camera_motion import CameraMotion, CameraStep
+from .cost_matrices import TICK, PairCosts, Place, pair_costs, place_of
+from .distance_calibration import DistanceScale
+from .encode_policy import BoxEncoder, hide, in_doubt, resolve_encode, spread
 from .tracks import Boxes, Tracks, boxes_of
 
 if TYPE_CHECKING:
     import supervision as sv
 
     from ..embeddings import PartEmbeddings
-    from .recorder import ReasonRecorder
+    from ..explain.recorder import ReasonRecorder
 
 # Looks after which a memory is more than a first impression.
 _FIRST_LOOKS = 10
@@ -273,7 +274,7 @@ class PartTracker:
         free = boxes.usable & (boxes.scores >= self.config.birth_score)
         free[columns] = False
         born = np.flatnonzero(free)
-        again = costs.iou(boxes.xyxy[born], boxes.xyxy[columns]) > self.config.birth_iou
+        again = iou(boxes.xyxy[born], boxes.xyxy[columns]) > self.config.birth_iou
         if not self.config.class_agnostic:
             again &= boxes.classes[born][:, None] == boxes.classes[columns]
         return born[~again.any(axis=1)]

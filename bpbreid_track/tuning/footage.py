@@ -15,14 +15,14 @@ import numpy as np
 from ..config import TrackerConfig
 from ..errors import InputError, UsageError
 from ..evaluation import TrackingMetrics, evaluate_folder
-from ..mot_format import MotRows, read_mot
-from ..tracking.camera import CameraMotion, CameraStep
+from ..io.mot_format import MotRows, read_mot
+from ..io.sinks.tracks import MotSink
+from ..io.sources.base import Frame
+from ..pipeline.api import track_video
+from ..pipeline.cache import StoredFrames
+from ..tracking.camera_motion import CameraMotion, CameraStep
 from ..tracking.tracker import PartTracker
 from ..tracking.tracks import boxes_of
-from ..video.cache import StoredFrames
-from ..video.pipeline import track_video
-from ..video.sinks import MotSink
-from ..video.sources import Frame
 
 if TYPE_CHECKING:
     import supervision as sv

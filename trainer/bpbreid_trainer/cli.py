@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bpbreid_track.command_line import run_app, version_option
+from bpbreid_track.cli.common import run_app, version_option
 
 if TYPE_CHECKING:
     from .data import ReidDataset

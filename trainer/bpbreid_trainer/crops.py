@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.mot_format import MotRows, read_mot
+from bpbreid_track.io.mot_format import MotRows, read_mot
 
 if TYPE_CHECKING:
-    from bpbreid_track.video.sources import Frame, Source
+    from bpbreid_track.io.sources.base import Frame, Source
 
 _JPEG_QUALITY = 95
 _PEDESTRIAN = 1
@@ -84,7 +84,7 @@ def cut_crops(
     """
     if stride < 1 or min_images < 1 or not 0 <= min_visibility <= 1:
         raise UsageError("stride and min-images must be 1 at least, min-visibility between 0 and 1")
-    from bpbreid_track.video.sources import open_source
+    from bpbreid_track.io.open_source import open_source
 
     path = Path(tracks) if tracks is not None else Path(source) / "gt" / "gt.txt"
     if tracks is None and not path.is_file():

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bpbreid_track.errors import UsageError
-from bpbreid_track.model.backbones import Backbone
+from bpbreid_track.model.backbones.base import Backbone
 
 _COMPILERS = ("c++", "g++", "clang++", "cl")
 

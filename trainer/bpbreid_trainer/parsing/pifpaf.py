@@ -20,7 +20,7 @@ _WORKER = Path(__file__).with_name("pifpaf_worker.py")
 
 def environment_python() -> Path:
     """What scripts/pifpaf_environment.sh makes: below ``BPBREID_PIFPAF_ENV``, by default in the cache."""
-    from bpbreid_track.video.weights_lookup import cache_folder
+    from bpbreid_track.detection.weights import cache_folder
 
     folder = os.environ.get("BPBREID_PIFPAF_ENV")
     environment = Path(folder).expanduser() if folder else cache_folder() / "pifpaf-env"

@@ -53,8 +53,8 @@ class YoloPose:
     name = "yolo-pose"
 
     def __init__(self, weights: str = DEFAULT_WEIGHTS, device: str = "auto", batch_size: int = 64) -> None:
+        from bpbreid_track.detection.weights import find_weights, import_ultralytics
         from bpbreid_track.model.inference import resolve_device
-        from bpbreid_track.video.weights_lookup import find_weights, import_ultralytics
 
         found = find_weights(weights)
         import_ultralytics()

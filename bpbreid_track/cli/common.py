@@ -1,0 +1,97 @@
+"""What all command lines share: exit codes, and one clear line for whatever goes wrong."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+
+from .._version import __version__
+from ..errors import InputError, UsageError, did_you_mean
+
+INTERRUPTED = 130
+
+
+def run_app(
+    app: typer.Typer, program: str, arguments: Sequence[str], *, on_interrupt: str | None = "interrupted"
+) -> int:
+    """Run a command line and answer every error in one line on stderr, without traceback unless ``--debug``.
+
+    Args:
+        app: the command, or the commands.
+        program: its name, for messages.
+        arguments: without the program's name.
+        on_interrupt: what to say at Ctrl-C; None for a command that reports by itself and exits with 130.
+
+    Returns:
+        Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    debug = "--debug" in arguments
+    command = typer.main.get_command(app)
+
+    def answer(message: str, code: int) -> int:
+        if debug:
+            traceback.print_exc()
+        return fail(program, message, code)
+
+    try:
+        code = command.main(list(arguments), prog_name=program, standalone_mode=False) or 0
+        # Typer makes an exit code of Ctrl-C by itself, from 0.20-odd on.
+        if code == INTERRUPTED and on_interrupt is not None:
+            return answer(on_interrupt, INTERRUPTED)
+        return code
+    except (KeyboardInterrupt, typer.Abort):
+        return answer(on_interrupt or "interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        return InputError.exit_code
+    except InputError as error:
+        return answer(with_notes(error, str(error)), error.exit_code)
+    except Exception as error:
+        usage = _usage_message(error, command, program, arguments)
+        if usage is not None:
+            return answer(usage, UsageError.exit_code)
+        mend = "" if debug else "; run again with --debug for the traceback"
+        return answer(with_notes(error, f"{type(error).__name__}: {error}") + mend, InputError.exit_code)
+
+
+def version_option(program: str) -> Any:
+    """The option ``--version`` of a command: shows name and version, and ends."""
+
+    def show(wanted: bool) -> None:
+        if wanted:
+            typer.echo(f"{program} {__version__}")
+            raise typer.Exit
+
+    return typer.Option("--version", is_eager=True, callback=show, help="Show the version.")
+
+
+def fail(program: str, message: str, code: int) -> int:
+    """Say in one line on stderr what went wrong; returns ``code``."""
+    typer.echo(f"{program}: error: {' '.join(message.split())}", err=True)
+    return code
+
+
+def with_notes(error: BaseException, message: str) -> str:
+    """``message`` and what was noted on the error on its way, such as what was written before it."""
+    return "; ".join([message, *getattr(error, "__notes__", ())])
+
+
+def _usage_message(error: Exception, command: Any, program: str, arguments: Sequence[str]) -> str | None:
+    """What the parser of the command line has to say, in one line; None for an error of another kind."""
+    # Typer carries a copy of Click since 0.20-odd, so its classes are told by their methods.
+    if not hasattr(error, "format_message"):
+        return None
+    commands = getattr(command, "commands", None)
+    sub = commands.get(arguments[0]) if commands and arguments else None
+    option = getattr(error, "option_name", None)
+    if option is not None and hasattr(error, "possibilities"):
+        parameters = (sub or command).params
+        known = [name for parameter in parameters for name in parameter.opts if name.startswith("--")]
+        return f"no such option {option}{did_you_mean(option, known)}"
+    if commands and sub is None and arguments and not arguments[0].startswith("-"):
+        return f"no such command {arguments[0]!r}{did_you_mean(arguments[0], commands)}"
+    message = str(error.format_message()).rstrip(".")
+    place = f"{program} {arguments[0]}" if sub is not None else program
+    return f"{message[:1].lower()}{message[1:]}; see {place} --help"

@@ -1,0 +1,135 @@
+"""``bpbreid-eval``: HOTA, IDF1 and MOTA of track files, on the command line."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import InputError, UsageError
+from .common import run_app, version_option
+
+if TYPE_CHECKING:
+    from ..evaluation.tracks import FolderMetrics, TrackingMetrics
+
+PROGRAM = "bpbreid-eval"
+COMBINED = "COMBINED"
+# What fits 80 columns; the JSON object has the rest.
+_COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "Frag", "FP", "FN")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """The entry point of ``bpbreid-eval``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
+    return run_app(app, PROGRAM, arguments)
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def evaluate(
+    gt: Annotated[
+        Path,
+        typer.Argument(
+            metavar="GT",
+            show_default=False,
+            help="Ground truth, or a folder that holds <sequence>/gt/gt.txt.",
+        ),
+    ],
+    result: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RESULT",
+            show_default=False,
+            help="Tracks to judge, or a folder that holds <sequence>.txt.",
+        ),
+    ],
+    sequences: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Of a folder: these sequences only.")
+    ] = None,
+    benchmark: Annotated[
+        Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"],
+        typer.Option(help="Whose rules; auto: from the columns of the ground truth."),
+    ] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no table.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, version_option(PROGRAM)] = False,
+) -> None:
+    """Compare tracks with the ground truth: HOTA, IDF1, MOTA and more, as TrackEval computes them.
+
+    Both files are MOTChallenge text. Shares are per cent, counts whole numbers.
+
+    The JSON object has all metrics as keys; for folders these are the figures of all sequences together, and
+    "sequences" holds each one.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage.
+    """
+    from ..evaluation.tracks import evaluate_folder, evaluate_tracks
+
+    for path in (gt, result):
+        if not path.exists():
+            raise InputError(f"{path}: no such file or folder")
+    if gt.is_dir() != result.is_dir():
+        folder, file = (gt, result) if gt.is_dir() else (result, gt)
+        raise UsageError(f"{folder} is a folder and {file} a file; give two files or two folders")
+    if gt.is_dir():
+        names = [name.strip() for name in sequences.split(",") if name.strip()] if sequences else None
+        folder_metrics = evaluate_folder(gt, result, sequences=names, benchmark=benchmark)
+        if as_json:
+            each = {name: metrics.as_dict() for name, metrics in folder_metrics.sequences.items()}
+            typer.echo(json.dumps({**folder_metrics.combined.as_dict(), "sequences": each}))
+        else:
+            _show(_rows(folder_metrics))
+        return
+    if sequences:
+        raise UsageError("--sequences is for folders; these are two files")
+    metrics = evaluate_tracks(gt, result, benchmark=benchmark)
+    if as_json:
+        typer.echo(json.dumps(metrics.as_dict()))
+    else:
+        _show({result.stem: metrics})
+
+
+def _rows(metrics: FolderMetrics) -> dict[str, TrackingMetrics]:
+    rows = dict(metrics.sequences)
+    if len(rows) > 1:
+        rows[COMBINED] = metrics.combined
+    return rows
+
+
+def _show(rows: dict[str, TrackingMetrics]) -> None:
+    """A table on stdout, one sequence a row."""
+    from rich import box
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("sequence", no_wrap=True)
+    for name in _COLUMNS:
+        table.add_column(name, justify="right", no_wrap=True)
+    for sequence, metrics in rows.items():
+        if sequence == COMBINED:
+            table.add_section()
+        values = metrics.as_dict()
+        table.add_row(
+            sequence,
+            *(
+                f"{values[name]:.1f}" if isinstance(values[name], float) else str(values[name])
+                for name in _COLUMNS
+            ),
+        )
+    console = Console(highlight=False)
+    # Long names of sequences make lines that a narrow terminal breaks; figures must not be cut short.
+    console.width = max(
+        console.width, Measurement.get(console, console.options.update(width=1000), table).maximum
+    )
+    console.print(table)

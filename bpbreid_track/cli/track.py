@@ -1,0 +1,267 @@
+"""``bpbreid-track``: from a video to identities, on the command line.
+
+Only what parsing needs is imported here, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import InputError, UsageError, did_you_mean
+from .common import INTERRUPTED, fail, run_app, version_option, with_notes
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from ..config import RunConfig
+    from ..io.sources.base import Frame
+    from ..pipeline.report import TrackingReport
+
+PROGRAM = "bpbreid-track"
+_OVERLAYS = ("boxes", "labels", "traces", "parts", "why")
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def main() -> None:
+    """The entry point of ``bpbreid-track``."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
+    return run_app(app, PROGRAM, arguments, on_interrupt=None)
+
+
+@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+def track(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="Video file, folder or glob of images, MOTChallenge sequence folder, webcam index, "
+            "RTSP or HTTP address, or the word demo.",
+            metavar="SOURCE",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Annotated video to write (.mp4, .mkv, .mov).")
+    ] = None,
+    tracks: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Tracks to write: .txt (MOTChallenge), .csv or .jsonl."),
+    ] = None,
+    crops: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the crops of each identity.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show a window while tracking; q or Esc end it.")
+    ] = False,
+    detector: Annotated[
+        str, typer.Option(metavar="NAME|WEIGHTS|DET.txt", help="Person detector, or a file of its boxes.")
+    ] = "auto",
+    encoder: Annotated[
+        str, typer.Option(metavar="default|none|WEIGHTS", help="Part encoder; none tracks by motion alone.")
+    ] = "default",
+    config: Annotated[
+        str | None, typer.Option(metavar="NAME|FILE.yaml", help="Preset or file of settings.")
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
+    precision: Annotated[
+        str, typer.Option(metavar="P", help="Of the encoder: auto, fp32, bf16 or fp16.")
+    ] = "auto",
+    link: Annotated[
+        bool,
+        typer.Option(
+            "--link", help="At the end join tracklets of one person and fill gaps; reads SOURCE twice."
+        ),
+    ] = False,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="People to recognise: a folder of NAME/*.jpg or NAME.npz."),
+    ] = None,
+    save_gallery: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="New folder for views of every identity, as a gallery."),
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Stop after so many frames.")
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep boxes and embeddings here; later runs read them."),
+    ] = None,
+    explain: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.jsonl", help="Write why each box has its identity, for bpbreid-explain."),
+    ] = None,
+    overlay: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, version_option(PROGRAM)] = False,
+) -> int:
+    """Track the people in SOURCE: every person keeps one number, also through occlusions.
+
+    Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops,
+    --explain, --save-gallery and --show says otherwise.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
+    """
+    settings = _settings(config, overlay)
+    announcement = None
+    if all(path is None for path in (out, tracks, crops, explain, save_gallery)) and not show:
+        out = default_output(source)
+        announcement = f"writing {out} (--out, --tracks, --crops or --show choose otherwise)"
+
+    with _interruptible(), _DemoScore(tracks) if source == "demo" else nullcontext() as score:
+        from ..pipeline.api import track_video
+
+        def on_frame(frame: Frame, detections: sv.Detections) -> None:
+            nonlocal announcement
+            # Not before something has been written: a run that fails at once says one thing only.
+            if announcement and not quiet:
+                typer.echo(announcement, err=True)
+                announcement = None
+            if score is not None:
+                score.add(frame, detections)
+
+        report = track_video(
+            source,
+            out,
+            tracks=tracks,
+            detector=detector,
+            encoder=encoder,
+            config=settings,
+            # Without a listener a linked run that writes no pictures need not read them again.
+            on_frame=on_frame if announcement or score is not None else None,
+            crops=crops,
+            show=show,
+            device=device,
+            precision=precision,
+            max_frames=max_frames,
+            cache=cache,
+            explain=explain,
+            progress=not quiet,
+            link=link,
+            gallery=gallery,
+            save_gallery=save_gallery,
+        )
+        if not quiet:
+            _show_report(report, score)
+        for note in report.notes:
+            typer.echo(f"{PROGRAM}: warning: {note}", err=True)
+    return INTERRUPTED if report.interrupted else 0
+
+
+def default_output(source: str) -> Path:
+    """The video written for ``source`` where nothing else is asked for, in the current folder.
+
+    >>> default_output("clips/street.avi").name, default_output("0").name
+    ('street_tracked.mp4', 'webcam0_tracked.mp4')
+    """
+    if source.isdecimal() and not Path(source).exists():
+        stem = f"webcam{source}"
+    elif "://" in source:
+        address = source.partition("://")[2].partition("?")[0].rpartition("@")[2]
+        stem = Path(address.rstrip("/")).stem
+    else:
+        path = Path(source).resolve()
+        stem = path.name if path.is_dir() else path.stem
+    return Path((re.sub(r"[^\w.-]+", "_", stem).strip("._") or "video") + "_tracked.mp4")
+
+
+def _settings(config: str | None, overlay: str | None) -> RunConfig:
+    from ..config import run_config
+
+    settings = run_config(config)
+    if overlay is None:
+        return settings
+    names = [name.strip() for name in overlay.split(",") if name.strip() not in {"", "none"}]
+    for name in names:
+        if name not in _OVERLAYS:
+            raise UsageError(f"--overlay: unknown {name!r}{did_you_mean(name, _OVERLAYS)}")
+    draw = settings.draw.model_copy(update={"overlay": tuple(dict.fromkeys(names))})
+    return settings.model_copy(update={"draw": draw})
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Exit on a Ctrl-C that comes while loading or for the second time, before the run ends in good order."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise typer.Exit(fail(PROGRAM, with_notes(error, "interrupted"), INTERRUPTED)) from None
+
+
+class _DemoScore:
+    """Keeps the tracks of the demo and compares them with the truth, which the demo knows.
+
+    Args:
+        tracks: where the user wants the tracks; the truth is written beside them.
+    """
+
+    def __init__(self, tracks: Path | None) -> None:
+        from ..io.sinks.tracks import MotSink
+
+        self._folder = tempfile.TemporaryDirectory(prefix="bpbreid-demo-")
+        self._result = Path(self._folder.name) / "result.txt"
+        self._sink = MotSink(self._result)
+        self._frames = 0
+        self._truth = (
+            Path(self._folder.name) / "truth.txt"
+            if tracks is None
+            else tracks.with_name(f"{tracks.stem}_truth.txt")
+        )
+
+    def add(self, frame: Frame, detections: sv.Detections) -> None:
+        self._sink.write(frame, detections)
+        self._frames += 1
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Lines for the summary."""
+        from ..evaluation import evaluate_tracks
+        from ..io.demo.source import DemoSource
+
+        DemoSource().write_truth(self._truth)
+        truth = self._truth.read_text(encoding="utf-8").splitlines(keepends=True)
+        seen = [row for row in truth if int(row.split(",")[0]) <= self._frames]
+        self._truth.write_text("".join(seen), encoding="utf-8")
+        if self._truth.parent != Path(self._folder.name):
+            yield "truth", str(self._truth)
+        try:
+            metrics = evaluate_tracks(self._truth, self._result)
+        except InputError as error:
+            yield "accuracy", str(error)
+            return
+        yield (
+            "accuracy",
+            f"HOTA {metrics.HOTA:.1f}, DetA {metrics.DetA:.1f}, AssA {metrics.AssA:.1f}, "
+            f"IDF1 {metrics.IDF1:.1f}, MOTA {metrics.MOTA:.1f}, {metrics.IDSW} identity switches",
+        )
+
+    def __enter__(self) -> _DemoScore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sink.close()
+        self._folder.cleanup()
+
+
+def _show_report(report: TrackingReport, score: _DemoScore | None) -> None:
+    from rich.console import Console
+
+    table = report.summary()
+    for key, value in score.rows() if score is not None and report.frames else ():
+        table.add_row(key, value)
+    Console(stderr=True, highlight=False).print(table)

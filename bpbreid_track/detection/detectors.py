@@ -1,0 +1,317 @@
+"""Person detectors: frames in, boxes out. Ultralytics networks, or boxes read from a MOTChallenge file."""
+
+from __future__ import annotations
+
+import logging
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import supervision as sv
+
+from ..config import DetectorConfig
+from ..errors import InputError, UsageError
+from ..io.mot_format import read_mot
+from .weights import find_weights, import_ultralytics
+
+if TYPE_CHECKING:
+    from ..io.sources.base import Frame
+
+logger = logging.getLogger(__name__)
+
+PERSON = 0
+_BOX_TASKS = {"detect", "segment", "pose"}
+
+
+class Detector(Protocol):
+    """Anything that finds persons.
+
+    One made from files may also have ``files``, their paths: ``--cache`` tells detectors by what is in them.
+
+    Attributes:
+        name: short, for progress lines and file headers.
+    """
+
+    name: str
+
+    def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
+        """Boxes of each frame, in the order of ``frames``.
+
+        Args:
+            frames: any number of frames, images uint8 [H, W, 3] BGR.
+
+        Returns:
+            For each frame ``xyxy`` float32 [N, 4] in pixels clipped to the image, ``confidence`` float32 [N]
+            and ``class_id`` int [N], 0 = person; equal input gives equal rows in equal order.
+        """
+        ...
+
+
+def load_detector(
+    name: str = "auto", config: DetectorConfig | None = None, device: str = "auto"
+) -> UltralyticsDetector | PrecomputedDetector:
+    """A detector by name, weights file or box file.
+
+    Args:
+        name: ``auto``; the name of published Ultralytics weights (``yolo11m.pt``); the path of weights in any
+            format that Ultralytics reads (.pt, .onnx, an OpenVINO folder ...); or a MOTChallenge det.txt.
+        config: thresholds, input size, batch size.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``. Box files need none.
+
+    Weights are programs in disguise: a .pt is a pickle. Load only weights you trust. Recent Ultralytics
+    releases are told to unpickle only their own and torch's classes (``ULTRALYTICS_SAFE_LOAD=false`` in
+    the environment lifts that for weights with classes of their own); older ones run whatever the file says.
+    See ``weights_lookup.find_weights`` for where names are looked up.
+
+    Raises:
+        InputError: weights that are not to be had or not a detector, a malformed box file.
+        UsageError: a device that this machine lacks.
+    """
+    if not name:
+        raise UsageError("the detector's name is empty; give 'auto', weights or a det.txt")
+    if Path(name).suffix.lower() in {".txt", ".csv"}:
+        return PrecomputedDetector(name, config)
+    found = find_weights(name)
+    return UltralyticsDetector(found.path, config, device, description=found.description)
+
+
+class PrecomputedDetector:
+    """Boxes from a MOTChallenge file, ``frame,id,left,top,width,height,confidence,...`` with frames from 1.
+
+    Frames that the file does not mention have no boxes. A file without scores (-1 throughout) is taken at
+    confidence 1.
+
+    Args:
+        path: the file.
+        config: boxes scoring below ``config.confidence`` are dropped, and all but the best
+            ``config.max_detections`` of a frame.
+
+    Raises:
+        InputError: unreadable file, or one whose boxes all score below the threshold.
+    """
+
+    def __init__(self, path: str | Path, config: DetectorConfig | None = None) -> None:
+        self.name = Path(path).name
+        self.description = str(path)
+        self.files = (Path(path),)
+        config = config or DetectorConfig()
+        rows = read_mot(path)
+        confidence = rows.confidence
+        if len(confidence) and (confidence == -1).all():
+            logger.warning("%s has no scores: every box is taken at confidence 1", path)
+            confidence = np.ones_like(confidence)
+        keep = confidence >= config.confidence
+        if len(keep) and not keep.any():
+            raise InputError(
+                f"{path}: all {len(keep)} boxes score below {config.confidence:g} "
+                f"(best {confidence.max():.3g}); lower detector.confidence"
+            )
+        self._xyxy = rows.xyxy[keep]
+        self._confidence = confidence[keep]
+        self._frame = rows.frame[keep]  # ascending
+        self._most = config.max_detections
+
+    def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
+        return [self._detect(frame) for frame in frames]
+
+    def _detect(self, frame: Frame) -> sv.Detections:
+        start, stop = np.searchsorted(self._frame, [frame.index + 1, frame.index + 2])
+        xyxy, confidence = self._xyxy[start:stop], self._confidence[start:stop]
+        if len(xyxy) > self._most:
+            best = np.sort(np.argsort(-confidence, kind="stable")[: self._most])
+            xyxy, confidence = xyxy[best], confidence[best]
+        return _clipped(xyxy, confidence, np.full(len(xyxy), PERSON), frame.image.shape)
+
+
+class UltralyticsDetector:
+    """A network that Ultralytics runs. Only persons are kept where the network knows them.
+
+    Args:
+        weights: file or folder. Trust it: see ``load_detector``.
+        config: thresholds, input size, batch size.
+        device: as in ``load_detector``. Half precision on CUDA.
+        description: what is used, in words; by default the file's name.
+
+    Attributes:
+        name: file name of the weights.
+        description: the same with the place they came from.
+        batch_size: frames a pass.
+        classes: class ids that are kept; None for a network without a class "person", where all are.
+
+    Raises:
+        InputError: the weights cannot be loaded or are not a detector's.
+        UsageError: a device that this machine lacks.
+    """
+
+    def __init__(
+        self,
+        weights: str | Path,
+        config: DetectorConfig | None = None,
+        device: str = "auto",
+        description: str | None = None,
+    ) -> None:
+        self.name = Path(weights).name
+        self.description = description or self.name
+        self.files = (Path(weights),)
+        self._config = config = config or DetectorConfig()
+        self._device = _available_device(device)
+        on_gpu = self._device.startswith("cuda")
+        self.batch_size = config.batch_size if config.batch_size != "auto" else (8 if on_gpu else 1)
+        self._precision = _half_precision() if on_gpu else {}
+        self._model = _load_model(Path(weights))
+        self._is_pose = self._model.task == "pose"
+        self.classes: list[int] | None = None
+        self.classes = self._check_and_find_person(str(weights))
+
+    def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
+        found: list[sv.Detections] = []
+        for batch in _batches_of_one_shape(frames, self.batch_size):
+            found += self._predict([frame.image for frame in batch])
+        return found
+
+    def image_size(self, height: int, width: int) -> int:
+        """Longer side in pixels of the network's input for frames of this size."""
+        if self._config.image_size != "auto":
+            return self._config.image_size
+        return automatic_image_size(height, width, is_pose=self._is_pose)
+
+    def _predict(self, images: list[np.ndarray]) -> list[sv.Detections]:
+        import torch
+
+        threads = torch.get_num_threads()
+        results = self._model.predict(
+            images,
+            imgsz=self.image_size(*images[0].shape[:2]),
+            conf=self._config.confidence,
+            iou=self._config.iou,
+            max_det=self._config.max_detections,
+            classes=self.classes,
+            device=self._device,
+            verbose=False,
+            **self._precision,
+        )
+        # On a CPU Ultralytics sets one thread less than there are cores, for the whole process.
+        torch.set_num_threads(threads)
+        return [self._detections(result, image) for result, image in zip(results, images, strict=True)]
+
+    def _detections(self, result: Any, image: np.ndarray) -> sv.Detections:
+        boxes = result.boxes.cpu().numpy()
+        class_id = boxes.cls.astype(int)
+        if self.classes is not None:
+            class_id = np.full(len(class_id), PERSON)
+        return _clipped(boxes.xyxy, boxes.conf, class_id, image.shape)
+
+    def _check_and_find_person(self, weights: str) -> list[int] | None:
+        """Run the network once, so that weights that do not work are told from a video that does not."""
+        try:
+            if self._model.task not in _BOX_TASKS:
+                raise InputError(f"{weights}: a model for {self._model.task!r}, which finds no boxes")
+            self._predict([np.zeros((64, 64, 3), np.uint8)])
+            names: dict[int, str] = dict(self._model.names)
+        except InputError:
+            raise
+        except Exception as error:
+            raise _not_loadable(weights, error) from error
+        persons = [number for number, label in names.items() if str(label).casefold() == "person"]
+        if persons or self._is_pose:
+            return persons or [0]
+        logger.warning(
+            "%s knows no class 'person': all of %s are tracked", weights, ", ".join(names.values())
+        )
+        return None
+
+
+def automatic_image_size(height: int, width: int, *, is_pose: bool) -> int:
+    """Longer side of the network's input: 960 pixels, 1280 for pose networks, at most twice the frame's own.
+
+    A pose network learned from persons large enough to have keypoints and misses small ones: enlarging a
+    small frame pays. Share of the persons found (IoU 0.5, score from 0.1; in brackets score from 0.5):
+
+    ======================================  ===========  ===========  ===========  ===========
+    input                                   640          960          1280         1920
+    ======================================  ===========  ===========  ===========  ===========
+    yolo11n-pose, PETS09-S2L1 (768x576)     .09 (.01)    .71 (.38)    .95 (.80)    .98 (.94)
+    yolo11n, PETS09-S2L1                    .91 (.88)    .93 (.89)    .95 (.91)    .95 (.91)
+    yolo11n-pose, ADL-Rundle-6 (1920x1080)  .55 (.41)    .74 (.56)    .76 (.67)    .76 (.73)
+    yolo11n, ADL-Rundle-6                   .72 (.62)    .73 (.67)    .76 (.67)    .74 (.69)
+    ======================================  ===========  ===========  ===========  ===========
+
+    Time on a CPU grows with the area: 960 costs twice 640, 1280 nearly four times, 1920 ten times.
+    (Measured on 20 frames of PETS09-S2L1 1-300 and 14 of ADL-Rundle-6.)
+
+    Args:
+        height: of the frame in pixels.
+        width: of the frame in pixels.
+        is_pose: whether the network was trained for keypoints.
+
+    Returns:
+        Pixels, a multiple of 32.
+    """
+    wanted = min(1280 if is_pose else 960, 2 * max(height, width))
+    return -(-wanted // 32) * 32
+
+
+def _clipped(
+    xyxy: np.ndarray, confidence: np.ndarray, class_id: np.ndarray, shape: tuple[int, ...]
+) -> sv.Detections:
+    """Boxes clipped to an image of ``shape`` (H, W, ...), without those of which nothing is left."""
+    height, width = shape[:2]
+    inside = np.clip(xyxy, 0, [width, height, width, height]).astype(np.float32).reshape(-1, 4)
+    keep = (inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1])
+    return sv.Detections(
+        xyxy=inside[keep], confidence=np.asarray(confidence, np.float32)[keep], class_id=class_id[keep]
+    )
+
+
+def _batches_of_one_shape(frames: Sequence[Frame], size: int) -> list[list[Frame]]:
+    """Runs of at most ``size`` consecutive frames of equal shape: padding then depends on no neighbour."""
+    batches: list[list[Frame]] = []
+    for frame in frames:
+        if batches and len(batches[-1]) < size and batches[-1][0].image.shape == frame.image.shape:
+            batches[-1].append(frame)
+        else:
+            batches.append([frame])
+    return batches
+
+
+def _load_model(path: Path) -> Any:
+    """The Ultralytics model behind ``path``; it is not yet run."""
+    if path.is_file() and not path.stat().st_size:
+        raise InputError(f"{path}: empty file, not detector weights")
+    ultralytics = import_ultralytics()
+    try:
+        return ultralytics.YOLO(str(path.resolve()), verbose=False)
+    except Exception as error:  # it raises whatever its loaders raise: no common base
+        raise _not_loadable(str(path), error) from error
+
+
+def _not_loadable(weights: str, error: Exception) -> InputError:
+    first_line = (str(error).strip().splitlines() or [""])[0]
+    plain = first_line.encode("ascii", "ignore").decode().removeprefix("ERROR").replace(weights, "")
+    reason = textwrap.shorten(f"{type(error).__name__}: {plain}", 160, placeholder=" ...")
+    return InputError(f"{weights}: not detector weights that Ultralytics can load ({reason})")
+
+
+def _available_device(device: str) -> str:
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda:0"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {device!r} is not available here: {reason}; use 'cpu' or 'auto'") from error
+    return "cuda:0" if device == "cuda" else device
+
+
+def _half_precision() -> dict[str, Any]:
+    from ultralytics.utils import DEFAULT_CFG_DICT
+
+    return (
+        {"quantize": 16} if "quantize" in DEFAULT_CFG_DICT else {"half": True}
+    )  # renamed in Ultralytics 8.4

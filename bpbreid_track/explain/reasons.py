@@ -1,0 +1,221 @@
+"""Why a box was given to a track, or to none: reasons from the numbers of the association.
+
+Pure functions and plain data; ``recorder.ReasonRecorder`` applies them to a frame of the tracker. Nothing
+here takes part in the association. T tracks, N boxes, P parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..config import TrackerConfig
+    from ..embeddings import PartEmbeddings
+    from ..tracking.appearance_memory import PartMemory
+    from ..tracking.cost_matrices import PairCosts, Place
+    from ..tracking.tracks import Boxes, Tracks
+
+HIGH, LOW, LOST, NEW, BIRTH = "high", "low", "lost", "new", "birth"
+
+# What kept a track from a box.
+CLASS = "another class"
+NO_PART = "no common part"
+GATE = "outside the motion gate"
+OVERLAP = "too little overlap"
+SCORE = "box scores too low"
+COST = "cost above limit"
+TAKEN = "taken by another box"
+WHOLE = "another assignment was cheaper"
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A track that did not get a box.
+
+    Attributes:
+        track: number of the track, from 0, unique within a run.
+        identity: its identity; None while unconfirmed.
+        lost: seconds since its last match; 0 if that was in the last frame.
+        motion: 1 - IoU of the box and the place the track was predicted at, in [0, 1].
+        distance: part distance (Eq. 9), in [0, 2]; None where no part shows in both.
+        parts: distance of each part that shows in both.
+        appearance: what the part distance added to the cost, below 0 if it spoke for the pair; None where
+            no part shows in both.
+        cost: what the pair would have cost; None where it was forbidden. In round ``lost`` that is minus the
+            log-likelihood ratio of place and parts.
+        limit: the highest cost its round accepts.
+        ruled_out: why the track did not get the box, one of the constants of this module.
+        box: row of the box that the track took in this frame; None if it took none.
+    """
+
+    track: int
+    identity: int | None
+    lost: float
+    motion: float
+    distance: float | None
+    parts: dict[str, float]
+    appearance: float | None
+    cost: float | None
+    limit: float
+    ruled_out: str
+    box: int | None
+
+
+@dataclass(frozen=True)
+class MatchReason:
+    """Why a box has the track it has.
+
+    Attributes:
+        row: row of the box among the frame's detections.
+        track: number of the track, from 0, unique within a run.
+        identity: its identity at the end of the frame; None while unconfirmed.
+        round: ``high``, ``low``, ``lost`` (a lost track came back), ``new`` (a track not yet confirmed)
+            or ``birth`` (a track of its own).
+        lost, motion, distance, parts, appearance, cost: as for ``Rival``; None or empty at birth.
+        limit: the highest cost this round accepts; None at birth.
+        visible: names of the parts that show in the box.
+        by_appearance: motion alone would have decided otherwise.
+        runner_up: the cheapest other track that could have had the box.
+        closest: at birth and until confirmation: the tracks that the box could have continued.
+    """
+
+    row: int
+    track: int
+    identity: int | None
+    round: str
+    lost: float
+    motion: float | None
+    distance: float | None
+    parts: dict[str, float]
+    appearance: float | None
+    cost: float | None
+    limit: float | None
+    visible: tuple[str, ...]
+    by_appearance: bool
+    runner_up: Rival | None
+    closest: tuple[Rival, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON."""
+        return asdict(self)
+
+    def short(self) -> str:
+        """``H 0.41``: letter of the round (``l`` for low), and the part distance where there is one."""
+        letter = {LOST: "L", LOW: "l"}.get(self.round, self.round[0].upper())
+        return letter if self.distance is None else f"{letter} {self.distance:.2f}"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What is known of all pairs in one frame before the tracks are corrected.
+
+    Attributes:
+        motion: 1 - IoU [T, N].
+        gate: squared Mahalanobis distance [T, N].
+        cost: [T, N], inf where forbidden; of the round that the box belongs to.
+        needed: bool [T, N], pairs that motion alone would not have matched.
+        appearance: what the part distance adds to the cost [T, N]; None without embeddings.
+        distance: Eq. 9 [T, N], inf where nothing can be compared; None without embeddings.
+        lost: seconds [T] since the last match; 0 if that was in the last frame.
+    """
+
+    motion: np.ndarray
+    gate: np.ndarray
+    cost: np.ndarray
+    needed: np.ndarray
+    appearance: np.ndarray | None
+    distance: np.ndarray | None
+    lost: np.ndarray
+
+
+def shared_part_distances(
+    memory: PartMemory, embeddings: PartEmbeddings, track: int, row: int
+) -> dict[str, float]:
+    """Euclidean distance of every part that is known of the track and shows in the box, by name."""
+    from ..tracking.appearance_memory import FADED  # not above: a log of reasons is read without torch
+
+    features, visibility = embeddings.numpy()
+    shown = (memory.evidence[track] >= FADED) & (visibility[row] > 0)
+    gaps = np.linalg.norm(memory.features[track] - features[row], axis=-1)
+    return {
+        name: round(float(gap), 4)
+        for name, gap, both in zip(memory.part_names, gaps, shown, strict=True)
+        if both
+    }
+
+
+def ruled_out(
+    *,
+    same_class: bool,
+    gate: float,
+    widest: float,
+    cost: float,
+    limit: float,
+    high: bool,
+    taken: bool,
+    in_sight: bool,
+) -> str:
+    """The first of the tracker's conditions that kept a confirmed track from a box.
+
+    Args:
+        same_class: whether track and box are of one class (or classes do not matter).
+        gate: squared Mahalanobis distance of the pair.
+        widest: the largest that is allowed for it.
+        cost: of the pair, inf where forbidden.
+        limit: the highest cost its round accepts.
+        high: whether the box scores high enough for the round of lost tracks.
+        taken: whether the track took another box.
+        in_sight: whether the track was seen in the frame before.
+    """
+    if not same_class:
+        return CLASS
+    if not gate <= widest:
+        return GATE
+    if not np.isfinite(cost):
+        return OVERLAP if in_sight else NO_PART
+    if not high:
+        return SCORE
+    if cost > limit:
+        return COST
+    return TAKEN if taken else WHOLE
+
+
+def pairs_of(
+    tracks: Tracks,
+    boxes: Boxes,
+    place: Place,
+    pairs: PairCosts,
+    now: float,
+    config: TrackerConfig,
+) -> Pairs:
+    """The tracker's matrices [T, N] of a frame as ``Pairs``."""
+    from ..tracking.association import (
+        cost_in_sight,  # not above: a log of reasons is read without the tracker
+    )
+
+    motion = pairs.motion
+    high = boxes.scores >= config.high_score
+    cost = np.where(high, pairs.motion_scored, motion)
+    needed = np.zeros(cost.shape, bool)
+    if pairs.appearance is not None and cost.size:
+        cost = cost + pairs.appearance
+        needed = (motion > 1 - config.min_iou) | (motion > motion.min(axis=1, keepdims=True))
+    confirmed = tracks.ids > 0
+    seen, gone = confirmed & ~pairs.lost, confirmed & pairs.lost
+    cost[seen] = np.where(high, cost_in_sight(pairs, config)[seen], cost[seen])
+    cost[gone] = np.where(high, pairs.recovery[gone], np.inf)
+    lost = np.where(pairs.lost, now - tracks.seen, 0.0)
+    appearance, distances = pairs.appearance, pairs.distances
+    return Pairs(1 - place.overlap, place.distance, cost, needed, appearance, distances, lost)
+
+
+def shorts(reasons: Sequence[MatchReason], count: int) -> np.ndarray:
+    """``MatchReason.short`` for each of ``count`` boxes, str [N]; empty for boxes without track."""
+    words = [""] * count
+    for reason in reasons:
+        words[reason.row] = reason.short()
+    return np.array(words, dtype=np.str_)

@@ -1,0 +1,1 @@
+"""Who is who beyond the frame: tracklets, links, names, views."""

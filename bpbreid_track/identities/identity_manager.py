@@ -1,0 +1,158 @@
+"""Who is who in a run, beyond the tracker: what identities look like, their names, and what links them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import supervision as sv
+
+from ..config import RunConfig
+from ..tracking.boxes import clear_boxes
+from .appearance_stats import AppearanceSums
+from .gallery import Gallery, Namer, names_of_all
+from .linking import Linked, link
+from .track_history import Journal
+from .tracklets import TrackedRows, seen_together
+from .view_selection import DiverseViews
+
+if TYPE_CHECKING:
+    from ..embeddings import PartEmbeddings
+    from ..io.sources.base import Frame
+
+# How often tracks that have ended are forgotten where nothing is linked.
+_CLEARING_SECONDS = 10.0
+
+
+class People:
+    """Follows the identities of one run.
+
+    Args:
+        settings: of the run.
+        journal: where the boxes of all frames are kept for linking; None: nothing is linked.
+        gallery: known people; None: nobody has a name.
+        save: keep views of every identity for a gallery.
+
+    Attributes:
+        named: the identities that were given each name of the gallery.
+    """
+
+    def __init__(
+        self, settings: RunConfig, *, journal: Journal | None, gallery: Gallery | None, save: bool
+    ) -> None:
+        self._settings = settings
+        self._journal, self._gallery = journal, gallery
+        self._namer = Namer(settings.gallery)
+        self._views = DiverseViews(settings.gallery.save_views, settings.gallery.view_seconds)
+        self._save = save
+        self._sums: AppearanceSums | None = None
+        self._seen: dict[int, float] = {}  # when each identity was seen last
+        self._next_clearing = 0.0
+        self._identity: dict[int, int] = {}  # what linking made of the tracker's numbers
+        self._name_of: dict[int, str] = {}  # the last word on each identity; named may hold earlier ones
+        self.named: dict[str, set[int]] = {}
+
+    def take(
+        self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings | None
+    ) -> sv.Detections:
+        """Take in one frame of the tracker.
+
+        Args:
+            frame: the frame.
+            detections: its boxes with ``tracker_id``; changed in place where a gallery gives names.
+            embeddings: a row for each box; a row in which no part is visible tells nothing.
+
+        Returns:
+            ``detections``, with ``data["name"]`` where there is a gallery: "" for unknown people.
+        """
+        if embeddings is not None:
+            self._look(frame, detections, embeddings.to("cpu"))
+            if self._journal is None:
+                self._forget(frame.timestamp, detections.tracker_id)
+        if self._gallery is not None:
+            detections.data["name"] = self._names(detections)
+        if self._journal is not None:
+            self._journal.add(frame.index, frame.timestamp, detections)
+        return detections
+
+    def _look(self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings) -> None:
+        config = self._settings.tracker
+        assert detections.tracker_id is not None
+        clear = clear_boxes(detections.xyxy, detections.confidence, config.max_cover, config.high_score)
+        rows = np.flatnonzero(clear & (detections.tracker_id >= 0))
+        if not len(rows):
+            return
+        ids, seen = detections.tracker_id[rows], embeddings[rows]
+        if self._sums is None:
+            self._sums = AppearanceSums(seen.part_names, seen.dim)
+        self._sums.add(ids, *seen.numpy())
+        if self._save:
+            self._views.add(ids, seen, frame.timestamp)
+
+    def _forget(self, now: float, ids: np.ndarray | None) -> None:
+        """Let go of tracks that the tracker has given up, so that a stream may run for ever."""
+        self._seen.update(dict.fromkeys([] if ids is None else ids.tolist(), now))
+        if now < self._next_clearing:
+            return
+        self._next_clearing = now + _CLEARING_SECONDS
+        config = self._settings.tracker
+        oldest = now - max(config.lost_seconds, config.appearance_seconds) - _CLEARING_SECONDS
+        self._seen = {identity: time for identity, time in self._seen.items() if time >= oldest}
+        self._namer.keep(self._seen)
+        if self._sums is not None:
+            self._sums.keep(self._seen)
+
+    def _names(self, detections: sv.Detections) -> np.ndarray:
+        assert self._gallery is not None
+        names = np.full(len(detections), "", object)
+        rows = np.flatnonzero(detections.tracker_id >= 0)
+        if self._sums is None or not len(rows):
+            return names
+        ids = detections.tracker_id[rows]
+        distances = self._gallery.distances(self._sums.whole(ids))
+        distances[self._sums.views(ids) < self._settings.gallery.min_views] = np.inf
+        found = self._namer.update(ids, distances)
+        for row, identity, name in zip(rows, ids.tolist(), found.tolist(), strict=True):
+            self._name_of.pop(identity, None)
+            if name >= 0:
+                names[row] = self._name_of[identity] = self._gallery.names[name]
+                self.named.setdefault(names[row], set()).add(identity)
+        return names
+
+    def link(self, rows: TrackedRows, times: np.ndarray) -> Linked:
+        """Join what belongs together (``linking.link``)."""
+        looks = None if self._sums is None else self._sums.looks()
+        return link(rows, times, looks, self._settings.link)
+
+    def settle(self, linked: Linked) -> dict[int, str] | None:
+        """Names of the identities of a linked run, by all that was seen of each; None without a gallery."""
+        self._identity = linked.identity
+        if self._gallery is None:
+            return None
+        self.named, self._name_of = {}, {}
+        if self._sums is None:
+            return {}
+        groups: dict[int, list[int]] = {}
+        for before, after in linked.identity.items():
+            groups.setdefault(after, []).append(before)
+        ids = np.array(sorted(groups), np.int64)
+        distances = self._gallery.distances(self._sums.together([groups[i] for i in ids.tolist()]))
+        views = np.array([self._sums.views(np.array(groups[i])).sum() for i in ids.tolist()])
+        distances[views < self._settings.gallery.min_views] = np.inf
+        together = seen_together(linked.rows, ids)
+        found = names_of_all(distances, together, self._settings.gallery.max_distance)
+        names = {
+            i: self._gallery.names[name] for i, name in zip(ids.tolist(), found, strict=True) if name >= 0
+        }
+        self._name_of = names
+        for identity, name in names.items():
+            self.named.setdefault(name, set()).add(identity)
+        return names
+
+    def views(self) -> dict[str, PartEmbeddings]:
+        """Views for a gallery, by the name of a person, or by number where there is none."""
+        groups: dict[str, list[int]] = {}
+        for number in self._views.ids:
+            identity = self._identity.get(number, number)
+            groups.setdefault(self._name_of.get(identity, f"{identity:05d}"), []).append(number)
+        return {name: self._views.of(numbers) for name, numbers in groups.items()}

@@ -1,0 +1,199 @@
+"""Joining the tracklets of one person after the run, and filling the short gaps in them.
+
+Pure functions on the boxes of a whole run. A join needs an end and a start with time between them, so a chain
+of joins can never hold two boxes of one frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..config import LinkConfig
+from ..embeddings import part_distance
+from ..tracking.assignment import assign
+from .appearance_stats import Looks
+from .tracklets import Continuations, Ends, TrackedRows, concatenate, continuations, ends_of, seen_together
+
+# Distances of two views of one person, and of two people, before the run has shown any: median, deviation,
+# and how many pairs they are worth. Near those of the tracker, whose distances are of single boxes.
+_SAME_PRIOR, _OTHER_PRIOR, _PRIOR_PAIRS = (0.45, 0.10), (0.95, 0.15), 5
+# The middle half of a normal distribution is so many standard deviations wide.
+_QUARTILES = 1.349
+# Sums of frame times are not exact; differences below this many seconds are none.
+_TICK = 1e-6
+# What a miss in place may cost beside the part distance at its threshold, which costs 1.
+_MOTION_WEIGHT = 0.5
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What linking made of a run.
+
+    Attributes:
+        rows: all boxes, those without identity included, sorted by frame; filled ones come last in a frame.
+        identity: identity after joining for each before; the earliest number of a person stays.
+        joined: how many tracklets were continued in another one's name.
+        filled: how many boxes were filled in.
+        threshold: part distance below which two tracklets may be one person; None without appearance.
+    """
+
+    rows: TrackedRows
+    identity: dict[int, int]
+    joined: int
+    filled: int
+    threshold: float | None
+
+
+def link(rows: TrackedRows, times: np.ndarray, looks: Looks | None, config: LinkConfig) -> Linked:
+    """Join tracklets of one person and fill gaps.
+
+    Args:
+        rows: the boxes of the run.
+        times: float64 [F], time of every frame of the run, in order; ``rows.frame`` counts in it.
+        looks: what the identities look like; None where nothing is known, then motion alone joins.
+        config: settings.
+
+    >>> row = lambda frame, id: TrackedRows(*map(np.array, (
+    ...     [frame], [frame / 10], [id], [[10., 0., 50., 100.]], [0.9], [0], [False])))
+    >>> run = concatenate([row(frame, 1) for frame in range(5)] + [row(frame, 2) for frame in range(7, 12)])
+    >>> done = link(run, np.arange(12) / 10, None, LinkConfig())
+    >>> done.identity, done.filled
+    ({1: 1, 2: 1}, 2)
+    """
+    ends = ends_of(rows)
+    distances, threshold = _appearance(rows, ends, looks, config)
+    pairs = continuations(ends, config.coast_seconds)
+    links = _decide(pairs, distances, threshold, config)
+    identity = _identities(ends.ids, links)
+    joined = replace(rows, id=np.array([identity.get(i, -1) for i in rows.id.tolist()], np.int64))
+    fills = fill_gaps(joined, times, config.fill_seconds)
+    return Linked(concatenate([joined, fills]).sorted(), identity, len(links), len(fills), threshold)
+
+
+def distance_threshold(same: np.ndarray, other: np.ndarray, strictness: float) -> float:
+    """Part distance below which two tracklets may be one person, from pairs whose truth is certain.
+
+    The point as many deviations above one person as below two, and never nearer to two people than
+    ``strictness`` deviations. Medians and quartiles, so that a person with two boxes does no harm.
+
+    Args:
+        same: distances of tracklets to themselves (early half to late half).
+        other: distances of tracklets seen in one frame. inf is passed over in both.
+        strictness: deviations.
+    """
+    (near, near_spread), (far, far_spread) = (
+        _centre_and_spread(values, prior) for values, prior in ((same, _SAME_PRIOR), (other, _OTHER_PRIOR))
+    )
+    balance = (near * far_spread + far * near_spread) / (near_spread + far_spread)
+    return float(min(balance, far - strictness * far_spread))
+
+
+def _centre_and_spread(values: np.ndarray, prior: tuple[float, float]) -> tuple[float, float]:
+    # The prior joins as a few values at its own quantiles: five of them, or a handful of real pairs, decide.
+    steps = np.linspace(-1.28, 1.28, _PRIOR_PAIRS)
+    values = np.concatenate((values[np.isfinite(values)], prior[0] + prior[1] * steps))
+    low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+    return float(middle), max(float(high - low) / _QUARTILES, 1e-3)
+
+
+def _appearance(
+    rows: TrackedRows, ends: Ends, looks: Looks | None, config: LinkConfig
+) -> tuple[np.ndarray, float | None]:
+    """Part distances [T, T], inf where nothing can be compared, and what counts as near."""
+    distances = np.full((len(ends.ids), len(ends.ids)), np.inf)
+    if looks is None or not len(looks.ids):
+        return distances, None
+    known = looks.rows_of(ends.ids)
+    here = np.flatnonzero(known >= 0)
+    whole = looks.whole[known[here]]
+    distances[np.ix_(here, here)] = part_distance(whole, whole).numpy()
+    together = np.triu(seen_together(rows, ends.ids))
+    same = np.array([part_distance(looks.early[row], looks.late[row]).item() for row in known[here]])
+    return distances, distance_threshold(same, distances[together], config.strictness)
+
+
+def _decide(
+    pairs: Continuations, distances: np.ndarray, threshold: float | None, config: LinkConfig
+) -> list[tuple[int, int]]:
+    """Pairs of rows (earlier, later) to join: each tracklet has one successor and one predecessor at most."""
+    possible = (pairs.gap > 0) & (pairs.gap <= config.max_gap_seconds)
+    possible &= pairs.growth <= np.log(config.max_height_ratio)
+    reach = config.slack + config.max_speed * np.clip(pairs.gap, 0, None)
+    possible &= pairs.miss <= reach
+    comparable = np.isfinite(distances)
+    cost = np.full(pairs.gap.shape, np.inf)
+    if threshold is not None and threshold > 0:
+        look = possible & comparable & (distances <= threshold)
+        cost[look] = distances[look] / threshold
+    blind = possible & ~comparable & (pairs.gap <= config.motion_gap_seconds)
+    # By motion alone only where nobody else could be meant, by the wide gate.
+    rivals = possible.sum(axis=0)[None, :] + possible.sum(axis=1)[:, None] - 2
+    cost[blind & (pairs.miss <= config.motion_miss) & (rivals == 0)] = 1.0
+    cost += _MOTION_WEIGHT * pairs.miss / reach
+    earlier, later = assign(cost, 1.0 + _MOTION_WEIGHT)
+    by_cost = np.argsort(cost[earlier, later], kind="stable")
+    wanted = [(int(earlier[n]), int(later[n])) for n in by_cost]
+    return wanted if threshold is None else _agreeing(wanted, distances, threshold)
+
+
+def _agreeing(links: list[tuple[int, int]], distances: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+    """Those of ``links``, best first, after which a chain still looks like one person on the average."""
+    chain = {row: [row] for link in links for row in link}
+    kept = []
+    for earlier, later in links:
+        between = distances[np.ix_(chain[earlier], chain[later])]
+        finite = between[np.isfinite(between)]
+        if len(finite) and finite.mean() > threshold:
+            continue
+        both = chain[earlier] + chain[later]
+        chain.update(dict.fromkeys(both, both))
+        kept.append((earlier, later))
+    return kept
+
+
+def _identities(ids: np.ndarray, links: list[tuple[int, int]]) -> dict[int, int]:
+    """Identity of each of ``ids`` once ``links`` are joined: that of the first in its chain."""
+    before = {later: earlier for earlier, later in links}
+    identity = {}
+    for row in range(len(ids)):
+        first = row
+        while first in before:
+            first = before[first]
+        identity[int(ids[row])] = int(ids[first])
+    return identity
+
+
+def fill_gaps(rows: TrackedRows, times: np.ndarray, longest: float) -> TrackedRows:
+    """Boxes for the frames in which an identity is missing, straight lines between its neighbours.
+
+    Args:
+        rows: boxes; those without identity are passed over.
+        times: float64 [F], time of every frame.
+        longest: seconds between the boxes at either side of a gap, above which it stays open.
+
+    Returns:
+        The new rows alone, ``filled``; box and confidence are interpolated in time.
+    """
+    rows = rows[rows.id >= 0]
+    rows = rows[np.lexsort((rows.frame, rows.id))]
+    parts = [rows[np.zeros(0, np.intp)]]
+    same = (rows.id[1:] == rows.id[:-1]) & (np.diff(rows.frame) > 1) & (np.diff(rows.time) <= longest + _TICK)
+    for row in np.flatnonzero(same):
+        frames = np.arange(rows.frame[row] + 1, rows.frame[row + 1])
+        share = (times[frames] - rows.time[row]) / (rows.time[row + 1] - rows.time[row])
+        pair = rows[np.array([row, row + 1])]
+        confidence = (1 - share) * pair.confidence[0] + share * pair.confidence[1]
+        parts.append(
+            TrackedRows(
+                frame=frames,
+                time=times[frames],
+                id=np.full(len(frames), pair.id[0]),
+                xyxy=(1 - share)[:, None] * pair.xyxy[0] + share[:, None] * pair.xyxy[1],
+                confidence=confidence.astype(np.float32),
+                class_id=np.full(len(frames), pair.class_id[0]),
+                filled=np.ones(len(frames), bool),
+            )
+        )
+    return concatenate(parts)

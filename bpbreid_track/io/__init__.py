@@ -1,0 +1,1 @@
+"""Frames in, results out; knows neither tracks nor networks."""

@@ -1,0 +1,1 @@
+"""A scene with known truth that needs no download."""

@@ -1,0 +1,67 @@
+"""A folder of crops for each identity."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from ...errors import InputError
+from ..sources.base import Frame
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+
+class CropSink:
+    """A folder for each identity with the person cut out of every frame: ``00007/000123.jpg``, frames from 1.
+
+    Boxes are clipped to the image; one that lies outside gives no crop, nor does one that was filled in: who
+    is not detected is mostly hidden by somebody else.
+
+    Args:
+        folder: made if it is missing (its parent must exist).
+
+    Raises:
+        InputError: it cannot be written, or holds crops of an earlier run, which would mix two numberings.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = Path(folder)
+        if not self.folder.parent.is_dir():
+            raise InputError(f"{self.folder}: there is no folder {self.folder.parent}; create it first")
+        try:
+            self.folder.mkdir(exist_ok=True)
+            if any(path.name.isdecimal() for path in self.folder.iterdir()):
+                raise InputError(
+                    f"{self.folder}: holds crops of an earlier run; remove them or give a new folder"
+                )
+        except OSError as error:
+            raise InputError(f"{self.folder}: cannot be written: {error.strerror}") from error
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        if detections.tracker_id is None:
+            return
+        height, width = frame.image.shape[:2]
+        corners = np.round(detections.xyxy).astype(int).clip(0, [width, height, width, height])
+        filled = detections.data.get("filled", np.zeros(len(detections), bool))
+        for (left, top, right, bottom), identity, guessed in zip(
+            corners, detections.tracker_id, filled, strict=True
+        ):
+            if identity < 0 or guessed or right <= left or bottom <= top:
+                continue
+            path = self.folder / f"{identity:05d}" / f"{frame.index + 1:06d}.jpg"
+            _, data = cv2.imencode(
+                ".jpg", frame.image[top:bottom, left:right], [cv2.IMWRITE_JPEG_QUALITY, 95]
+            )
+            try:
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(data.tobytes())
+            except OSError as error:
+                raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Nothing is held open."""

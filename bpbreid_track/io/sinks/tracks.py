@@ -1,0 +1,213 @@
+"""Track files: MOTChallenge text, tables and JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from ...errors import InputError, UsageError
+from ..paths import check_writable
+from ..sources.base import Frame
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+
+class Sink(Protocol):
+    """Takes the tracked boxes of every frame, in order; rows of ``tracker_id`` -1 are left out."""
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        """Take one frame.
+
+        Args:
+            frame: the frame.
+            detections: its boxes with ``tracker_id``.
+        """
+
+    def close(self) -> None:
+        """Finish what was written. May be called twice."""
+
+
+class TrackRow(NamedTuple):
+    """One identity in one frame, rounded as all track files state it: pixels to 1/100, scores to 1e-5."""
+
+    id: int
+    left: float
+    top: float
+    width: float
+    height: float
+    class_name: str | None
+    confidence: float
+    name: str = ""  # of the person, where a gallery knows it
+    filled: bool = False  # interpolated: no detector gave this box
+
+
+# Columns that only some runs have, in the order in which they are written.
+EXTRA_COLUMNS = ("name", "filled")
+_BASE = len(TrackRow._fields) - len(EXTRA_COLUMNS)
+
+
+def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
+    """The boxes with an identity, in the order given; a missing confidence counts as 1."""
+    if detections.tracker_id is None:
+        return
+    classes = detections.data.get("class_name", detections.class_id)
+    names, filled = detections.data.get("name"), detections.data.get("filled")
+    for row in np.flatnonzero(detections.tracker_id >= 0):
+        left, top, right, bottom = detections.xyxy[row].tolist()
+        class_name = None if classes is None else str(classes[row])
+        confidence = 1.0 if detections.confidence is None else float(detections.confidence[row])
+        yield TrackRow(
+            id=int(detections.tracker_id[row]),
+            left=_rounded(left, 2),
+            top=_rounded(top, 2),
+            width=_rounded(right - left, 2),
+            height=_rounded(bottom - top, 2),
+            class_name=class_name,
+            confidence=_rounded(confidence, 5),
+            name="" if names is None else str(names[row]),
+            filled=filled is not None and bool(filled[row]),
+        )
+
+
+def _rounded(value: float, digits: int) -> float:
+    return round(value, digits) + 0.0  # never -0.0
+
+
+class TextSink:
+    """A text file that is complete after every frame, also when the run is cut short."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        check_writable(self.path)
+        with self._as_input_error():
+            self._file = self.path.open("w", encoding="utf-8", newline="\n")
+
+    def _append(self, text: str) -> None:
+        with self._as_input_error():
+            self._file.write(text)
+            self._file.flush()
+
+    def close(self) -> None:
+        with self._as_input_error():
+            self._file.close()
+
+    @contextmanager
+    def _as_input_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+
+class MotSink(TextSink):
+    """MOTChallenge text: ``frame,id,left,top,width,height,confidence,-1,-1,-1``, frames from 1.
+
+    Args:
+        path: the file; it is replaced.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        self._append(
+            "".join(
+                f"{frame.index + 1},{row.id},{row.left:.2f},{row.top:.2f},{row.width:.2f},{row.height:.2f},"
+                f"{row.confidence:.5f},-1,-1,-1\n"
+                for row in track_rows(detections)
+            )
+        )
+
+
+class CsvSink(TextSink):
+    """A table with a header line and one row for each identity in a frame; frames from 1, times in seconds.
+
+    Args:
+        path: the file; it is replaced.
+        extra: which of ``EXTRA_COLUMNS`` to add: ``name`` (empty for an unknown person), ``filled`` (1 or 0).
+
+    Raises:
+        InputError: it cannot be written.
+    """
+
+    columns = ("frame", "timestamp", "id", "left", "top", "width", "height", "class", "confidence")
+
+    def __init__(self, path: str | os.PathLike[str], extra: Sequence[str] = ()) -> None:
+        super().__init__(path)
+        self._extra = tuple(extra)
+        self._append(",".join(self.columns + self._extra) + "\n")
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(
+            (frame.index + 1, f"{frame.timestamp:.6f}", *row[:_BASE], *self._extras(row))
+            for row in track_rows(detections)
+        )
+        self._append(text.getvalue())
+
+    def _extras(self, row: TrackRow) -> list[str | int]:
+        return [row.name if column == "name" else int(row.filled) for column in self._extra]
+
+
+class JsonlSink(TextSink):
+    """One JSON object a line and frame, also where nobody is seen.
+
+    ``{"frame": 1, "timestamp": 0.0, "tracks": [{"id": 7, "left": 1.5, ...}]}``, named as in ``CsvSink``;
+    ``name`` is there for people of a gallery only, ``"filled": true`` for interpolated boxes only.
+
+    Args:
+        path: the file; it is replaced.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+
+    def write(self, frame: Frame, detections: sv.Detections) -> None:
+        tracks = []
+        for row in track_rows(detections):
+            track: dict[str, Any] = dict(zip(CsvSink.columns[2:], row[:_BASE], strict=True))
+            track |= {column: value for column in EXTRA_COLUMNS if (value := getattr(row, column))}
+            tracks.append(track)
+        record = {"frame": frame.index + 1, "timestamp": round(frame.timestamp, 6), "tracks": tracks}
+        self._append(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+_TRACK_SINKS: dict[str, Any] = {".txt": MotSink, ".csv": CsvSink, ".jsonl": JsonlSink}
+
+
+def check_track_path(path: str | os.PathLike[str]) -> None:
+    """Fail early where ``open_track_sink`` would.
+
+    Raises:
+        UsageError: a suffix that is not supported.
+        InputError: the folder is missing or not writable.
+    """
+    if Path(path).suffix.lower() not in _TRACK_SINKS:
+        raise UsageError(f"{path}: tracks are written as {', '.join(_TRACK_SINKS)}")
+    check_writable(Path(path))
+
+
+def open_track_sink(path: str | os.PathLike[str], extra: Sequence[str] = ()) -> Sink:
+    """The sink for a track file, by its suffix: .txt (MOTChallenge), .csv or .jsonl.
+
+    Args:
+        path: the file.
+        extra: columns that a table has in this run besides the usual ones, see ``CsvSink``.
+
+    Raises:
+        UsageError: another suffix.
+        InputError: it cannot be written.
+    """
+    check_track_path(path)
+    kind = _TRACK_SINKS[Path(path).suffix.lower()]
+    sink: Sink = kind(path, extra) if kind is CsvSink else kind(path)
+    return sink

@@ -1,0 +1,69 @@
+"""One frame, and ``Source``: one iterable for files, folders, cameras and network streams."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a source.
+
+    Attributes:
+        index: position in the source, from 0. An image that cannot be read leaves a gap, so that frame
+            numbers keep agreeing with detections and ground truth on disk.
+        timestamp: seconds since the first frame, strictly increasing.
+        image: uint8 [H, W, 3], BGR, contiguous.
+    """
+
+    index: int
+    timestamp: float
+    image: np.ndarray
+
+
+class Source(ABC):
+    """An iterable of ``Frame``; a context manager that closes what it opened.
+
+    A subclass sets the attributes in its constructor, so that they are known before the first frame is read.
+
+    Attributes:
+        name: short name for reports: the file's, the folder's, the address.
+        width: pixels, after any rotation that the file asks for.
+        height: pixels, likewise.
+        frame_rate: nominal frames a second.
+        frame_count: how many frames to expect, where known; an estimate for most video files.
+        live: frames arrive at their own pace and cannot be read twice.
+        dropped_frames: frames of a live source passed over to keep up with it; counts while reading.
+        notes: what the user should hear about the reading, filled while it goes on.
+        files: what is read from disk; empty for streams and made-up scenes.
+    """
+
+    name: str
+    width: int
+    height: int
+    frame_rate: Fraction
+    frame_count: int | None
+    live: bool
+    dropped_frames: int = 0
+    notes: list[str]
+    files: Sequence[Path] = ()
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames from the first on."""
+
+    def close(self) -> None:  # noqa: B027 - a source that holds nothing open has nothing to close
+        """Let go of files and devices. May be called twice."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,109 @@
+"""Frames from images on disk."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ...errors import InputError
+from .base import Frame, Source
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+VIDEO_SUFFIXES = frozenset({".264", ".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"})
+
+
+class ImageSource(Source):
+    """Images in natural order (``2.jpg`` before ``10.jpg``), all of one size.
+
+    A file that cannot be read is passed over with a note and leaves a gap in ``Frame.index``.
+
+    Args:
+        paths: image files.
+        name: name of the source.
+        frame_rate: frames a second to take them at.
+
+    Raises:
+        InputError: no file can be read; while reading: an image differs in size from the first.
+    """
+
+    live = False
+
+    def __init__(self, paths: Sequence[Path], name: str, frame_rate: Fraction) -> None:
+        self.name = name
+        self.frame_rate = frame_rate
+        self.frame_count = len(paths)
+        self.notes: list[str] = []
+        self.files = self._paths = sorted(paths, key=natural_key)
+        first = next((image for image in map(read_image, self._paths) if image is not None), None)
+        if first is None:
+            some = (
+                self._paths[0]
+                if len(paths) == 1
+                else f"{name}: none of {len(paths)} files, first {paths[0]},"
+            )
+            raise InputError(f"{some} could not be decoded as an image")
+        self.height, self.width = first.shape[:2]
+
+    def __iter__(self) -> Iterator[Frame]:
+        unreadable: list[Path] = []
+        start: int | None = None
+        for index, path in enumerate(self._paths):
+            image = read_image(path)
+            if image is None:
+                unreadable.append(path)
+                continue
+            height, width = image.shape[:2]
+            if (height, width) != (self.height, self.width):
+                raise InputError(
+                    f"{path}: {width} x {height} pixels where the images before it have "
+                    f"{self.width} x {self.height}; give images of one size"
+                )
+            start = index if start is None else start
+            yield Frame(index, float((index - start) / self.frame_rate), image)
+        if unreadable:
+            more = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+            self.notes.append(f"{unreadable[0]}{more} could not be decoded and had no part in the tracking")
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The images right inside ``folder``.
+
+    Raises:
+        InputError: there are none; says what the folder holds instead.
+    """
+    try:
+        files = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        raise InputError(f"{folder}: {error.strerror}") from error
+    images = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if images:
+        return images
+    videos = sorted(path.name for path in files if path.suffix.lower() in VIDEO_SUFFIXES)
+    if videos:
+        raise InputError(f"{folder}: no images in this folder; to track its video give {folder / videos[0]}")
+    if (folder / "img1").is_dir():
+        return list_images(folder / "img1")
+    raise InputError(f"{folder}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
+
+
+def read_image(path: Path) -> np.ndarray | None:
+    """uint8 [H, W, 3] BGR, upright after EXIF; None where the file is no image that OpenCV reads."""
+    try:
+        # imread cannot open non-ASCII paths on Windows.
+        data = np.fromfile(path, np.uint8)
+    except OSError:
+        return None
+    return cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+
+
+def natural_key(path: Path) -> list[list[str | int]]:
+    """Sorting key by which numbers inside names count as numbers."""
+    return [
+        [int(word) if word.isdecimal() else word.lower() for word in re.split(r"(\d+)", part)]
+        for part in path.parts
+    ]

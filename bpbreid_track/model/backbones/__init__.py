@@ -1,0 +1,1 @@
+"""The convolutional bodies under the part attention."""

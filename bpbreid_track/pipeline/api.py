@@ -1,0 +1,219 @@
+"""From what the caller names, source, detector, encoder and settings, to a run and its report."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
+from ..detection.detectors import Detector, load_detector
+from ..errors import UsageError
+from ..identities.gallery import check_gallery_folder, load_gallery, save_gallery_files
+from ..identities.identity_manager import People
+from ..identities.track_history import Journal
+from ..io.open_source import open_source
+from ..io.sinks.window import WindowSink
+from ..io.sources.base import Source
+from ..tracking.encode_policy import resolve_encode
+from .cache import open_cache
+from .linked_run import LinkedRun, check_rereadable
+from .outputs import Outputs
+from .progress import ProgressView
+from .replay import Recording
+from .report import TrackingReport
+from .run import OnFrame, Run
+
+if TYPE_CHECKING:
+    from ..model.encoder import Encoder
+
+__all__ = ["TrackingReport", "track_video"]
+
+PathLike = str | os.PathLike[str]
+
+
+def track_video(
+    source: PathLike | int | Source,
+    out: PathLike | None = None,
+    *,
+    tracks: PathLike | None = None,
+    detector: PathLike | Detector = "auto",
+    encoder: PathLike | Encoder | None = "default",
+    config: RunConfig | TrackerConfig | PathLike | dict[str, Any] | None = None,
+    on_frame: OnFrame | None = None,
+    crops: PathLike | None = None,
+    show: bool = False,
+    device: str = "auto",
+    precision: str = "auto",
+    max_frames: int | None = None,
+    cache: PathLike | None = None,
+    explain: PathLike | None = None,
+    progress: bool = False,
+    link: bool = False,
+    gallery: PathLike | None = None,
+    save_gallery: PathLike | None = None,
+) -> TrackingReport:
+    """Track the people in a video.
+
+    The tracker goes by the source's timestamps, unless ``tracker.frame_rate`` is set in ``config``.
+
+    Ctrl-C or SIGTERM end the run early but in good order: frames already detected are still written, every
+    output is complete, and the report says ``interrupted``. A second Ctrl-C raises KeyboardInterrupt without
+    waiting for what is in flight; the files are finished all the same.
+
+    Args:
+        source: a video file, image folder or glob, MOTChallenge sequence folder, webcam index, address of a
+            stream, ``"demo"``, or a ``Source`` of your own, which is closed at the end.
+        out: annotated video to write (.mp4, .m4v, .mov, .mkv).
+        tracks: track file to write: .txt (MOTChallenge), .csv or .jsonl.
+        detector: ``"auto"``, weights, a MOTChallenge det.txt, or any ``Detector`` of your own.
+        encoder: ``"default"``, ``"none"`` or None for motion alone, weights, or a loaded ``Encoder``.
+        config: a preset's name, a YAML file, a nested dict, a ``RunConfig`` or a ``TrackerConfig``.
+        on_frame: called as ``on_frame(frame, detections)`` for each frame in order, in the calling thread,
+            once the frame is written; ``detections`` carries ``tracker_id``. What it raises ends the run.
+        crops: folder for the crops of each identity.
+        show: open a window; closing it, q or Esc end the run.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, for detector and encoder.
+        precision: of the encoder, see ``Encoder.load``.
+        max_frames: stop after so many frames.
+        cache: file of boxes and embeddings. What it has is neither searched nor encoded again, what is
+            missing is computed and added. It belongs to one source, detector, encoder and precision.
+        explain: file of reasons to write (.jsonl): for each box why it has its track, read by
+            ``bpbreid-explain``.
+        progress: show progress on stderr.
+        link: at the end join the tracklets of one person and fill short gaps. Everything is written then, the
+            pictures in a second reading of ``source``, in which ``on_frame`` is called as well; a window
+            shows the first. Boxes carry ``data["filled"]``; filled ones have an interpolated confidence. What
+            the detector puts into ``data`` beside the names of classes is not kept.
+        gallery: folder of known people, ``NAME/*.jpg`` or ``NAME.npz``; boxes carry ``data["name"]``.
+        save_gallery: new folder for views of every identity, a ``PartEmbeddings`` file each.
+
+    Returns:
+        What was done, how fast, and where it was written.
+
+    Raises:
+        UsageError: a setting, name or path that makes no sense.
+        InputError: something that cannot be read or written. Whatever error ends a run that has begun, the
+            files are finished first and a note on the error (``__notes__``) says how many frames they hold.
+
+    >>> report = track_video("people.mp4", "tracked.mp4", tracks="tracks.txt")  # doctest: +SKIP
+    """
+    if max_frames is not None and max_frames < 1:
+        raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
+    settings = run_config(config)
+    extra = [column for column, wanted in (("name", gallery is not None), ("filled", link)) if wanted]
+    outputs = Outputs(out, tracks, crops, explain, extra)
+    outputs.check([source, detector, encoder, config, cache])
+    if save_gallery is not None:
+        check_gallery_folder(save_gallery)
+    with ExitStack() as prepared:
+        reader = source if isinstance(source, Source) else open_source(source)
+        prepared.callback(reader.close)
+        if link:
+            check_rereadable(source, reader, bool(out or crops or on_frame))
+        window = WindowSink(reader.name) if show else None
+        if window is not None:
+            prepared.callback(window.close)
+        # A stated rate is meant to overrule what the file says; a camera's clock cannot be overruled.
+        own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
+        if not own_rate:
+            settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
+        find = _detector(detector, settings.detector, device)
+        embed, encoder_words = _encoder(encoder, settings, device, precision)
+        settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
+        store = None
+        if cache is not None:
+            store = open_cache(cache, reader, find, embed, settings.detector, outputs.paths.values())
+            prepared.callback(store.close)
+        journal = Journal() if link else None
+        people = _people(settings, embed, journal, gallery, save_gallery)
+        # The reasons are those of the first reading: linking comes after them.
+        written = Outputs(None, None, None, explain) if link else outputs
+        run = Run(reader, find, embed, settings, written, window, store, not own_rate, people)
+        linked = None
+        if journal is not None and people is not None:
+
+            def again(source: Source, recording: Recording, outputs: Outputs) -> Run:
+                return Run(source, recording, embed, settings, outputs, None, None, True, recording=recording)
+
+            rate = settings.tracker.frame_rate if own_rate else None
+            texts, pictures = Outputs(None, tracks, None, extra=extra), Outputs(out, None, crops)
+            linked = LinkedRun(source, reader, again, people, journal, texts, pictures, rate)
+        report = TrackingReport(
+            source=reader.name,
+            detector=getattr(find, "description", find.name),
+            encoder=encoder_words,
+            config=settings.model_dump(mode="json"),
+            outputs={kind: str(path) for kind, path in outputs.paths.items()},
+        )
+        view = ProgressView(_frames_to_come(reader, max_frames)) if progress else None
+        about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
+        written.open(reader, about)
+        if linked is not None:
+            linked.open()
+        prepared.pop_all()  # from here on the run closes them
+    if linked is None:
+        run.go(report, max_frames, on_frame, view)
+    else:
+        linked.go(run, report, max_frames, on_frame, view)
+    if people is not None:
+        report.identities -= report.joined or 0
+        if gallery is not None:
+            report.named = {name: sorted(ids) for name, ids in sorted(people.named.items())}
+        if save_gallery is not None:
+            save_gallery_files(save_gallery, people.views())
+            report.outputs["gallery"] = os.fspath(save_gallery)
+    return report
+
+
+def _with_tracker(settings: RunConfig, **changes: Any) -> RunConfig:
+    return settings.model_copy(update={"tracker": settings.tracker.model_copy(update=changes)})
+
+
+def _detector(detector: PathLike | Detector, config: DetectorConfig, device: str) -> Detector:
+    if isinstance(detector, str | os.PathLike):
+        return load_detector(os.fspath(detector), config, device)
+    return detector
+
+
+def _encoder(
+    encoder: PathLike | Encoder | None, settings: RunConfig, device: str, precision: str
+) -> tuple[Encoder | None, str]:
+    """The encoder, None for motion alone, and which it is in words."""
+    if encoder is None or encoder == "none":
+        return None, "none (motion alone)"
+    if not isinstance(encoder, str | os.PathLike):
+        return encoder, repr(encoder)
+    from ..model.encoder import Encoder
+
+    loaded = Encoder.load(
+        os.fspath(encoder),
+        device=device,
+        precision=precision,
+        batch_size=settings.encoder.batch_size,
+        mirror=settings.encoder.mirror,
+    )
+    return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision})"
+
+
+def _people(
+    settings: RunConfig,
+    encoder: Encoder | None,
+    journal: Journal | None,
+    gallery: PathLike | None,
+    save_gallery: PathLike | None,
+) -> People | None:
+    """What follows identities beyond the tracker; None where nothing asks for it."""
+    if encoder is None and (gallery is not None or save_gallery is not None):
+        raise UsageError(
+            "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
+        )
+    known = None if gallery is None or encoder is None else load_gallery(gallery, encoder)
+    if journal is None and known is None and save_gallery is None:
+        return None
+    return People(settings, journal=journal, gallery=known, save=save_gallery is not None)
+
+
+def _frames_to_come(source: Source, max_frames: int | None) -> int | None:
+    known = [count for count in (source.frame_count, max_frames) if count is not None]
+    return min(known, default=None)

@@ -1,0 +1,153 @@
+"""All that one run writes, kept in step: every sink gets every frame and is finished whatever happens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import UsageError
+from ..explain.writer import ExplainSink, check_explain_path
+from ..io.sinks.crops import CropSink
+from ..io.sinks.tracks import Sink, check_track_path, open_track_sink
+from ..io.sinks.video import VideoSink, check_video_path
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from ..explain.reasons import MatchReason
+    from ..io.sources.base import Frame, Source
+
+PathLike = str | os.PathLike[str]
+
+
+class Outputs:
+    """Where a run writes to: a video, a track file, a folder of crops, or any of them.
+
+    Args:
+        video: path of the video; None for none.
+        tracks: path of the track file; None for none.
+        crops: folder; None for none.
+        explain: path of the file of reasons; None for none.
+        extra: columns of a table besides the usual ones, see ``CsvSink``.
+
+    Attributes:
+        paths: those that were given, by kind.
+        frames_written: frames that every sink has taken.
+        finished: files and folders that are complete.
+    """
+
+    def __init__(
+        self,
+        video: PathLike | None,
+        tracks: PathLike | None,
+        crops: PathLike | None,
+        explain: PathLike | None = None,
+        extra: Sequence[str] = (),
+    ) -> None:
+        given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain}
+        self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
+        self._extra = extra
+        self.frames_written = 0
+        self.finished: list[Path] = []
+        self._video: VideoSink | None = None
+        self._sinks: list[tuple[str, Sink]] = []
+        self._explain: ExplainSink | None = None
+
+    def check(self, inputs: Iterable[object]) -> None:
+        """Fail before any work is done where writing would fail, or would replace what is read.
+
+        Args:
+            inputs: whatever the run reads; what is not the path of an existing file or folder is passed over.
+
+        Raises:
+            UsageError: an unknown suffix, or a path that is read as well.
+            InputError: a folder that is missing or not writable.
+        """
+        if len({path.resolve() for path in self.paths.values()}) < len(self.paths):
+            raise UsageError(
+                f"{next(iter(self.paths.values()))}: named for two outputs; give each its own path"
+            )
+        read = [Path(item) for item in inputs if isinstance(item, str | os.PathLike) and os.path.exists(item)]
+        for path in self.paths.values():
+            for other in read:
+                if path.exists() and path.samefile(other):
+                    raise UsageError(
+                        f"{path}: is read by this run and would be overwritten; give another path"
+                    )
+        if "video" in self.paths:
+            check_video_path(self.paths["video"])
+        if "tracks" in self.paths:
+            check_track_path(self.paths["tracks"])
+        if "explain" in self.paths:
+            check_explain_path(self.paths["explain"])
+
+    def open(self, source: Source, about: dict[str, Any] | None = None) -> None:
+        """Make the files.
+
+        Args:
+            source: gives size and rate of the video.
+            about: what the run consists of, for the file of reasons.
+        """
+        try:
+            if "crops" in self.paths:
+                self._sinks.append(("crops", CropSink(self.paths["crops"])))
+            if "video" in self.paths:
+                self._video = VideoSink(self.paths["video"], source.width, source.height, source.frame_rate)
+            if "tracks" in self.paths:
+                self._sinks.append(("tracks", open_track_sink(self.paths["tracks"], self._extra)))
+            if "explain" in self.paths:
+                self._explain = ExplainSink(self.paths["explain"], about or {})
+        except BaseException:
+            self.close()
+            raise
+
+    def write(
+        self,
+        frame: Frame,
+        detections: sv.Detections,
+        painted: np.ndarray | None,
+        reasons: tuple[list[MatchReason], list[int]] | None = None,
+    ) -> None:
+        """Append one frame everywhere.
+
+        Args:
+            frame: the frame as it was read.
+            detections: its boxes with ``tracker_id``.
+            painted: uint8 [H, W, 3] BGR for the video.
+            reasons: why the boxes have their tracks, as ``ReasonRecorder.take`` gives them.
+        """
+        if self._video is not None and painted is not None:
+            self._video.write(painted, frame.timestamp)
+        for _, sink in self._sinks:
+            sink.write(frame, detections)
+        if self._explain is not None and reasons is not None:
+            self._explain.write(frame, *reasons)
+        self.frames_written += 1
+
+    def close(self) -> None:
+        """Finish all of them, also where one of them fails to; ``finished`` lists those that are complete."""
+        first_error: Exception | None = None
+        sinks: list[tuple[str, VideoSink | Sink | ExplainSink]] = [*self._sinks]
+        if self._video is not None:
+            sinks.insert(0, ("video", self._video))
+        if self._explain is not None:
+            sinks.append(("explain", self._explain))
+        for kind, sink in sinks:
+            try:
+                sink.close()
+            except Exception as error:  # the other sinks are to be finished first
+                first_error = first_error or error
+            else:
+                self.finished.append(self.paths[kind])
+        if first_error is not None:
+            raise first_error
+
+    def describe(self) -> str:
+        """What has been written, in words; empty where nothing has."""
+        if not self.frames_written or not self.finished:
+            return ""
+        return f"{self.frames_written} frames were written to {', '.join(map(str, self.finished))}"

@@ -1,0 +1,97 @@
+"""The settled boxes of a run, played back through the pipeline in place of detector and tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import supervision as sv
+
+from ..identities.linking import Linked
+from ..identities.track_history import Journal
+from ..io.sources.base import Frame, Source
+from ..tracking.tracker import TrackerStats
+
+if TYPE_CHECKING:
+    from ..embeddings import PartEmbeddings
+    from ..explain.recorder import ReasonRecorder
+
+
+class Recording:
+    """The settled boxes of a run, in place of detector and tracker.
+
+    Args:
+        journal: the frames.
+        linked: their boxes.
+        names: names by identity; None where there is no gallery.
+    """
+
+    name = "recording"
+    # What a tracker has and a recording does not.
+    recorder: ReasonRecorder | None = None
+    looks: PartEmbeddings | None = None
+
+    def __init__(self, journal: Journal, linked: Linked, names: dict[int, str] | None) -> None:
+        self._rows, self._names = linked.rows, names
+        self._class_names = journal.class_names
+        self._place = {index: place for place, index in enumerate(journal.indices)}
+        self._starts = np.searchsorted(linked.rows.frame, np.arange(len(journal.indices) + 1))
+        self.stats = TrackerStats()
+
+    def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
+        """The boxes of ``frames``, with ``tracker_id`` and ``data``: ``filled``, ``name`` with a gallery."""
+        return [self._detections(self._place[frame.index]) for frame in frames]
+
+    def update(
+        self,
+        detections: sv.Detections,
+        frame: np.ndarray | None = None,
+        *,
+        embeddings: PartEmbeddings | None = None,
+        timestamp: float | None = None,
+    ) -> sv.Detections:
+        """``detections`` as they are: their identities are settled."""
+        return detections
+
+    def _detections(self, place: int) -> sv.Detections:
+        part = self._rows[np.arange(self._starts[place], self._starts[place + 1])]
+        data = {"filled": part.filled}
+        if self._class_names:
+            data["class_name"] = _texts(part.class_id, self._class_names)
+        if self._names is not None:
+            data["name"] = _texts(part.id, self._names)
+        return sv.Detections(
+            xyxy=part.xyxy.astype(np.float32),
+            confidence=part.confidence,
+            class_id=part.class_id,
+            tracker_id=part.id,
+            data=data,
+        )
+
+
+def _texts(numbers: np.ndarray, texts: dict[int, str]) -> np.ndarray:
+    out = np.full(len(numbers), "", object)
+    out[:] = [texts.get(number, "") for number in numbers.tolist()]
+    return out
+
+
+class Unpictured(Source):
+    """The frames of a journal again, for outputs that need no picture: ``image`` is a single black pixel.
+
+    Args:
+        journal: the frames.
+        like: the source they came from.
+    """
+
+    live = False
+
+    def __init__(self, journal: Journal, like: Source) -> None:
+        self.name, self.width, self.height = like.name, like.width, like.height
+        self.frame_rate, self.frame_count, self.notes = like.frame_rate, len(journal.indices), []
+        self._journal = journal
+
+    def __iter__(self) -> Iterator[Frame]:
+        blank = np.zeros((1, 1, 3), np.uint8)
+        for index, timestamp in zip(self._journal.indices, self._journal.times, strict=True):
+            yield Frame(index, timestamp, blank)

@@ -1,0 +1,86 @@
+"""What a part distance is worth: from distances to log-likelihood ratios, learnt from the stream."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+# Overlap from which a box is taken for that of a person in sight.
+_OWN_OVERLAP = 0.5
+# Distances to this many other people say as much of a view as having been seen at all.
+_OTHERS = 8.0
+
+
+class DistanceScale:
+    """Turns part distances into probabilities, with a scale learnt from the stream itself.
+
+    Every matched pair is an example of one person seen twice, and every track against the boxes of the others
+    in the same frame an example of two people. Both are taken as normal with a common variance, so that the
+    log-likelihood ratio is linear in the distance: an encoder that cannot tell people apart ends at a ratio
+    of one everywhere, and appearance then says nothing instead of something wrong.
+    """
+
+    # Where the scale starts, worth as much as this many examples of each kind.
+    _SAME, _OTHER, _DEVIATION, _WEIGHT = 0.45, 0.95, 0.15, 50.0
+    _FORGET_SECONDS = 60.0
+
+    def __init__(self) -> None:
+        # Weight, mean and mean square of the distances of one person, and of two.
+        square = self._DEVIATION**2
+        self._sums = np.array(
+            [[1, self._SAME, self._SAME**2 + square], [1, self._OTHER, self._OTHER**2 + square]]
+        )
+        self._sums *= self._WEIGHT
+
+    def learn(self, same: np.ndarray, other: np.ndarray, seconds: float) -> None:
+        """Take in distances of pairs known to be one person, and known to be two; inf is passed over."""
+        self._sums *= math.exp(-seconds / self._FORGET_SECONDS)
+        for sums, distances in zip(self._sums, (same, other), strict=True):
+            values = distances[np.isfinite(distances)].astype(np.float64)
+            if len(values):
+                # A frame counts once, however many pairs it has.
+                sums += np.array([1.0, values.mean(), np.square(values).mean()]) * min(len(values), 10)
+
+    @property
+    def between_people(self) -> float:
+        """Mean distance of two people."""
+        return float(self._sums[1, 1] / self._sums[1, 0])
+
+    def log_ratio(self, distances: np.ndarray) -> np.ndarray:
+        """Log-likelihood ratio [T, N] of one person to two, in [-10, 10]; 0 where no part was comparable."""
+        weight, first, second = self._sums.T
+        mean = first / weight
+        variance = float(np.mean(second / weight - mean**2)) + 1e-6
+        slope = max(0.0, float(mean[1] - mean[0])) / variance
+        middle = float(mean.mean())
+        return np.clip(slope * (middle - np.where(np.isfinite(distances), distances, middle)), -10, 10)
+
+
+def common_excess(
+    distances: np.ndarray, overlap: np.ndarray, in_sight: np.ndarray, expected: float
+) -> np.ndarray:
+    """How much too far from everybody a box or a track is, and so from the same person too.
+
+    A person who shows from the waist up only, or blurred, lies far from all others. As in the score
+    normalisation of speaker verification, pairs known to be two people tell by how much: here people in sight
+    and each other's boxes. Means over few pairs are shrunk towards 0. Of box and track the one farther off
+    counts.
+
+    Args:
+        distances: [T, N] part distances, inf where no part can be compared.
+        overlap: [T, N] in [0, 1], of predicted and detected boxes.
+        in_sight: bool [T], tracks seen in the last frame.
+        expected: mean distance of two people.
+
+    Returns:
+        What to take off the distances, [T, N].
+    """
+    own = overlap == overlap.max(axis=1, keepdims=True, initial=_OWN_OVERLAP)
+    own &= in_sight[:, None]
+    known = np.isfinite(distances) & ~own
+    excess = np.where(known, distances - expected, 0)
+    owners, owned = own.any(axis=1), own.any(axis=0)
+    of_box = excess[owners].sum(axis=0) / (known[owners].sum(axis=0) + _OTHERS)
+    of_track = excess[:, owned].sum(axis=1) / (known[:, owned].sum(axis=1) + _OTHERS)
+    return np.maximum(of_box[None], of_track[:, None])

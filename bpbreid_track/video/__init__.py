@@ -1,1 +1,0 @@
-"""Videos and streams in, tracked videos and track files out."""
