@@ -12,9 +12,11 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -29,15 +31,23 @@ from report import as_text, circumstances  # noqa: E402
 
 @dataclass(frozen=True)
 class Element:
-    """One line of the table: changed settings, and what becomes of the embeddings."""
+    """One line of the table: changed settings and constants, and what becomes of the embeddings.
+
+    ``constants`` are named as in ``bpbreid_track.tracking``.
+    """
 
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
     change: Callable[[Vectors], Vectors | None] = lambda vectors: vectors
+    constants: dict[str, Any] = field(default_factory=dict)
 
 
 def _columns(keep: slice) -> Callable[[Vectors], Vectors]:
     return lambda vectors: {key: array[:, keep] for key, array in vectors.items()}
+
+
+def _nothing_forgiven(distances: np.ndarray, *_: object) -> np.ndarray:
+    return np.zeros_like(distances)
 
 
 def _all_visible(vectors: Vectors) -> Vectors:
@@ -52,15 +62,23 @@ ELEMENTS = (
     Element("parts alone, no foreground", change=_columns(slice(1, None))),
     Element("no appearance for people in sight", {"appearance_weight": 0.0}),
     Element("twice the weight for people in sight", {"appearance_weight": 0.5}),
-    Element("lost people come back by place alone", {"appearance_seconds": 0.0, "appearance_trust": 0.0}),
-    Element("parts trusted as if they erred independently", {"appearance_trust": 1.0}),
-    Element("poor views are forgiven nothing", {"common_excess": False}),
+    Element(
+        "lost people come back by place alone",
+        {"appearance_seconds": 0.0},
+        constants={"cost_matrices.APPEARANCE_LLR_SCALE": 0.0},
+    ),
+    Element(
+        "parts trusted as if they erred independently", constants={"cost_matrices.APPEARANCE_LLR_SCALE": 1.0}
+    ),
+    Element(
+        "poor views are forgiven nothing", constants={"cost_matrices.score_normalization": _nothing_forgiven}
+    ),
     Element("covered boxes teach the memory too", {"max_cover": 1.0}),
-    Element("long memory (5 s)", {"memory_seconds": 5.0}),
-    Element("short memory (0.5 s)", {"memory_seconds": 0.5}),
+    Element("long memory (5 s)", constants={"tracker.MEAN_SECONDS": 5.0}),
+    Element("short memory (0.5 s)", constants={"tracker.MEAN_SECONDS": 0.5}),
     Element("lost for 30 s", {"appearance_seconds": 30.0}),
-    Element("nobody comes back unforeseen", {"elsewhere": 0.0}),
-    Element("tracks start from second boxes too", {"birth_iou": 1.0}),
+    Element("nobody comes back unforeseen", constants={"cost_matrices.OUTLIER_PROBABILITY": 0.0}),
+    Element("tracks start from second boxes too", constants={"tracker.BIRTH_IOU": 1.0}),
     Element("no low-score round", {"low_score": 0.5}),
     Element("only boxes in doubt encoded", {"encode": "ambiguous"}),
 )
@@ -72,7 +90,10 @@ def runner(element: Element, cache: Path) -> Runner:
 
     def run(sequence: Sequence, case: Case, out: Path) -> None:
         vectors = sequence.vectors(case, "bpbreid", part_model, cache)
-        sequence.track(peer, case, element.change(vectors), out)
+        with ExitStack() as changed:
+            for name, value in element.constants.items():
+                changed.enter_context(patch(f"bpbreid_track.tracking.{name}", value))
+            sequence.track(peer, case, element.change(vectors), out)
 
     return run
 

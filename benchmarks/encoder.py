@@ -38,7 +38,7 @@ from torchvision import transforms  # noqa: E402
 
 from bpbreid_track.model.checkpoint import load_checkpoint  # noqa: E402
 from bpbreid_track.model.crops import crop_source, normalise, pixel_boxes  # noqa: E402
-from bpbreid_track.model.encoder import Encoder, find_weights  # noqa: E402
+from bpbreid_track.model.encoder import Encoder, find_encoder_weights  # noqa: E402
 from bpbreid_track.model.inference import exact_float32, inference_copy, resolve_device  # noqa: E402
 from bpbreid_track.model.network import BPBReID  # noqa: E402
 from bpbreid_track.model.options import ModelOptions  # noqa: E402
@@ -136,7 +136,7 @@ def measure(backbone: str, precision: str, arguments: argparse.Namespace) -> dic
 
 def _network(name: str, arguments: argparse.Namespace) -> BPBReID:
     if arguments.weights:
-        return load_checkpoint(find_weights(arguments.weights))
+        return load_checkpoint(find_encoder_weights(arguments.weights))
     torch.manual_seed(SEED)
     size = (384, 128) if name == "hrnet_w32" and arguments.tall else (256, 128)
     return BPBReID(ModelOptions(backbone=name, input_size=size)).eval()  # type: ignore[arg-type]

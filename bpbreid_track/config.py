@@ -7,8 +7,9 @@ travels inside the wheel, so a preset is found by its bare name in a checkout an
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -20,19 +21,43 @@ _PACKAGE = Path(__file__).resolve().parent
 _CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
 
+class FormerSetting(UserWarning):
+    """A setting of an earlier release was given."""
+
+
 class Settings(BaseModel):
     """Base of all settings: immutable, and an unknown key is an error that names its nearest relative."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # Keys of earlier releases, understood until the next one: their new name, or None for what is a constant
+    # beside its formula by now.
+    _former: ClassVar[dict[str, str | None]] = {}
+
     @model_validator(mode="before")
     @classmethod
     def _reject_unknown_keys(cls, values: Any) -> Any:
         if isinstance(values, dict):
+            values = cls._updated(values)
             for key in values:
                 if key not in cls.model_fields:
                     raise ValueError(f"unknown setting {key!r}{did_you_mean(str(key), cls.model_fields)}")
         return values
+
+    @classmethod
+    def _updated(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """``values`` with the keys of earlier releases as they are called now, and a hint for each."""
+        known = dict(values)
+        for key in values.keys() & cls._former.keys():
+            new, value = cls._former[key], known.pop(key)
+            if new is None:
+                hint = "has no effect any more: its value is a constant; leave it out"
+            elif new in values:
+                raise ValueError(f"{key!r} is now called {new!r}; state one of them")
+            else:
+                hint, known[new] = f"is now called {new!r}; the old name ends with the next release", value
+            warnings.warn(f"setting {key!r} {hint}", FormerSetting, stacklevel=2)
+        return known
 
     def changed(self) -> dict[str, Any]:
         """The settings that differ from the defaults, ready for YAML."""
@@ -77,7 +102,26 @@ class DrawConfig(Settings):
 
 
 class TrackerConfig(Settings):
-    """Settings of ``PartTracker``. Times are seconds, so that one setting fits every frame rate."""
+    """Settings of ``PartTracker``. Times are seconds, so that one setting fits every frame rate.
+
+    What nobody would turn is a constant beside its formula in ``bpbreid_track.tracking``.
+    """
+
+    _former: ClassVar[dict[str, str | None]] = {
+        "confirm_hits": "min_hits",
+        "territory": "clutter_area",
+        "appearance_trust": None,
+        "birth_iou": None,
+        "common_excess": None,
+        "elsewhere": None,
+        "forget_seconds": None,
+        "gate": None,
+        "memory_seconds": None,
+        "min_iou_lost": None,
+        "min_iou_low": None,
+        "min_iou_new": None,
+        "recovery_evidence": None,
+    }
 
     frame_rate: float = Field(30.0, gt=0, description="Frames a second where no timestamps are given.")
     high_score: float = Field(0.5, ge=0, le=1, description="Boxes from this score on take part in round one.")
@@ -85,70 +129,17 @@ class TrackerConfig(Settings):
     birth_score: float = Field(
         0.7, ge=0, le=1, description="Score from which an unmatched box starts a track."
     )
-    birth_iou: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Overlap with the box of a track from which an unmatched box starts none: most such "
-        "boxes show the same person again.",
-    )
-    confirm_hits: int = Field(3, ge=1, description="Frames in a row after which a track gets its identity.")
+    min_hits: int = Field(3, ge=1, description="Frames in a row after which a track gets its identity.")
     lost_seconds: float = Field(1.5, ge=0, description="How long a lost track can be found by motion alone.")
     appearance_seconds: float = Field(
         10.0, ge=0, description="How long a lost track can be found when its parts are known."
     )
     min_iou: float = Field(0.2, ge=0, le=1, description="Overlap (times score) a match needs in round one.")
-    min_iou_low: float = Field(0.5, ge=0, le=1, description="Overlap that a box of low score needs.")
-    min_iou_lost: float = Field(
-        0.25,
-        ge=0,
-        le=1,
-        description="Overlap (times score) that brings a lost track back where no part can be compared.",
-    )
-    min_iou_new: float = Field(
-        0.3, ge=0, le=1, description="Overlap (times score) of a track not yet confirmed."
-    )
-    gate: float = Field(
-        16.0,
-        gt=0,
-        description="Largest squared Mahalanobis distance (centre, height) between track and box where no "
-        "part can be compared.",
-    )
     appearance_weight: float = Field(
         0.25, ge=0, description="What the part distance may add to or take from the cost of overlap."
     )
-    appearance_trust: float = Field(
-        0.6,
-        ge=0,
-        le=1,
-        description="Share of the parts' log-likelihood ratio that counts when a lost track may come back: "
-        "parts of one view err together.",
-    )
-    common_excess: bool = Field(
-        True,
-        description="Forgive a lost track and a box the part distance that they have to everybody in sight: "
-        "a poor view is far from all people, its own among them.",
-    )
-    recovery_evidence: float = Field(
-        1.0,
-        description="Log-likelihood ratio of place and parts that brings a lost track back; where no part "
-        "can be compared, min_iou_lost decides.",
-    )
-    territory: float = Field(
+    clutter_area: float = Field(
         20.0, gt=0, description="Area in which a stranger may appear, in squares of a person's height."
-    )
-    elsewhere: float = Field(
-        0.05,
-        ge=0,
-        lt=1,
-        description="Probability that a person who was lost for seconds comes back just anywhere, having "
-        "turned round out of sight or left the picture.",
-    )
-    memory_seconds: float = Field(
-        1.5, gt=0, description="Time constant of the running mean of a part's vector."
-    )
-    forget_seconds: float = Field(
-        5.0, gt=0, description="Time constant at which a part that stays hidden fades."
     )
     max_cover: float = Field(
         0.6, ge=0, le=1, description="A box hidden more than this teaches the memory nothing."
@@ -159,41 +150,34 @@ class TrackerConfig(Settings):
         "memory fresh; auto: ambiguous where the encoder runs on a CPU.",
     )
     refresh_seconds: float = Field(
-        0.5, gt=0, description="With encode ambiguous: age at which a person's memory wants a new look."
+        0.5, gt=0, description="With encode ambiguous: age at which a person is encoded again."
     )
     camera_motion: Literal["flow", "none"] = Field(
         "flow",
         description="flow: when frames are given, follow the camera by sparse optical flow and notice cuts, "
-        "after which only looks tell who somebody is.",
+        "after which only parts tell who somebody is.",
     )
     class_agnostic: bool = Field(False, description="Let a track change its class.")
 
 
 class LinkConfig(Settings):
-    """How tracklets of one person are joined after a run. Lengths are person heights, times seconds."""
+    """How tracklets of one person are joined after a run. Times are seconds."""
+
+    _former: ClassVar[dict[str, str | None]] = {
+        "coast_seconds": None,
+        "max_height_ratio": None,
+        "max_speed": None,
+        "motion_gap_seconds": None,
+        "motion_miss": None,
+        "slack": None,
+    }
 
     max_gap_seconds: float = Field(10.0, ge=0, description="Longest time between two tracklets of a person.")
-    max_speed: float = Field(
-        1.5, ge=0, description="Heights a second by which a person may miss the place foreseen for them."
-    )
-    slack: float = Field(
-        0.5, ge=0, description="Heights by which anybody may miss it, however short the gap."
-    )
-    coast_seconds: float = Field(
-        1.0, ge=0, description="How long a person out of sight is taken to keep the speed of last or next."
-    )
-    max_height_ratio: float = Field(1.6, ge=1, description="Largest ratio of heights before and after.")
     strictness: float = Field(
         2.0,
         ge=0,
         description="How far below the part distances of different people of this run, in standard "
         "deviations, that of one person must lie.",
-    )
-    motion_gap_seconds: float = Field(
-        1.0, ge=0, description="Longest gap closed by motion alone, where no part can be compared."
-    )
-    motion_miss: float = Field(
-        0.3, ge=0, description="Heights by which the place may be missed where motion alone decides."
     )
     fill_seconds: float = Field(
         1.0, ge=0, description="Longest gap between two boxes of a person filled by interpolation; 0: none."
@@ -203,15 +187,16 @@ class LinkConfig(Settings):
 class GalleryConfig(Settings):
     """How people of a gallery are recognised, and what is saved for one."""
 
+    _former: ClassVar[dict[str, str | None]] = {
+        "hysteresis": None,
+        "min_views": None,
+        "view_seconds": None,
+    }
+
     max_distance: float = Field(
         0.55, ge=0, description="Part distance above which a track is nobody of the gallery."
     )
-    hysteresis: float = Field(
-        0.05, ge=0, description="How much nearer another name must be than the one that a track has."
-    )
-    min_views: int = Field(3, ge=1, description="Clear views of a track before it is given a name.")
     save_views: int = Field(20, ge=1, description="Most views of an identity that are saved.")
-    view_seconds: float = Field(0.2, ge=0, description="Least time between two views of one identity.")
 
 
 class RunConfig(Settings):

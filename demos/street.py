@@ -15,7 +15,7 @@ from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sources.base import Frame
 
 
-class People(NamedTuple):
+class IdentityManager(NamedTuple):
     """One frame and its boxes."""
 
     frame: Frame
@@ -48,9 +48,9 @@ def arguments(
     return parser.parse_args(argv)
 
 
-def people(options: argparse.Namespace) -> Iterator[People]:
+def people(options: argparse.Namespace) -> Iterator[IdentityManager]:
     """Frames with boxes."""
     detector = load_detector(options.boxes)
     with open_source(options.source) as source:
         for frame in itertools.islice(source, options.frames):
-            yield People(frame, detector([frame])[0])
+            yield IdentityManager(frame, detector([frame])[0])

@@ -13,7 +13,7 @@ from pathlib import Path
 from street import arguments
 from ultralytics import YOLO
 
-from bpbreid_track.detection.weights import find_weights
+from bpbreid_track.detection.weights import find_detector_weights
 from bpbreid_track.integrations.report import appearance_report
 from bpbreid_track.integrations.ultralytics import TRACKER
 from bpbreid_track.io.open_source import open_source
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bpbreid.yaml"
         file.write_text(settings, encoding="utf-8")
-        model = YOLO(find_weights(options.boxes).path)
+        model = YOLO(find_detector_weights(options.boxes).path)
         identities: set[int] = set()
         with open_source(options.source) as source:
             for frame in itertools.islice(source, options.frames):

@@ -7,7 +7,7 @@ import torch
 from scenes import DIM, PARTS, look
 
 from bpbreid_track import PartEmbeddings
-from bpbreid_track.identities.appearance_stats import Looks
+from bpbreid_track.identities.appearance_stats import MeanAppearance
 from bpbreid_track.identities.tracklets import TrackedRows, concatenate
 
 RATE = 10.0  # frames a second
@@ -47,11 +47,11 @@ def views(numbers: list[int], *, unlike: float = 0.3, seed: int = 0) -> PartEmbe
     return PartEmbeddings(features, torch.ones(len(numbers), len(PARTS)), PARTS)
 
 
-def looks(people: dict[int, int], *, hidden: tuple[str, ...] = ()) -> Looks:
+def looks(people: dict[int, int], *, hidden: tuple[str, ...] = ()) -> MeanAppearance:
     """What tracklets look like, by identity and look; ``hidden`` parts show in the odd identities only."""
     ids = np.array(sorted(people))
     three = [views([people[i] for i in ids.tolist()], seed=seed) for seed in range(3)]
     for part in hidden:
         for view in three:
             view.visibility[torch.from_numpy(ids % 2 == 0), PARTS.index(part)] = 0
-    return Looks(ids, *three)
+    return MeanAppearance(ids, *three)

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from bpbreid_track import PartEmbeddings, part_distance
-from bpbreid_track.tracking.appearance_memory import PartMemory
-from bpbreid_track.tracking.distance_calibration import DistanceScale, common_excess
+from bpbreid_track.tracking.appearance_memory import AppearanceMemory
+from bpbreid_track.tracking.distance_calibration import DistanceCalibration, score_normalization
 
 NAMES = ("foreground", "head", "legs")
 
@@ -19,7 +19,7 @@ def unit(rng: np.random.Generator, *shape: int) -> np.ndarray:
 
 def test_distances_of_the_memory_are_those_of_part_distance() -> None:
     rng = np.random.default_rng(0)
-    memory = PartMemory(NAMES, 16)
+    memory = AppearanceMemory(NAMES, 16)
     features = unit(rng, 5, 3, 16)
     visibility = (rng.random((5, 3)) > 0.4).astype(np.float32)
     memory.add(features, visibility, 0.0)
@@ -29,7 +29,7 @@ def test_distances_of_the_memory_are_those_of_part_distance() -> None:
 
 
 def test_first_looks_are_averaged_and_later_ones_fade_the_past() -> None:
-    memory = PartMemory(("foreground",), 2)
+    memory = AppearanceMemory(("foreground",), 2)
     a, b = np.array([[[1, 0]]], np.float32), np.array([[[0, 1]]], np.float32)
     seen = np.ones((1, 1), np.float32)
     memory.add(a, seen, 0.0)
@@ -42,7 +42,7 @@ def test_first_looks_are_averaged_and_later_ones_fade_the_past() -> None:
 
 def test_a_hidden_part_keeps_its_vector_and_loses_evidence() -> None:
     rng = np.random.default_rng(1)
-    memory = PartMemory(NAMES, 8)
+    memory = AppearanceMemory(NAMES, 8)
     first = unit(rng, 1, 3, 8)
     memory.add(first, np.ones((1, 3), np.float32), 0.0)
     hidden = np.array([[1, 1, 0]], np.float32)
@@ -57,7 +57,7 @@ def test_a_hidden_part_keeps_its_vector_and_loses_evidence() -> None:
 def test_one_look_after_a_long_time_counts_as_much_as_many_looks_would_have() -> None:
     a, b = np.array([[[1, 0]]], np.float32), np.array([[[0, 1]]], np.float32)
     seen = np.ones((1, 1), np.float32)
-    often, seldom = PartMemory(("foreground",), 2), PartMemory(("foreground",), 2)
+    often, seldom = AppearanceMemory(("foreground",), 2), AppearanceMemory(("foreground",), 2)
     for memory, times in ((often, np.linspace(10.1, 11, 10)), (seldom, [11.0])):
         memory.add(a, seen, 0.0)
         for step in range(1, 11):
@@ -69,7 +69,7 @@ def test_one_look_after_a_long_time_counts_as_much_as_many_looks_would_have() ->
 
 def test_scale_learns_what_near_and_far_mean() -> None:
     rng = np.random.default_rng(2)
-    scale = DistanceScale()
+    scale = DistanceCalibration()
     for _ in range(300):
         scale.learn(rng.normal(0.2, 0.03, 8), rng.normal(0.4, 0.03, 40), 0.03)
     near, middle, far, incomparable = scale.log_ratio(np.array([[0.2, 0.3, 0.4, np.inf]]))[0]
@@ -81,7 +81,7 @@ def test_scale_learns_what_near_and_far_mean() -> None:
 
 def test_an_encoder_that_cannot_tell_people_apart_says_nothing() -> None:
     rng = np.random.default_rng(3)
-    scale = DistanceScale()
+    scale = DistanceCalibration()
     for _ in range(1000):
         scale.learn(rng.normal(0.5, 0.1, 8), rng.normal(0.5, 0.1, 40), 0.03)
     np.testing.assert_allclose(scale.log_ratio(np.array([[0.2, 0.5, 0.8]])), 0, atol=0.4)
@@ -97,29 +97,29 @@ def people_in_sight(count: int, distance: float = 0.9) -> tuple[np.ndarray, np.n
 
 def test_a_view_that_is_far_from_everybody_is_forgiven_a_part_of_it() -> None:
     distances, overlap, in_sight = people_in_sight(8)
-    usual = common_excess(distances, overlap, in_sight, expected=0.9)
+    usual = score_normalization(distances, overlap, in_sight, expected=0.9)
     np.testing.assert_allclose(usual, 0, atol=1e-12)
     distances[:8, 8] += 0.2  # the box, to people in sight
-    forgiven = common_excess(distances, overlap, in_sight, expected=0.9)
+    forgiven = score_normalization(distances, overlap, in_sight, expected=0.9)
     np.testing.assert_allclose(forgiven[:, 8], 0.1)
     np.testing.assert_allclose(forgiven[8, :8], 0, atol=1e-12)
     distances[8, :8] += 0.4  # the lost track, to their boxes
-    forgiven = common_excess(distances, overlap, in_sight, expected=0.9)
+    forgiven = score_normalization(distances, overlap, in_sight, expected=0.9)
     np.testing.assert_allclose(forgiven[8], 0.2)
 
 
 def test_the_distance_to_a_lost_track_itself_forgives_nothing() -> None:
     distances, overlap, in_sight = people_in_sight(8)
-    before = common_excess(distances, overlap, in_sight, expected=0.9)
+    before = score_normalization(distances, overlap, in_sight, expected=0.9)
     distances[8, 8] = 1.4
-    np.testing.assert_array_equal(common_excess(distances, overlap, in_sight, expected=0.9), before)
+    np.testing.assert_array_equal(score_normalization(distances, overlap, in_sight, expected=0.9), before)
 
 
 def test_few_and_incomparable_people_say_little_of_a_view() -> None:
     distances, overlap, in_sight = people_in_sight(1)
     distances[0, 1] += 0.9
-    assert common_excess(distances, overlap, in_sight, expected=0.9)[1, 1] < 0.11
+    assert score_normalization(distances, overlap, in_sight, expected=0.9)[1, 1] < 0.11
     distances[0, 1] = np.inf
-    assert common_excess(distances, overlap, in_sight, expected=0.9)[1, 1] == 0
-    empty = common_excess(np.zeros((2, 0)), np.zeros((2, 0)), np.array([True, False]), expected=0.9)
+    assert score_normalization(distances, overlap, in_sight, expected=0.9)[1, 1] == 0
+    empty = score_normalization(np.zeros((2, 0)), np.zeros((2, 0)), np.array([True, False]), expected=0.9)
     assert empty.shape == (2, 0)

@@ -9,7 +9,7 @@ from scenes import DIM, PARTS, Scene, Walker, crossing, identities, look
 
 from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 from bpbreid_track.tracking import kalman
-from bpbreid_track.tracking.cost_matrices import mahalanobis, motion_log_ratio
+from bpbreid_track.tracking.cost_matrices import mahalanobis, position_log_ratio
 
 NOISE = kalman.Noise()
 
@@ -29,7 +29,7 @@ def ratio(seconds: float, box: list[float]) -> float:
 
 def log_ratio(state: np.ndarray, box: np.ndarray, elsewhere: float = 0.0) -> float:
     distance = mahalanobis(state, box, 0.05)
-    return float(motion_log_ratio(state, box, distance, 0.05, 20.0, np.array([elsewhere]))[0, 0])
+    return float(position_log_ratio(state, box, distance, 0.05, 20.0, np.array([elsewhere]))[0, 0])
 
 
 def test_the_right_place_says_much_soon_and_little_later() -> None:
@@ -131,8 +131,8 @@ def test_a_lone_walker_is_looked_at_now_and_then_to_keep_the_memory_fresh() -> N
     _, tracker = run(config, Scene([Walker((100, 200), (2, 0), look=1)], 150), own=True)
     # Ten first looks, then one a second for some five seconds at 30 frames a second.
     assert 14 <= tracker.stats.encoded <= 16
-    assert tracker._memory is not None
-    distance = tracker._memory.distances(PartEmbeddings(look(1)[None], torch.ones(1, len(PARTS)), PARTS))
+    assert tracker.memory is not None
+    distance = tracker.memory.distances(PartEmbeddings(look(1)[None], torch.ones(1, len(PARTS)), PARTS))
     assert distance[0, 0] < 0.5
 
 

@@ -12,8 +12,9 @@ from small_encoders import NONSENSE, PEOPLE, frame, network
 
 from bpbreid_track import Encoder
 from bpbreid_track.errors import InputError
-from bpbreid_track.model.attention_view import attention_sheet, paint_attention, part_colours, part_painter
+from bpbreid_track.model.attention_view import paint_attention, part_colours, part_painter
 from bpbreid_track.model.crops import HostCrops, normalise
+from bpbreid_trainer.attention_sheet import attention_sheet
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bpbreid_track.config import (
+    FormerSetting,
     RunConfig,
     TrackerConfig,
     config_path,
@@ -76,3 +77,17 @@ def test_a_preset_travels_as_yaml_and_comes_back(tmp_path: Path) -> None:
 def test_settings_cannot_be_changed_behind_the_tracker() -> None:
     with pytest.raises(ValueError, match="frozen"):
         TrackerConfig().birth_score = 0.1  # type: ignore[misc]
+
+
+def test_settings_of_an_earlier_release_are_understood_with_a_hint() -> None:
+    with pytest.warns(FormerSetting, match="'confirm_hits' is now called 'min_hits'"):
+        assert run_config({"tracker": {"confirm_hits": 5}}).tracker.min_hits == 5
+    with pytest.warns(FormerSetting, match="'gate' has no effect any more"):
+        assert run_config({"tracker": {"gate": 9}}).tracker == TrackerConfig()
+    with pytest.raises(UsageError, match="'territory' is now called 'clutter_area'; state one of them"):
+        run_config({"tracker": {"territory": 9, "clutter_area": 9}})
+
+
+def test_the_tracker_has_no_more_settings_than_a_user_would_turn() -> None:
+    assert len(TrackerConfig.model_fields) <= 15
+    assert not TrackerConfig._former.keys() & TrackerConfig.model_fields.keys()

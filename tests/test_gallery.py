@@ -20,7 +20,7 @@ from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.identities.gallery import Gallery, Namer, check_gallery_folder, load_gallery, names_of_all
 from bpbreid_track.identities.view_selection import DiverseViews, diverse_rows
 
-CONFIG = GalleryConfig(max_distance=0.6, hysteresis=0.05)
+CONFIG = GalleryConfig(max_distance=0.6)
 
 
 class Encoder:

@@ -14,7 +14,7 @@ import pytest
 from host_scenes import Street
 
 import bpbreid_track
-from bpbreid_track.detection.weights import find_weights
+from bpbreid_track.detection.weights import find_detector_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.tracklab
@@ -72,7 +72,7 @@ def test_their_command_line_runs_with_our_encoder_and_tracker(
     python: Path, clip: Path, shared: Path, tmp_path: Path
 ) -> None:
     local = shared / "weights" / "yolo11n.pt"
-    detector = local if local.exists() else find_weights("auto").path
+    detector = local if local.exists() else find_detector_weights("auto").path
     # modules/reid=bpbreid is TrackLab's own configuration, whose class TrackLab does not have.
     done = run(
         python,

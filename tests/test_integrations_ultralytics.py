@@ -15,7 +15,7 @@ from ultralytics.utils import YAML, IterableSimpleNamespace
 from ultralytics.utils.checks import check_yaml
 
 from bpbreid_track import Encoder
-from bpbreid_track.detection.weights import find_weights
+from bpbreid_track.detection.weights import find_detector_weights
 from bpbreid_track.errors import UsageError
 from bpbreid_track.integrations import ultralytics as host
 from bpbreid_track.integrations.report import appearance_report
@@ -110,7 +110,7 @@ def test_yolo_track_runs_with_our_tracker_file(shared: Path, street: Street) -> 
     from ultralytics import YOLO
 
     local = shared / "weights" / "yolo11n.pt"
-    model = YOLO(local if local.exists() else find_weights("auto").path)
+    model = YOLO(local if local.exists() else find_detector_weights("auto").path)
     assert TRACKER_MAP["bpbreid"] is host.BPBReIDTracker
     seen: list[set[int]] = []
     for image in street.images[:5]:

@@ -20,7 +20,7 @@ from bpbreid_track import track_video
 from bpbreid_track.cli.track import run
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.identities.track_history import Journal
+from bpbreid_track.identities.track_history import TrackHistory
 from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sources.base import Frame, Source
 
@@ -230,7 +230,7 @@ def test_command_line_says_what_was_joined(
 
 
 def test_journal_gives_back_its_rows_whatever_the_number_of_frames() -> None:
-    journal = Journal()
+    journal = TrackHistory()
     for index in range(1200):
         boxes = np.full((index % 3, 4), float(index), np.float32)
         data = {"class_name": np.array(["person"] * len(boxes))}

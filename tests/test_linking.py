@@ -8,7 +8,7 @@ from run_rows import RATE, frame_times, looks, run_of, views, walk
 from scenes import DIM, PARTS
 
 from bpbreid_track.config import LinkConfig
-from bpbreid_track.identities.appearance_stats import AppearanceSums, Looks
+from bpbreid_track.identities.appearance_stats import AppearanceSums, MeanAppearance
 from bpbreid_track.identities.linking import Linked, distance_threshold, fill_gaps, link
 from bpbreid_track.identities.tracklets import TrackedRows
 from bpbreid_track.tracking.boxes import clear_boxes
@@ -18,7 +18,7 @@ CROWD = (walk(8, range(100), (2000, 200)), walk(9, range(100), (2300, 200)))
 CROWD_LOOKS = {8: 8, 9: 9}
 
 
-def linked(*tracklets: TrackedRows, people: Looks | None = None, **settings: float) -> Linked:
+def linked(*tracklets: TrackedRows, people: MeanAppearance | None = None, **settings: float) -> Linked:
     rows = run_of(*tracklets)
     return link(rows, frame_times(rows), people, LinkConfig(**settings))
 

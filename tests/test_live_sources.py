@@ -19,7 +19,7 @@ from bpbreid_track.errors import InputError
 from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sources import live as live_source
 from bpbreid_track.io.sources import video as video_source
-from bpbreid_track.io.sources.latest_frame import Newest
+from bpbreid_track.io.sources.latest_frame import LatestFrame
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_slow_reader_gets_the_newest_item_and_a_count_of_the_rest() -> None:
             yield item
             time.sleep(0.005)
 
-    newest = Newest(camera_items())
+    newest = LatestFrame(camera_items())
     taken = []
     for item in newest:
         taken.append(item)
@@ -132,4 +132,4 @@ def test_error_of_the_camera_reaches_the_reader() -> None:
         raise InputError("unplugged")
 
     with pytest.raises(InputError, match="unplugged"):
-        list(Newest(broken()))
+        list(LatestFrame(broken()))

@@ -118,14 +118,14 @@ def test_hidden_parts_do_not_poison_the_memory() -> None:
 
 
 def test_a_part_not_seen_for_long_is_forgotten() -> None:
-    tracker = PartTracker(TrackerConfig(forget_seconds=1.0))
-    scene = Scene([Walker((100, 200), look=1)], 200, hide_parts={f: ["legs"] for f in range(10, 200)})
+    tracker = PartTracker()
+    scene = Scene([Walker((100, 200), look=1)], 500, hide_parts={f: ["legs"] for f in range(10, 500)})
     for detections, embeddings, _ in scene:
         tracker.update(detections, embeddings=embeddings)
     only_legs = PartEmbeddings(embeddings.features, (torch.tensor([[0, 0, 0, 1]])), PARTS)
-    assert tracker._memory is not None
-    assert np.isinf(tracker._memory.distances(only_legs)).all()
-    assert np.isfinite(tracker._memory.distances(embeddings)).all()
+    assert tracker.memory is not None
+    assert np.isinf(tracker.memory.distances(only_legs)).all()
+    assert np.isfinite(tracker.memory.distances(embeddings)).all()
 
 
 def test_every_row_comes_back_in_place_with_its_columns() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import typer
 
 from .._version import __version__
+from ..config import FormerSetting
 from ..errors import InputError, UsageError, did_you_mean
 
 INTERRUPTED = 130
@@ -36,6 +38,13 @@ def run_app(
             traceback.print_exc()
         return fail(program, message, code)
 
+    def hint(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, FormerSetting):
+            typer.echo(f"{program}: warning: {message}", err=True)
+        else:
+            shown(message, category, *where, **more)
+
+    shown, warnings.showwarning = warnings.showwarning, hint
     try:
         code = command.main(list(arguments), prog_name=program, standalone_mode=False) or 0
         # Typer makes an exit code of Ctrl-C by itself, from 0.20-odd on.
@@ -54,6 +63,8 @@ def run_app(
             return answer(usage, UsageError.exit_code)
         mend = "" if debug else "; run again with --debug for the traceback"
         return answer(with_notes(error, f"{type(error).__name__}: {error}") + mend, InputError.exit_code)
+    finally:
+        warnings.showwarning = shown
 
 
 def version_option(program: str) -> Any:

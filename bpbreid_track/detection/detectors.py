@@ -14,7 +14,8 @@ import supervision as sv
 from ..config import DetectorConfig
 from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
-from .weights import find_weights, import_ultralytics
+from ..model.inference import resolve_device
+from .weights import find_detector_weights, import_ultralytics
 
 if TYPE_CHECKING:
     from ..io.sources.base import Frame
@@ -63,7 +64,7 @@ def load_detector(
     Weights are programs in disguise: a .pt is a pickle. Load only weights you trust. Recent Ultralytics
     releases are told to unpickle only their own and torch's classes (``ULTRALYTICS_SAFE_LOAD=false`` in
     the environment lifts that for weights with classes of their own); older ones run whatever the file says.
-    See ``weights_lookup.find_weights`` for where names are looked up.
+    See ``weights_lookup.find_detector_weights`` for where names are looked up.
 
     Raises:
         InputError: weights that are not to be had or not a detector, a malformed box file.
@@ -73,7 +74,7 @@ def load_detector(
         raise UsageError("the detector's name is empty; give 'auto', weights or a det.txt")
     if Path(name).suffix.lower() in {".txt", ".csv"}:
         return PrecomputedDetector(name, config)
-    found = find_weights(name)
+    found = find_detector_weights(name)
     return UltralyticsDetector(found.path, config, device, description=found.description)
 
 
@@ -156,7 +157,7 @@ class UltralyticsDetector:
         self.description = description or self.name
         self.files = (Path(weights),)
         self._config = config = config or DetectorConfig()
-        self._device = _available_device(device)
+        self._device = _ultralytics_device(device)
         on_gpu = self._device.startswith("cuda")
         self.batch_size = config.batch_size if config.batch_size != "auto" else (8 if on_gpu else 1)
         self._precision = _half_precision() if on_gpu else {}
@@ -294,19 +295,10 @@ def _not_loadable(weights: str, error: Exception) -> InputError:
     return InputError(f"{weights}: not detector weights that Ultralytics can load ({reason})")
 
 
-def _available_device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        if torch.cuda.is_available():
-            return "cuda:0"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"device {device!r} is not available here: {reason}; use 'cpu' or 'auto'") from error
-    return "cuda:0" if device == "cuda" else device
+def _ultralytics_device(device: str) -> str:
+    """``device`` in Ultralytics' words, in which CUDA has a number."""
+    found = resolve_device(device)
+    return "cuda:0" if str(found) == "cuda" else str(found)
 
 
 def _half_precision() -> dict[str, Any]:

@@ -55,7 +55,7 @@ class FoundWeights(NamedTuple):
     description: str
 
 
-def find_weights(name: str) -> FoundWeights:
+def find_detector_weights(name: str) -> FoundWeights:
     """The weights behind ``name``.
 
     Looked up as a path, in the cache (``BPBREID_CACHE``, by default ``~/.cache/bpbreid_track``), in

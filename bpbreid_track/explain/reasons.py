@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..config import TrackerConfig
-    from ..embeddings import PartEmbeddings
-    from ..tracking.appearance_memory import PartMemory
-    from ..tracking.cost_matrices import PairCosts, Place
-    from ..tracking.tracks import Boxes, Tracks
+from ..tracking.rounds import LOST, LOW
 
-HIGH, LOW, LOST, NEW, BIRTH = "high", "low", "lost", "new", "birth"
+if TYPE_CHECKING:
+    from ..embeddings import PartEmbeddings
+    from ..tracking.appearance_memory import AppearanceMemory
+
+BIRTH = "birth"
 
 # What kept a track from a box.
 CLASS = "another class"
@@ -47,7 +46,7 @@ class Rival:
             no part shows in both.
         cost: what the pair would have cost; None where it was forbidden. In round ``lost`` that is minus the
             log-likelihood ratio of place and parts.
-        limit: the highest cost its round accepts.
+        limit: the highest cost its round accepts; None where no round takes such a pair.
         ruled_out: why the track did not get the box, one of the constants of this module.
         box: row of the box that the track took in this frame; None if it took none.
     """
@@ -60,7 +59,7 @@ class Rival:
     parts: dict[str, float]
     appearance: float | None
     cost: float | None
-    limit: float
+    limit: float | None
     ruled_out: str
     box: int | None
 
@@ -109,31 +108,8 @@ class MatchReason:
         return letter if self.distance is None else f"{letter} {self.distance:.2f}"
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """What is known of all pairs in one frame before the tracks are corrected.
-
-    Attributes:
-        motion: 1 - IoU [T, N].
-        gate: squared Mahalanobis distance [T, N].
-        cost: [T, N], inf where forbidden; of the round that the box belongs to.
-        needed: bool [T, N], pairs that motion alone would not have matched.
-        appearance: what the part distance adds to the cost [T, N]; None without embeddings.
-        distance: Eq. 9 [T, N], inf where nothing can be compared; None without embeddings.
-        lost: seconds [T] since the last match; 0 if that was in the last frame.
-    """
-
-    motion: np.ndarray
-    gate: np.ndarray
-    cost: np.ndarray
-    needed: np.ndarray
-    appearance: np.ndarray | None
-    distance: np.ndarray | None
-    lost: np.ndarray
-
-
 def shared_part_distances(
-    memory: PartMemory, embeddings: PartEmbeddings, track: int, row: int
+    memory: AppearanceMemory, embeddings: PartEmbeddings, track: int, row: int
 ) -> dict[str, float]:
     """Euclidean distance of every part that is known of the track and shows in the box, by name."""
     from ..tracking.appearance_memory import FADED  # not above: a log of reasons is read without torch
@@ -154,8 +130,7 @@ def ruled_out(
     gate: float,
     widest: float,
     cost: float,
-    limit: float,
-    high: bool,
+    limit: float | None,
     taken: bool,
     in_sight: bool,
 ) -> str:
@@ -166,8 +141,8 @@ def ruled_out(
         gate: squared Mahalanobis distance of the pair.
         widest: the largest that is allowed for it.
         cost: of the pair, inf where forbidden.
-        limit: the highest cost its round accepts.
-        high: whether the box scores high enough for the round of lost tracks.
+        limit: the highest cost its round accepts; None where no round takes such a pair, which is so for
+            boxes of low score and tracks that are lost or not confirmed.
         taken: whether the track took another box.
         in_sight: whether the track was seen in the frame before.
     """
@@ -175,42 +150,13 @@ def ruled_out(
         return CLASS
     if not gate <= widest:
         return GATE
+    if limit is None:
+        return SCORE
     if not np.isfinite(cost):
         return OVERLAP if in_sight else NO_PART
-    if not high:
-        return SCORE
     if cost > limit:
         return COST
     return TAKEN if taken else WHOLE
-
-
-def pairs_of(
-    tracks: Tracks,
-    boxes: Boxes,
-    place: Place,
-    pairs: PairCosts,
-    now: float,
-    config: TrackerConfig,
-) -> Pairs:
-    """The tracker's matrices [T, N] of a frame as ``Pairs``."""
-    from ..tracking.association import (
-        cost_in_sight,  # not above: a log of reasons is read without the tracker
-    )
-
-    motion = pairs.motion
-    high = boxes.scores >= config.high_score
-    cost = np.where(high, pairs.motion_scored, motion)
-    needed = np.zeros(cost.shape, bool)
-    if pairs.appearance is not None and cost.size:
-        cost = cost + pairs.appearance
-        needed = (motion > 1 - config.min_iou) | (motion > motion.min(axis=1, keepdims=True))
-    confirmed = tracks.ids > 0
-    seen, gone = confirmed & ~pairs.lost, confirmed & pairs.lost
-    cost[seen] = np.where(high, cost_in_sight(pairs, config)[seen], cost[seen])
-    cost[gone] = np.where(high, pairs.recovery[gone], np.inf)
-    lost = np.where(pairs.lost, now - tracks.seen, 0.0)
-    appearance, distances = pairs.appearance, pairs.distances
-    return Pairs(1 - place.overlap, place.distance, cost, needed, appearance, distances, lost)
 
 
 def shorts(reasons: Sequence[MatchReason], count: int) -> np.ndarray:

@@ -6,24 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
+from ..tracking.rounds import HIGH, LOST, LOW, NEW
 from .reader import LoggedFrame, ReasonLog
-from .reasons import (
-    BIRTH,
-    CLASS,
-    COST,
-    GATE,
-    HIGH,
-    LOST,
-    LOW,
-    NEW,
-    NO_PART,
-    OVERLAP,
-    SCORE,
-    TAKEN,
-    WHOLE,
-    MatchReason,
-    Rival,
-)
+from .reasons import BIRTH, CLASS, COST, GATE, NO_PART, OVERLAP, SCORE, TAKEN, WHOLE, MatchReason, Rival
 
 _ROUNDS = {
     HIGH: "round one (boxes of high score)",

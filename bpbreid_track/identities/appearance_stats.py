@@ -21,7 +21,7 @@ _HALF_EVIDENCE = 3.0
 
 
 @dataclass(frozen=True)
-class Looks:
+class MeanAppearance:
     """Mean appearance of T identities; visibilities are evidence in [0, 1), 0 for a part never clearly seen.
 
     Attributes:
@@ -92,11 +92,11 @@ class AppearanceSums:
         known = [[self._sums[i].total() for i in group if i in self._sums] for group in groups]
         return self._embeddings([_added(totals) if totals else None for totals in known])
 
-    def looks(self) -> Looks:
+    def looks(self) -> MeanAppearance:
         """All identities with at least one clear view."""
         ids = self.ids
         halves = [self._sums[identity].halves() for identity in ids.tolist()]
-        return Looks(
+        return MeanAppearance(
             ids,
             self.whole(ids),
             self._embeddings([early for early, _ in halves]),

@@ -50,7 +50,7 @@ class Namer:
     """Names for the tracks of a stream, frame by frame.
 
     A name goes to one track of a frame at most, by the least sum of distances. A track keeps its name until
-    it lies ``hysteresis`` beyond ``max_distance``, or another track or name is nearer by as much.
+    it lies ``HYSTERESIS`` beyond ``max_distance``, or another track or name is nearer by as much.
 
     Args:
         config: settings.
@@ -78,7 +78,7 @@ class Namer:
         for row, identity in enumerate(ids.tolist()):
             name = self._held.get(identity)
             if name is not None:
-                cost[row, name] -= self._config.hysteresis
+                cost[row, name] -= HYSTERESIS
         names = np.full(len(ids), -1)
         rows, columns = assign(cost, self._config.max_distance)
         names[rows] = columns
@@ -109,6 +109,11 @@ def names_of_all(distances: np.ndarray, together: np.ndarray, max_distance: floa
             names[row] = column
     return names
 
+
+# How much nearer another name must be than the one that a track has.
+HYSTERESIS = 0.05
+# Clear views of a track before it is given a name.
+MIN_VIEWS = 3
 
 PathLike = str | os.PathLike[str]
 

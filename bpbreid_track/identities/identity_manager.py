@@ -10,11 +10,11 @@ import supervision as sv
 from ..config import RunConfig
 from ..tracking.boxes import clear_boxes
 from .appearance_stats import AppearanceSums
-from .gallery import Gallery, Namer, names_of_all
+from .gallery import MIN_VIEWS, Gallery, Namer, names_of_all
 from .linking import Linked, link
-from .track_history import Journal
+from .track_history import TrackHistory
 from .tracklets import TrackedRows, seen_together
-from .view_selection import DiverseViews
+from .view_selection import VIEW_SECONDS, DiverseViews
 
 if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _CLEARING_SECONDS = 10.0
 
 
-class People:
+class IdentityManager:
     """Follows the identities of one run.
 
     Args:
         settings: of the run.
-        journal: where the boxes of all frames are kept for linking; None: nothing is linked.
+        history: where the boxes of all frames are kept for linking; None: nothing is linked.
         gallery: known people; None: nobody has a name.
         save: keep views of every identity for a gallery.
 
@@ -38,12 +38,12 @@ class People:
     """
 
     def __init__(
-        self, settings: RunConfig, *, journal: Journal | None, gallery: Gallery | None, save: bool
+        self, settings: RunConfig, *, history: TrackHistory | None, gallery: Gallery | None, save: bool
     ) -> None:
         self._settings = settings
-        self._journal, self._gallery = journal, gallery
+        self._history, self._gallery = history, gallery
         self._namer = Namer(settings.gallery)
-        self._views = DiverseViews(settings.gallery.save_views, settings.gallery.view_seconds)
+        self._views = DiverseViews(settings.gallery.save_views, VIEW_SECONDS)
         self._save = save
         self._sums: AppearanceSums | None = None
         self._seen: dict[int, float] = {}  # when each identity was seen last
@@ -67,12 +67,12 @@ class People:
         """
         if embeddings is not None:
             self._look(frame, detections, embeddings.to("cpu"))
-            if self._journal is None:
+            if self._history is None:
                 self._forget(frame.timestamp, detections.tracker_id)
         if self._gallery is not None:
             detections.data["name"] = self._names(detections)
-        if self._journal is not None:
-            self._journal.add(frame.index, frame.timestamp, detections)
+        if self._history is not None:
+            self._history.add(frame.index, frame.timestamp, detections)
         return detections
 
     def _look(self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings) -> None:
@@ -110,7 +110,7 @@ class People:
             return names
         ids = detections.tracker_id[rows]
         distances = self._gallery.distances(self._sums.whole(ids))
-        distances[self._sums.views(ids) < self._settings.gallery.min_views] = np.inf
+        distances[self._sums.views(ids) < MIN_VIEWS] = np.inf
         found = self._namer.update(ids, distances)
         for row, identity, name in zip(rows, ids.tolist(), found.tolist(), strict=True):
             self._name_of.pop(identity, None)
@@ -138,7 +138,7 @@ class People:
         ids = np.array(sorted(groups), np.int64)
         distances = self._gallery.distances(self._sums.together([groups[i] for i in ids.tolist()]))
         views = np.array([self._sums.views(np.array(groups[i])).sum() for i in ids.tolist()])
-        distances[views < self._settings.gallery.min_views] = np.inf
+        distances[views < MIN_VIEWS] = np.inf
         together = seen_together(linked.rows, ids)
         found = names_of_all(distances, together, self._settings.gallery.max_distance)
         names = {

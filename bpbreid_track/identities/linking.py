@@ -13,16 +13,24 @@ import numpy as np
 from ..config import LinkConfig
 from ..embeddings import part_distance
 from ..tracking.assignment import assign
-from .appearance_stats import Looks
+from ..tracking.distance_calibration import OTHER_DISTANCE, SAME_DISTANCE
+from ..tracking.tracks import TICK
+from .appearance_stats import MeanAppearance
 from .tracklets import Continuations, Ends, TrackedRows, concatenate, continuations, ends_of, seen_together
 
 # Distances of two views of one person, and of two people, before the run has shown any: median, deviation,
 # and how many pairs they are worth. Near those of the tracker, whose distances are of single boxes.
-_SAME_PRIOR, _OTHER_PRIOR, _PRIOR_PAIRS = (0.45, 0.10), (0.95, 0.15), 5
+_SAME_PRIOR, _OTHER_PRIOR, _PRIOR_PAIRS = (SAME_DISTANCE, 0.10), (OTHER_DISTANCE, 0.15), 5
 # The middle half of a normal distribution is so many standard deviations wide.
 _QUARTILES = 1.349
-# Sums of frame times are not exact; differences below this many seconds are none.
-_TICK = 1e-6
+# Heights a second by which a person may miss the position foreseen for them, and heights that anybody may.
+_MAX_SPEED, _SLACK = 1.5, 0.5
+# How long a person out of sight is taken to keep the speed of last or next, in seconds.
+_COAST_SECONDS = 1.0
+# Largest ratio of heights before and after.
+_MAX_HEIGHT_RATIO = 1.6
+# Where no part can be compared: longest gap in seconds, and heights by which the position may be missed.
+_MOTION_GAP_SECONDS, _MOTION_MISS = 1.0, 0.3
 # What a miss in place may cost beside the part distance at its threshold, which costs 1.
 _MOTION_WEIGHT = 0.5
 
@@ -46,7 +54,7 @@ class Linked:
     threshold: float | None
 
 
-def link(rows: TrackedRows, times: np.ndarray, looks: Looks | None, config: LinkConfig) -> Linked:
+def link(rows: TrackedRows, times: np.ndarray, looks: MeanAppearance | None, config: LinkConfig) -> Linked:
     """Join tracklets of one person and fill gaps.
 
     Args:
@@ -64,7 +72,7 @@ def link(rows: TrackedRows, times: np.ndarray, looks: Looks | None, config: Link
     """
     ends = ends_of(rows)
     distances, threshold = _appearance(rows, ends, looks, config)
-    pairs = continuations(ends, config.coast_seconds)
+    pairs = continuations(ends, _COAST_SECONDS)
     links = _decide(pairs, distances, threshold, config)
     identity = _identities(ends.ids, links)
     joined = replace(rows, id=np.array([identity.get(i, -1) for i in rows.id.tolist()], np.int64))
@@ -99,7 +107,7 @@ def _centre_and_spread(values: np.ndarray, prior: tuple[float, float]) -> tuple[
 
 
 def _appearance(
-    rows: TrackedRows, ends: Ends, looks: Looks | None, config: LinkConfig
+    rows: TrackedRows, ends: Ends, looks: MeanAppearance | None, config: LinkConfig
 ) -> tuple[np.ndarray, float | None]:
     """Part distances [T, T], inf where nothing can be compared, and what counts as near."""
     distances = np.full((len(ends.ids), len(ends.ids)), np.inf)
@@ -119,18 +127,18 @@ def _decide(
 ) -> list[tuple[int, int]]:
     """Pairs of rows (earlier, later) to join: each tracklet has one successor and one predecessor at most."""
     possible = (pairs.gap > 0) & (pairs.gap <= config.max_gap_seconds)
-    possible &= pairs.growth <= np.log(config.max_height_ratio)
-    reach = config.slack + config.max_speed * np.clip(pairs.gap, 0, None)
+    possible &= pairs.growth <= np.log(_MAX_HEIGHT_RATIO)
+    reach = _SLACK + _MAX_SPEED * np.clip(pairs.gap, 0, None)
     possible &= pairs.miss <= reach
     comparable = np.isfinite(distances)
     cost = np.full(pairs.gap.shape, np.inf)
     if threshold is not None and threshold > 0:
         look = possible & comparable & (distances <= threshold)
         cost[look] = distances[look] / threshold
-    blind = possible & ~comparable & (pairs.gap <= config.motion_gap_seconds)
+    blind = possible & ~comparable & (pairs.gap <= _MOTION_GAP_SECONDS)
     # By motion alone only where nobody else could be meant, by the wide gate.
     rivals = possible.sum(axis=0)[None, :] + possible.sum(axis=1)[:, None] - 2
-    cost[blind & (pairs.miss <= config.motion_miss) & (rivals == 0)] = 1.0
+    cost[blind & (pairs.miss <= _MOTION_MISS) & (rivals == 0)] = 1.0
     cost += _MOTION_WEIGHT * pairs.miss / reach
     earlier, later = assign(cost, 1.0 + _MOTION_WEIGHT)
     by_cost = np.argsort(cost[earlier, later], kind="stable")
@@ -179,7 +187,7 @@ def fill_gaps(rows: TrackedRows, times: np.ndarray, longest: float) -> TrackedRo
     rows = rows[rows.id >= 0]
     rows = rows[np.lexsort((rows.frame, rows.id))]
     parts = [rows[np.zeros(0, np.intp)]]
-    same = (rows.id[1:] == rows.id[:-1]) & (np.diff(rows.frame) > 1) & (np.diff(rows.time) <= longest + _TICK)
+    same = (rows.id[1:] == rows.id[:-1]) & (np.diff(rows.frame) > 1) & (np.diff(rows.time) <= longest + TICK)
     for row in np.flatnonzero(same):
         frames = np.arange(rows.frame[row] + 1, rows.frame[row + 1])
         share = (times[frames] - rows.time[row]) / (rows.time[row + 1] - rows.time[row])

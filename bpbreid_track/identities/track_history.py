@@ -11,7 +11,7 @@ from .tracklets import TrackedRows
 _CHUNK = 512
 
 
-class Journal:
+class TrackHistory:
     """The tracked boxes of all frames, 32 bytes each; pictures, masks and other ``data`` are dropped.
 
     Attributes:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from ..embeddings import PartEmbeddings, part_distance
+from ..tracking.tracks import TICK
 
 # Sums of frame times are not exact; differences below this many seconds are none.
-_TICK = 1e-6
+
+# Least time between two views of one identity, in seconds.
+VIEW_SECONDS = 0.2
 
 
 class DiverseViews:
@@ -33,7 +36,7 @@ class DiverseViews:
         shown = embeddings.visibility.any(dim=1).numpy()
         for row in np.flatnonzero(shown):
             identity = int(ids[row])
-            if time - self._last.get(identity, -np.inf) < self._interval - _TICK:
+            if time - self._last.get(identity, -np.inf) < self._interval - TICK:
                 continue
             self._last[identity] = time
             views = self._views.setdefault(identity, [])

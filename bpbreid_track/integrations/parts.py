@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..embeddings import masked_distance
-from ..tracking.appearance_memory import FADED, PartMemory
+from ..tracking.appearance_memory import FADED, AppearanceMemory
 from .vectors import unpack
 
 # Hosts do not tell the time, so memory counts the frames in which a track is matched: time constants of the
@@ -31,7 +31,7 @@ class TrackParts:
 
     def __init__(self, features: np.ndarray, visibility: np.ndarray) -> None:
         parts, dim = features.shape
-        self._memory = PartMemory(tuple(map(str, range(parts))), dim)
+        self._memory = AppearanceMemory(tuple(map(str, range(parts))), dim)
         self._memory.add(features[None].astype(np.float32), visibility[None].astype(np.float32), 0.0)
         self._frames = 0
 

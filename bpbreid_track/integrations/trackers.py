@@ -15,7 +15,6 @@ import numpy as np
 
 from ..config import TrackerConfig
 from ..model.encoder import Encoder
-from ..tracking import kalman
 from ..tracking.tracker import PartTracker
 from ._versions import require
 from .vectors import FlatEncoder
@@ -95,7 +94,7 @@ class BPBReIDTracker(BaseTracker):
             appearance_weight=appearance_weight,
             birth_score=track_activation_threshold,
             high_score=high_conf_det_threshold,
-            confirm_hits=minimum_consecutive_frames,
+            min_hits=minimum_consecutive_frames,
         )
         self.appearance = PartTracker(config, None if encoder == "none" else Encoder.load(encoder))
         self.maximum_frames_without_update = self._compute_maximum_frames_without_update(
@@ -113,11 +112,10 @@ class BPBReIDTracker(BaseTracker):
         if timing.skip_update or timing.elapsed_seconds == 0:
             return self._detections_for_skipped_update(detections)
         out = self.appearance.update(detections, frame, timestamp=timestamp)
-        living = self.appearance._tracks
-        boxes = kalman.to_xyxy(living.state[kalman.POSITION])
+        living = self.appearance.tracks
         self.tracks = [
             _Tracklet(int(identity), box)
-            for identity, box in zip(living.ids, boxes, strict=True)
+            for identity, box in zip(living.ids, living.xyxy, strict=True)
             if identity > 0
         ]
         return out

@@ -1,27 +1,22 @@
-"""Part attention made visible: painted onto frames, and as a sheet of crops (the paper's Figure 5)."""
+"""Part attention made visible: painted onto frames."""
 
 from __future__ import annotations
 
 import colorsys
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from ..errors import InputError, UsageError
+from ..errors import UsageError
 from .crops import check_boxes, pixel_boxes
 from .encoder import Encoder
 from .network import BPBReID
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"}
 _STRENGTH = 0.6  # share of the colour where a map is 1
-_GREEN, _RED, _WHITE, _BLACK = (60, 180, 60), (50, 50, 220), (255, 255, 255), (0, 0, 0)
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_CELL = (192, 96)  # height and width of one picture of a sheet, pixels
-_MARGIN, _BORDER = 3, 3
 
 
 def part_colours(parts: int) -> np.ndarray:
@@ -90,75 +85,6 @@ def part_painter(encoder: Encoder) -> Callable[[np.ndarray, Any], np.ndarray]:
     return paint
 
 
-def attention_sheet(
-    encoder: Encoder, folder: str | os.PathLike[str], out: str | os.PathLike[str], *, limit: int = 16
-) -> Path:
-    """A picture of what the network looks at in the crops of a folder.
-
-    One row for each crop: the crop, its foreground, each part; a green border where the part is visible, a
-    red one where it is not.
-
-    Args:
-        encoder: a live network's.
-        folder: images of single persons; of more than ``limit``, some spread evenly over the names.
-        out: the .png or .jpg to write.
-        limit: most rows.
-
-    Returns:
-        ``out``.
-
-    Raises:
-        InputError: no such folder, no image in it, an unreadable image, or ``out`` cannot be written.
-    """
-    paths = _images_in(Path(folder))
-    if limit < 1:
-        raise ValueError(f"limit: expected at least 1, got {limit}")
-    chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, limit).astype(int))]
-    crops = [read_image(path) for path in chosen]
-    maps, visibility = (values.cpu().numpy() for values in encoder.attend_crops(crops))
-    names = ["", "foreground", *encoder.options.part_names]
-    rows = [_header(names)]
-    for crop, crop_maps, seen in zip(crops, maps, visibility, strict=True):
-        small = cv2.resize(crop, _CELL[::-1], interpolation=cv2.INTER_AREA)
-        pictures = [_framed(small, _WHITE), _framed(_heat(small, crop_maps.max(0)), _GREEN)]
-        for part_map, visible in zip(crop_maps, seen, strict=True):
-            pictures.append(_framed(_heat(small, part_map), _GREEN if visible > 0 else _RED))
-        rows.append(np.hstack(pictures))
-    target = Path(out)
-    if target.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
-        raise InputError(f"{target}: expected a name that ends in .png or .jpg")
-    _, encoded = cv2.imencode(target.suffix, np.vstack(rows))
-    try:
-        target.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
-    return target
-
-
-def read_image(path: Path) -> np.ndarray:
-    """An image file as uint8 [H, W, 3] BGR, whatever letters its path has.
-
-    Raises:
-        InputError: missing, or not an image.
-    """
-    try:
-        image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    except (OSError, cv2.error) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
-    if image is None:
-        raise InputError(f"{path}: not an image that OpenCV reads")
-    return image
-
-
-def _images_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise InputError(f"{folder}: no images in it")
-    return paths
-
-
 def _tint(region: np.ndarray, maps: np.ndarray, colours: np.ndarray) -> None:
     """Blends ``colours`` [K, 3], weighed by ``maps`` [K, h, w], into ``region`` in place."""
     total = maps.sum(0)
@@ -178,27 +104,3 @@ def _legend(image: np.ndarray, names: Sequence[str], colours: np.ndarray) -> Non
         cv2.rectangle(image, (step // 3, foot[1] - step + 6), (step, foot[1]), colour, cv2.FILLED)
         for shade, width in ((_BLACK, 3), (_WHITE, 1)):
             cv2.putText(image, name, foot, _FONT, scale, shade, max(1, round(width * scale)), cv2.LINE_AA)
-
-
-def _heat(picture: np.ndarray, part_map: np.ndarray) -> np.ndarray:
-    """``picture`` under a heat map: blue where ``part_map`` is 0, red where it is 1."""
-    grown = cv2.resize(part_map.astype(np.float32), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    heat = cv2.applyColorMap(np.rint(255 * grown.clip(0, 1)).astype(np.uint8), cv2.COLORMAP_JET)
-    return cv2.addWeighted(picture, 0.5, heat, 0.5, 0)
-
-
-def _framed(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    for width, shade in ((_BORDER, colour), (_MARGIN, _WHITE)):
-        picture = cv2.copyMakeBorder(picture, width, width, width, width, cv2.BORDER_CONSTANT, value=shade)
-    return picture
-
-
-def _header(names: Sequence[str]) -> np.ndarray:
-    width = _CELL[1] + 2 * (_BORDER + _MARGIN)
-    header = np.full((24, width * len(names), 3), 255, dtype=np.uint8)
-    for column, name in enumerate(names):
-        size = cv2.getTextSize(name, _FONT, 0.45, 1)[0][0]
-        scale = 0.45 * min(1.0, (width - 6) / max(size, 1))
-        left = column * width + round((width - size * scale / 0.45) / 2)
-        cv2.putText(header, name, (left, 17), _FONT, scale, _BLACK, 1, cv2.LINE_AA)
-    return header

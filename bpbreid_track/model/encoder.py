@@ -139,7 +139,7 @@ class Encoder:
         Raises:
             InputError: no such file, or not one of these; the message says the mend.
         """
-        path = find_weights(source)
+        path = find_encoder_weights(source)
         if is_exported(path):
             network: BPBReID | Runtime = open_runtime(path, device=device, precision=precision)
         else:
@@ -302,7 +302,7 @@ def _whole(crops: Sequence[Any]) -> tuple[list[Any], list[str]]:
     return boxes, [f"crops[{index}]" for index in range(len(crops))]
 
 
-def find_weights(source: str | os.PathLike[str]) -> Path:
+def find_encoder_weights(source: str | os.PathLike[str]) -> Path:
     """The file behind the name of bundled weights or a path.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +11,21 @@ from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
 from ..detection.detectors import Detector, load_detector
 from ..errors import UsageError
 from ..identities.gallery import check_gallery_folder, load_gallery, save_gallery_files
-from ..identities.identity_manager import People
-from ..identities.track_history import Journal
+from ..identities.identity_manager import IdentityManager
+from ..identities.track_history import TrackHistory
 from ..io.open_source import open_source
 from ..io.sinks.window import WindowSink
-from ..io.sources.base import Source
+from ..io.sources.base import Frame, Source
 from ..tracking.encode_policy import resolve_encode
-from .cache import open_cache
+from .cache import Cache, open_cache
+from .interrupts import Interrupts
 from .linked_run import LinkedRun, check_rereadable
 from .outputs import Outputs
 from .progress import ProgressView
-from .replay import Recording
+from .replay import ReplayTracker
 from .report import TrackingReport
-from .run import OnFrame, Run
+from .run import OnFrame, Read, Run
+from .steps import online_stages, replay_stages
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder
@@ -125,20 +128,42 @@ def track_video(
         if cache is not None:
             store = open_cache(cache, reader, find, embed, settings.detector, outputs.paths.values())
             prepared.callback(store.close)
-        journal = Journal() if link else None
-        people = _people(settings, embed, journal, gallery, save_gallery)
+        history = TrackHistory() if link else None
+        identities = _identities(settings, embed, history, gallery, save_gallery)
+        interrupts = Interrupts()
         # The reasons are those of the first reading: linking comes after them.
         written = Outputs(None, None, None, explain) if link else outputs
-        run = Run(reader, find, embed, settings, written, window, store, not own_rate, people)
+        stages = online_stages(
+            reader,
+            find,
+            embed,
+            settings,
+            written,
+            cache=store,
+            shown=window is not None,
+            use_timestamps=not own_rate,
+            identities=identities,
+        )
+        run = Run(
+            reader,
+            stages,
+            read=None if store is None else _cached_frames(store, reader, settings, written, window),
+            window=window,
+            interrupts=interrupts,
+            describe=written.describe,
+        )
         linked = None
-        if journal is not None and people is not None:
+        if history is not None and identities is not None:
 
-            def again(source: Source, recording: Recording, outputs: Outputs) -> Run:
-                return Run(source, recording, embed, settings, outputs, None, None, True, recording=recording)
+            def again(
+                source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
+            ) -> Run:
+                stages = replay_stages(source, recorded, embed, settings, outputs)
+                return Run(source, stages, interrupts=interrupts, describe=outputs.describe)
 
             rate = settings.tracker.frame_rate if own_rate else None
             texts, pictures = Outputs(None, tracks, None, extra=extra), Outputs(out, None, crops)
-            linked = LinkedRun(source, reader, again, people, journal, texts, pictures, rate)
+            linked = LinkedRun(source, reader, again, identities, history, texts, pictures, interrupts, rate)
         report = TrackingReport(
             source=reader.name,
             detector=getattr(find, "description", find.name),
@@ -156,12 +181,12 @@ def track_video(
         run.go(report, max_frames, on_frame, view)
     else:
         linked.go(run, report, max_frames, on_frame, view)
-    if people is not None:
+    if identities is not None:
         report.identities -= report.joined or 0
         if gallery is not None:
-            report.named = {name: sorted(ids) for name, ids in sorted(people.named.items())}
+            report.named = {name: sorted(ids) for name, ids in sorted(identities.named.items())}
         if save_gallery is not None:
-            save_gallery_files(save_gallery, people.views())
+            save_gallery_files(save_gallery, identities.views())
             report.outputs["gallery"] = os.fspath(save_gallery)
     return report
 
@@ -196,22 +221,35 @@ def _encoder(
     return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision})"
 
 
-def _people(
+def _cached_frames(
+    store: Cache, reader: Source, settings: RunConfig, outputs: Outputs, window: WindowSink | None
+) -> Read:
+    """Frames of a source whose boxes may be known already: pictures only where somebody needs them."""
+    pictures = settings.tracker.camera_motion != "none" or window is not None
+    pictures |= bool({"crops", "video"} & outputs.paths.keys())
+
+    def read(max_frames: int | None, shown: bool) -> Iterable[Frame]:
+        return store.frames(reader, max_frames, pictures=pictures or shown)
+
+    return read
+
+
+def _identities(
     settings: RunConfig,
     encoder: Encoder | None,
-    journal: Journal | None,
+    history: TrackHistory | None,
     gallery: PathLike | None,
     save_gallery: PathLike | None,
-) -> People | None:
+) -> IdentityManager | None:
     """What follows identities beyond the tracker; None where nothing asks for it."""
     if encoder is None and (gallery is not None or save_gallery is not None):
         raise UsageError(
             "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
         )
     known = None if gallery is None or encoder is None else load_gallery(gallery, encoder)
-    if journal is None and known is None and save_gallery is None:
+    if history is None and known is None and save_gallery is None:
         return None
-    return People(settings, journal=journal, gallery=known, save=save_gallery is not None)
+    return IdentityManager(settings, history=history, gallery=known, save=save_gallery is not None)
 
 
 def _frames_to_come(source: Source, max_frames: int | None) -> int | None:

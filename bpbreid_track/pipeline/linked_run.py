@@ -6,24 +6,22 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Protocol
 
 import numpy as np
-import supervision as sv
 
 from ..errors import UsageError, add_note
-from ..identities.identity_manager import People
-from ..identities.track_history import Journal
+from ..identities.identity_manager import IdentityManager
+from ..identities.track_history import TrackHistory
 from ..io.open_source import open_source
-from ..io.sources.base import Frame, Source
+from ..io.sources.base import Source
+from .interrupts import Interrupts
 from .outputs import Outputs
 from .progress import ProgressView
-from .replay import Recording, Unpictured
+from .replay import ReplayTracker, Unpictured
 from .report import TrackingReport
-from .stages import SAME_REQUEST, on_interrupt
+from .run import OnFrame, Run
 
 PathLike = str | os.PathLike[str]
-OnFrame = Callable[[Frame, sv.Detections], object]
 
 
 def check_rereadable(source: object, reader: Source, pictures: bool) -> None:
@@ -43,54 +41,18 @@ def check_rereadable(source: object, reader: Source, pictures: bool) -> None:
         )
 
 
-class Reading(Protocol):
-    """One run through a source, from ``go`` to its end."""
-
-    def go(
-        self,
-        report: TrackingReport,
-        max_frames: int | None,
-        on_frame: OnFrame | None,
-        view: ProgressView | None,
-    ) -> None:
-        """Run; fill in ``report``."""
-
-    def interrupt(self, insists: bool = False) -> None:
-        """Stop in good order; at once if the user ``insists``."""
-
-
-class _Interrupts:
-    """Hands signals to whichever reading is going on, so that none falls between the two."""
-
-    def __init__(self) -> None:
-        self._current: Reading | None = None
-        self._first: float | None = None
-        self._asked = False
-
-    def watch(self, reading: Reading) -> None:
-        """From now on it is ``reading`` that is stopped."""
-        self._current, self._asked = reading, False
-
-    def __call__(self, insists: bool) -> None:
-        now = time.monotonic()
-        self._first = now if self._first is None else self._first
-        if self._current is None or (not self._asked and 0 < now - self._first <= SAME_REQUEST):
-            return
-        asked, self._asked = self._asked, True
-        self._current.interrupt(insists and asked)
-
-
 class LinkedRun:
     """Tracks, joins tracklets, writes the track file, and reads the source again for the pictures.
 
     Args:
         source: what was asked for.
         reader: it, opened.
-        again: makes a reading of a recording.
-        people: what the first reading feeds.
-        journal: likewise.
+        again: makes the run that writes what is settled; with None it cannot be interrupted.
+        identities: what the first reading feeds.
+        history: likewise.
         tracks: the track file, which needs no pictures.
         pictures: video and crops.
+        interrupts: those of the first reading.
         frame_rate: frames a second that overrule the timestamps; None for the timestamps.
     """
 
@@ -98,15 +60,17 @@ class LinkedRun:
         self,
         source: PathLike | int | Source,
         reader: Source,
-        again: Callable[[Source, Recording, Outputs], Reading],
-        people: People,
-        journal: Journal,
+        again: Callable[[Source, ReplayTracker, Outputs, Interrupts | None], Run],
+        identities: IdentityManager,
+        history: TrackHistory,
         tracks: Outputs,
         pictures: Outputs,
+        interrupts: Interrupts,
         frame_rate: float | None,
     ) -> None:
         self._source, self._reader, self._again = source, reader, again
-        self._people, self._journal = people, journal
+        self._identities, self._history = identities, history
+        self._interrupts = interrupts
         self._tracks, self._pictures = tracks, pictures
         self._frame_rate = frame_rate
 
@@ -121,7 +85,7 @@ class LinkedRun:
 
     def go(
         self,
-        first: Reading,
+        first: Run,
         report: TrackingReport,
         max_frames: int | None,
         on_frame: OnFrame | None,
@@ -139,25 +103,23 @@ class LinkedRun:
             on_frame: called in the second.
             view: progress of the first; None for none in either.
         """
-        interrupts = _Interrupts()
         start = time.perf_counter()
         with ExitStack() as stack:
             stack.callback(self._pictures.close)
             stack.callback(self._tracks.close)
-            stack.enter_context(on_interrupt(interrupts))
-            interrupts.watch(first)
+            stack.enter_context(self._interrupts.installed())
             error: BaseException | None = None
             try:
                 first.go(report, max_frames, None, view)
             except BaseException as raised:
                 error = raised
             recording = self._record(report)
-            rest = Unpictured(self._journal, self._reader)
-            self._again(rest, recording, self._tracks).go(_blank(report), None, None, None)
+            rest = Unpictured(self._history, self._reader)
+            self._again(rest, recording, self._tracks, None).go(_blank(report), None, None, None)
             wanted = bool(self._pictures.paths) or on_frame is not None
-            if wanted and self._journal.indices and not isinstance(error, KeyboardInterrupt):
+            if wanted and self._history.indices and not isinstance(error, KeyboardInterrupt):
                 try:
-                    self._paint(interrupts, recording, report, on_frame, view is not None)
+                    self._paint(recording, report, on_frame, view is not None)
                 except BaseException as raised:
                     error = error or raised
                 else:
@@ -169,27 +131,26 @@ class LinkedRun:
                 add_note(error, self._tracks.describe())
                 raise error
 
-    def _record(self, report: TrackingReport) -> Recording:
-        times = np.array(self._journal.times)
+    def _record(self, report: TrackingReport) -> ReplayTracker:
+        times = np.array(self._history.times)
         if self._frame_rate is not None:
-            times = np.array(self._journal.indices) / self._frame_rate
-        linked = self._people.link(self._journal.rows(times), times)
+            times = np.array(self._history.indices) / self._frame_rate
+        linked = self._identities.link(self._history.rows(times), times)
         report.joined, report.filled = linked.joined, linked.filled
-        return Recording(self._journal, linked, self._people.settle(linked))
+        return ReplayTracker(self._history, linked, self._identities.settle(linked))
 
     def _paint(
         self,
-        interrupts: _Interrupts,
-        recording: Recording,
+        recording: ReplayTracker,
         report: TrackingReport,
         on_frame: OnFrame | None,
         progress: bool,
     ) -> None:
         """The second reading."""
-        frames = len(self._journal.indices)
+        frames = len(self._history.indices)
         second = _blank(report)
-        reading = self._again(open_source(self._source), recording, self._pictures)  # type: ignore[arg-type]
-        interrupts.watch(reading)
+        source = open_source(self._source)  # type: ignore[arg-type]
+        reading = self._again(source, recording, self._pictures, self._interrupts)
         reading.go(second, frames, on_frame, ProgressView(frames, label="writing") if progress else None)
         report.stages |= {name: second.stages[name] for name in ("draw", "write") if name in second.stages}
         if second.interrupted:

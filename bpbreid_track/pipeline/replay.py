@@ -2,57 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import supervision as sv
 
 from ..identities.linking import Linked
-from ..identities.track_history import Journal
+from ..identities.track_history import TrackHistory
 from ..io.sources.base import Frame, Source
-from ..tracking.tracker import TrackerStats
 
 if TYPE_CHECKING:
-    from ..embeddings import PartEmbeddings
-    from ..explain.recorder import ReasonRecorder
+    pass
 
 
-class Recording:
+class ReplayTracker:
     """The settled boxes of a run, in place of detector and tracker.
 
     Args:
-        journal: the frames.
+        history: the frames.
         linked: their boxes.
         names: names by identity; None where there is no gallery.
     """
 
-    name = "recording"
-    # What a tracker has and a recording does not.
-    recorder: ReasonRecorder | None = None
-    looks: PartEmbeddings | None = None
-
-    def __init__(self, journal: Journal, linked: Linked, names: dict[int, str] | None) -> None:
+    def __init__(self, history: TrackHistory, linked: Linked, names: dict[int, str] | None) -> None:
         self._rows, self._names = linked.rows, names
-        self._class_names = journal.class_names
-        self._place = {index: place for place, index in enumerate(journal.indices)}
-        self._starts = np.searchsorted(linked.rows.frame, np.arange(len(journal.indices) + 1))
-        self.stats = TrackerStats()
+        self._class_names = history.class_names
+        self._place = {index: place for place, index in enumerate(history.indices)}
+        self._starts = np.searchsorted(linked.rows.frame, np.arange(len(history.indices) + 1))
 
-    def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
-        """The boxes of ``frames``, with ``tracker_id`` and ``data``: ``filled``, ``name`` with a gallery."""
-        return [self._detections(self._place[frame.index]) for frame in frames]
-
-    def update(
-        self,
-        detections: sv.Detections,
-        frame: np.ndarray | None = None,
-        *,
-        embeddings: PartEmbeddings | None = None,
-        timestamp: float | None = None,
-    ) -> sv.Detections:
-        """``detections`` as they are: their identities are settled."""
-        return detections
+    def replay(self, frame: Frame) -> sv.Detections:
+        """The boxes of ``frame``, with ``tracker_id`` and ``data``: ``filled``, ``name`` with a gallery."""
+        return self._detections(self._place[frame.index])
 
     def _detections(self, place: int) -> sv.Detections:
         part = self._rows[np.arange(self._starts[place], self._starts[place + 1])]
@@ -77,21 +58,21 @@ def _texts(numbers: np.ndarray, texts: dict[int, str]) -> np.ndarray:
 
 
 class Unpictured(Source):
-    """The frames of a journal again, for outputs that need no picture: ``image`` is a single black pixel.
+    """The frames of a history again, for outputs that need no picture: ``image`` is a single black pixel.
 
     Args:
-        journal: the frames.
+        history: the frames.
         like: the source they came from.
     """
 
     live = False
 
-    def __init__(self, journal: Journal, like: Source) -> None:
+    def __init__(self, history: TrackHistory, like: Source) -> None:
         self.name, self.width, self.height = like.name, like.width, like.height
-        self.frame_rate, self.frame_count, self.notes = like.frame_rate, len(journal.indices), []
-        self._journal = journal
+        self.frame_rate, self.frame_count, self.notes = like.frame_rate, len(history.indices), []
+        self._history = history
 
     def __iter__(self) -> Iterator[Frame]:
         blank = np.zeros((1, 1, 3), np.uint8)
-        for index, timestamp in zip(self._journal.indices, self._journal.times, strict=True):
+        for index, timestamp in zip(self._history.indices, self._history.times, strict=True):
             yield Frame(index, timestamp, blank)

@@ -8,20 +8,15 @@ finished, in order: what has been written stays consistent, and no thread is lef
 from __future__ import annotations
 
 import queue
-import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Generic, TypeVar
 
 # Seconds after which a waiting thread looks up to see whether it is still wanted.
 _POLL = 0.05
-
-# Signals closer together than this many seconds are one request.
-SAME_REQUEST = 0.5
 
 _END = object()
 
@@ -179,38 +174,3 @@ def batched(items: Iterable[T], size: int) -> Generator[list[T], None, None]:
             batch = []
     if batch:
         yield batch
-
-
-@contextmanager
-def on_interrupt(handle: Callable[[bool], None]) -> Iterator[None]:
-    """Call ``handle`` on SIGINT and SIGTERM instead of what Python does with them.
-
-    Handlers that the host program has set are left alone, and so is everything outside the main thread.
-
-    Args:
-        handle: told whether the user insists, by a Ctrl-C that comes a while after the first signal; it may
-            raise. A repeated SIGTERM is no insistence: ``timeout`` and its like send it to a process and once
-            more to its group.
-    """
-    previous: dict[int, Any] = {}
-    first: float | None = None
-
-    def handler(signum: int, frame: FrameType | None) -> None:
-        nonlocal first
-        now = time.monotonic()
-        insists = signum == signal.SIGINT and first is not None and now - first > SAME_REQUEST
-        first = now if first is None else first
-        handle(insists)
-
-    if threading.current_thread() is threading.main_thread():
-        for signum, default in (
-            (signal.SIGINT, signal.default_int_handler),
-            (signal.SIGTERM, signal.SIG_DFL),
-        ):
-            if signal.getsignal(signum) == default:
-                previous[signum] = signal.signal(signum, handler)
-    try:
-        yield
-    finally:
-        for number, earlier in previous.items():
-            signal.signal(number, earlier)

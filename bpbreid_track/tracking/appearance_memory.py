@@ -2,7 +2,7 @@
 
 Appearance enters the association as one number for each pair of track and box: how much likelier their part
 distance is for one person than for two. Distances alone do not say that: 0.7 may be far apart for one encoder
-and close for another. ``DistanceScale`` learns the scale while it tracks.
+and close for another. ``DistanceCalibration`` learns the scale while it tracks.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from ..embeddings import PartEmbeddings, masked_distance
 
 # Evidence below this has faded so far that it is no longer evidence of anything.
 FADED = 0.05
+# Time constant of the running mean of a part's vector, in seconds.
+MEAN_SECONDS = 1.5
+# Time constant at which the evidence of a part that stays hidden fades, in seconds.
+FORGET_SECONDS = 5.0
 
 
-class PartMemory:
+class AppearanceMemory:
     """Running mean and evidence of every part of T tracks.
 
     Attributes:

@@ -40,6 +40,10 @@ class CameraMotion:
     _CUT_COLOURS = 0.06
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the frame before: the next one is the first."""
         self._previous: np.ndarray | None = None
         self._small: np.ndarray | None = None
         self._points: np.ndarray | None = None

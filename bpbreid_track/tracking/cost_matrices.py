@@ -12,39 +12,46 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from . import kalman
-from .appearance_memory import PartMemory
+from .appearance_memory import AppearanceMemory
 from .boxes import iou
-from .distance_calibration import DistanceScale, common_excess
+from .distance_calibration import DistanceCalibration, score_normalization
+from .rounds import MIN_IOU_LOST, RECOVERY_LLR
+from .tracks import TICK
 
 if TYPE_CHECKING:
     from ..config import TrackerConfig
     from ..embeddings import PartEmbeddings
     from .tracks import Boxes, Tracks
 
-# Nobody is elsewhere at once: the area that a runner may have reached grows with the square of time, and
-# after about this long holds the whole territory.
-_TURN_SECONDS = 1.0
-# After a cut anybody may be in view, or not: even odds, wherever the box is.
+# Time constant tau of the outlier weight, eps * (1 - exp(-(t / tau)^2)), in seconds: the area that a runner
+# may have reached grows with the square of time.
+_OUTLIER_SECONDS = 1.0
+# Outlier weight eps: probability that a person lost for seconds comes back where no prediction leads to.
+OUTLIER_PROBABILITY = 0.05
+# Outlier weight after a cut: anybody may be in view, or not, wherever the box is.
 _AFTER_CUT = 0.5
-# Sums of frame times are not exact; differences below this many seconds are none.
-TICK = 1e-6
+# Largest squared Mahalanobis distance (centre, height) of a pair in which no part can be compared.
+GATE = 16.0
+# Share of the parts' log-likelihood ratio that counts for lost tracks: parts of one view err together.
+APPEARANCE_LLR_SCALE = 0.6
 
 
 @dataclass
-class Place:
+class MotionCues:
     """What motion says about all pairs, [T, N].
 
     Attributes:
         overlap: IoU of prediction and box.
-        ratio: for lost tracks the log-likelihood ratio of the box's place, see ``motion_log_ratio``.
-        distance: squared Mahalanobis distance of centre and height.
+        log_ratio: for lost tracks the log-likelihood ratio of the box's position, see
+            ``position_log_ratio``.
+        mahalanobis: squared Mahalanobis distance of centre and height.
         allowed: bool, a sound box of the track's class.
         lost: bool [T], tracks without a match in the frame before.
     """
 
     overlap: np.ndarray
-    ratio: np.ndarray
-    distance: np.ndarray
+    log_ratio: np.ndarray
+    mahalanobis: np.ndarray
     allowed: np.ndarray
     lost: np.ndarray
 
@@ -54,8 +61,8 @@ class PairCosts:
     """Costs of all pairs in one frame, [T, N]; inf forbids a pair.
 
     Attributes:
-        motion: 1 - IoU.
-        motion_scored: 1 - IoU * score.
+        iou_distance: 1 - IoU.
+        scored_iou_distance: 1 - IoU * score.
         recovery: for lost tracks, minus the log-likelihood ratio of "the lost person" to "somebody else".
         appearance: what the part distance adds to the cost of overlap, 0 where no part can be compared or
             nothing overlaps; None without embeddings.
@@ -63,8 +70,8 @@ class PairCosts:
         lost: bool [T], tracks without a match in the frame before.
     """
 
-    motion: np.ndarray
-    motion_scored: np.ndarray
+    iou_distance: np.ndarray
+    scored_iou_distance: np.ndarray
     recovery: np.ndarray
     appearance: np.ndarray | None
     distances: np.ndarray | None
@@ -90,41 +97,40 @@ def mahalanobis(state: np.ndarray, cxcywh: np.ndarray, measurement: float) -> np
     return out
 
 
-def motion_log_ratio(
+def position_log_ratio(
     state: np.ndarray,
     cxcywh: np.ndarray,
     distance: np.ndarray,
     measurement: float,
-    territory: float,
-    elsewhere: np.ndarray,
+    clutter_area: float,
+    outlier: np.ndarray,
 ) -> np.ndarray:
-    """How much the place of a box speaks for a track, as a log-likelihood ratio.
+    """Log-likelihood ratio of a box's position: the lost person against somebody else.
 
-    A person who was lost is expected around the predicted place, more loosely the longer ago that was: a
-    normal density with the Kalman filter's variance. Anybody else may appear anywhere in a territory of so
-    many square heights. Their ratio says by itself what hand-set limits say badly: that a box in the right
-    place is worth much after a tenth of a second and little after ten. A wrong height speaks against a pair,
-    a right one not for it. Some people do what nobody foresees, and may then be as far as a stranger: the
-    density of the lost person is a mixture of both, so that a wrong place never counts for more than that.
+    ``log((1 - eps) * A * N(c; c_k, S) + eps)`` with the box's centre c, the predicted centre c_k, its
+    covariance S and the clutter area A. The height enters the distance, not the normaliser of N. The Kalman
+    filter's S grows with time, so the right place is worth much after a tenth of a second and little after
+    ten. The outlier weight eps is the share of people who come back where no prediction leads to; it bounds
+    what a wrong place can say against a pair.
 
     Args:
         state, cxcywh, measurement: as for ``mahalanobis``.
         distance: what that gives [T, N].
-        territory: area in which strangers appear, in squares of the box's height.
-        elsewhere: [T] probability in [0, 1) that the track comes back just anywhere.
+        clutter_area: A, the area in which strangers appear, in squares of the box's height.
+        outlier: eps, [T] in [0, 1).
 
     Returns:
-        The log ratio [T, N], at least ``log(elsewhere)``.
+        The log ratio [T, N], at least ``log(outlier)``.
     """
     variance = state[2, :, None, :2] + np.square(measurement * cxcywh[:, 3])[:, None]
     spread = variance.prod(axis=2) / np.maximum(cxcywh[:, 3], 1e-6) ** 4
-    foreseen = math.log(territory / (2 * math.pi)) - 0.5 * (np.log(spread) + distance)
+    foreseen = math.log(clutter_area / (2 * math.pi)) - 0.5 * (np.log(spread) + distance)
     with np.errstate(divide="ignore"):
-        unforeseen = np.log(elsewhere)[:, None]
-    return np.logaddexp(foreseen + np.log1p(-elsewhere)[:, None], unforeseen)
+        unforeseen = np.log(outlier)[:, None]
+    return np.logaddexp(foreseen + np.log1p(-outlier)[:, None], unforeseen)
 
 
-def place_of(
+def motion_cues(
     tracks: Tracks,
     boxes: Boxes,
     lost: np.ndarray,
@@ -133,14 +139,14 @@ def place_of(
     measurement: float,
     *,
     appearance: bool,
-) -> Place:
+) -> MotionCues:
     """What motion says about all pairs.
 
     Args:
-        tracks: predicted to this frame. Those that a cut has parted from their place (``placed``) overlap
-            nothing, and no place speaks for or against them more than another.
+        tracks: predicted to this frame. After a cut a track has no position (``has_position``): it
+            overlaps nothing, and every position is as likely.
         boxes: of this frame.
-        lost: bool [T], as in ``Place``.
+        lost: bool [T], as in ``MotionCues``.
         now: time in seconds.
         config: settings.
         measurement: standard deviation of a detected centre or height, in heights.
@@ -148,32 +154,32 @@ def place_of(
     """
     overlap = iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy)
     distance = mahalanobis(tracks.state, boxes.cxcywh, measurement)
-    overlap[~tracks.placed], distance[~tracks.placed] = 0.0, np.inf
+    overlap[~tracks.has_position], distance[~tracks.has_position] = 0.0, np.inf
     ratio = np.full(distance.shape, -np.inf)
     if appearance and lost.any():
-        turned = -np.expm1(-np.square((now - tracks.seen[lost]) / _TURN_SECONDS))
-        elsewhere = np.where(tracks.placed[lost], config.elsewhere * turned, _AFTER_CUT)
+        turned = -np.expm1(-np.square((now - tracks.seen[lost]) / _OUTLIER_SECONDS))
+        outlier = np.where(tracks.has_position[lost], OUTLIER_PROBABILITY * turned, _AFTER_CUT)
         known = tracks.state[:, lost], boxes.cxcywh, distance[lost]
-        ratio[lost] = motion_log_ratio(*known, measurement, config.territory, elsewhere)
+        ratio[lost] = position_log_ratio(*known, measurement, config.clutter_area, outlier)
     allowed = np.broadcast_to(boxes.usable, distance.shape)
     if not config.class_agnostic:
         allowed = allowed & (tracks.classes[:, None] == boxes.classes)
-    return Place(overlap=overlap, ratio=ratio, distance=distance, allowed=allowed, lost=lost)
+    return MotionCues(overlap, ratio, distance, allowed, lost)
 
 
 def pair_costs(
-    place: Place,
+    cues: MotionCues,
     scores: np.ndarray,
     away: np.ndarray,
-    memory: PartMemory | None,
-    scale: DistanceScale,
+    memory: AppearanceMemory | None,
+    scale: DistanceCalibration,
     embeddings: PartEmbeddings | None,
     config: TrackerConfig,
 ) -> PairCosts:
     """Costs of all pairs, from motion and, with ``embeddings``, from parts.
 
     Args:
-        place: what motion says.
+        cues: what motion says.
         scores: [N] of the boxes, in [0, 1].
         away: [T] seconds since the last match of each track.
         memory: of the T tracks; needed with ``embeddings``.
@@ -181,27 +187,27 @@ def pair_costs(
         embeddings: of the N boxes; None without appearance.
         config: settings.
     """
-    motion, motion_scored = 1 - place.overlap, 1 - place.overlap * scores
+    iou_distance, scored_iou_distance = 1 - cues.overlap, 1 - cues.overlap * scores
     appearance = distances = None
-    comparable = np.zeros(motion.shape, bool)
+    comparable = np.zeros(iou_distance.shape, bool)
     # Where parts cannot tell, overlap does.
-    recovery = motion_scored - (1 - config.min_iou_lost) - config.recovery_evidence
+    recovery = scored_iou_distance - (1 - MIN_IOU_LOST) - RECOVERY_LLR
     if embeddings is not None:
         assert memory is not None
         distances = memory.distances(embeddings)
         comparable = np.isfinite(distances)
         ratio = scale.log_ratio(distances)
         # However much two people look alike, a box that does not reach the person in sight is not theirs.
-        reached = place.overlap > 0
+        reached = cues.overlap > 0
         appearance = -config.appearance_weight * np.tanh(ratio / 2) * reached
-        if config.common_excess and place.lost.any():
-            excess = common_excess(distances, place.overlap, ~place.lost, scale.between_people)
+        if cues.lost.any():
+            excess = score_normalization(distances, cues.overlap, ~cues.lost, scale.between_people)
             ratio = scale.log_ratio(distances - excess)
-        together = place.ratio + config.appearance_trust * ratio
+        together = cues.log_ratio + APPEARANCE_LLR_SCALE * ratio
         recovery = np.where(comparable, -together, recovery)
-    forbidden = ~place.allowed | ((place.distance > config.gate) & ~comparable)
-    # After so long a prediction of the place is a guess: only the parts can speak for such a track.
+    forbidden = ~cues.allowed | ((cues.mahalanobis > GATE) & ~comparable)
+    # After lost_seconds the predicted position is a guess, and only parts can bring a track back.
     forbidden |= (away > config.lost_seconds + TICK)[:, None] & ~comparable
-    for cost in (motion, motion_scored, recovery):
+    for cost in (iou_distance, scored_iou_distance, recovery):
         cost[forbidden] = np.inf
-    return PairCosts(motion, motion_scored, recovery, appearance, distances, place.lost)
+    return PairCosts(iou_distance, scored_iou_distance, recovery, appearance, distances, cues.lost)

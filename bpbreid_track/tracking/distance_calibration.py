@@ -6,13 +6,15 @@ import math
 
 import numpy as np
 
+# Mean part distances of one person and of two that are assumed before the stream has shown any.
+SAME_DISTANCE, OTHER_DISTANCE = 0.45, 0.95
 # Overlap from which a box is taken for that of a person in sight.
 _OWN_OVERLAP = 0.5
 # Distances to this many other people say as much of a view as having been seen at all.
 _OTHERS = 8.0
 
 
-class DistanceScale:
+class DistanceCalibration:
     """Turns part distances into probabilities, with a scale learnt from the stream itself.
 
     Every matched pair is an example of one person seen twice, and every track against the boxes of the others
@@ -22,14 +24,14 @@ class DistanceScale:
     """
 
     # Where the scale starts, worth as much as this many examples of each kind.
-    _SAME, _OTHER, _DEVIATION, _WEIGHT = 0.45, 0.95, 0.15, 50.0
+    _DEVIATION, _WEIGHT = 0.15, 50.0
     _FORGET_SECONDS = 60.0
 
     def __init__(self) -> None:
         # Weight, mean and mean square of the distances of one person, and of two.
         square = self._DEVIATION**2
         self._sums = np.array(
-            [[1, self._SAME, self._SAME**2 + square], [1, self._OTHER, self._OTHER**2 + square]]
+            [[1, SAME_DISTANCE, SAME_DISTANCE**2 + square], [1, OTHER_DISTANCE, OTHER_DISTANCE**2 + square]]
         )
         self._sums *= self._WEIGHT
 
@@ -57,7 +59,7 @@ class DistanceScale:
         return np.clip(slope * (middle - np.where(np.isfinite(distances), distances, middle)), -10, 10)
 
 
-def common_excess(
+def score_normalization(
     distances: np.ndarray, overlap: np.ndarray, in_sight: np.ndarray, expected: float
 ) -> np.ndarray:
     """How much too far from everybody a box or a track is, and so from the same person too.

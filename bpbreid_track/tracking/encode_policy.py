@@ -1,4 +1,4 @@
-"""Which boxes need a look at the person, and embeddings of which only some rows were looked at."""
+"""Which boxes are encoded, and embeddings of which only some rows were."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from ..config import TrackerConfig
 from ..embeddings import PartEmbeddings
-from .cost_matrices import Place
+from .cost_matrices import MotionCues
 
 # Overlaps below the first are those of neighbours; from the second on no appearance would undo a lone match.
 _NEAR, _SURE = 0.18, 0.45
@@ -41,9 +41,9 @@ def resolve_encode(encode: str, encoder: BoxEncoder | None) -> Literal["all", "a
 
 
 def in_doubt(
-    place: Place, scores: np.ndarray, confirmed: np.ndarray, wanting: np.ndarray, config: TrackerConfig
+    cues: MotionCues, scores: np.ndarray, confirmed: np.ndarray, wanting: np.ndarray, config: TrackerConfig
 ) -> np.ndarray:
-    """Which boxes need a look at the person to be settled: bool [N].
+    """Which boxes must be encoded before they can be settled: bool [N].
 
     A box is settled by motion if it overlaps one tracked person well, nobody else, and that person no other
     box. All other boxes that anybody could claim are in doubt; so are those that may start a track, and those
@@ -51,18 +51,18 @@ def in_doubt(
     it is one of several for a person whom no box of high score is sure of.
 
     Args:
-        place: what motion says about T tracks and N boxes.
+        cues: what motion says about T tracks and N boxes.
         scores: [N] in [0, 1].
         confirmed, wanting: bool [T].
         config: thresholds.
     """
     high = scores >= config.high_score
     low = ~high & (scores >= config.low_score)
-    near = (place.overlap >= _NEAR) & (confirmed & ~place.lost)[:, None]
-    sure = _lone(near & high) & (place.overlap * scores >= _SURE)
+    near = (cues.overlap >= _NEAR) & (confirmed & ~cues.lost)[:, None]
+    sure = _lone(near & high) & (cues.overlap * scores >= _SURE)
     near_low = near & low & ~sure.any(axis=1)[:, None]
     open_low = near_low.any(axis=0) & ~_lone(near_low).any(axis=0)
-    by_lost = (place.allowed & (confirmed & place.lost)[:, None]).any(axis=0)
+    by_lost = (cues.allowed & (confirmed & cues.lost)[:, None]).any(axis=0)
     claimed = near.any(axis=0) | by_lost | (scores >= config.birth_score)
     return open_low | (high & claimed & ~(sure & ~wanting[:, None]).any(axis=0))
 
@@ -89,3 +89,14 @@ def spread(embeddings: PartEmbeddings, rows: np.ndarray) -> PartEmbeddings:
     features = torch.zeros(count, parts, dim).index_copy_(0, index, embeddings.features)
     visibility = torch.zeros(count, parts).index_copy_(0, index, embeddings.visibility)
     return PartEmbeddings(features, visibility, embeddings.part_names)
+
+
+def encode_rows(encoder: BoxEncoder, frame: np.ndarray, xyxy: np.ndarray, rows: np.ndarray) -> PartEmbeddings:
+    """Embeddings of N boxes of which only ``rows`` bool [N] are encoded; in the others nothing is visible.
+
+    Args:
+        encoder: is given the boxes in ``rows``, possibly none.
+        frame: uint8 [H, W, 3] BGR.
+        xyxy: [N, 4] pixels.
+    """
+    return spread(encoder.encode(frame, np.asarray(xyxy)[rows]).to("cpu"), rows)

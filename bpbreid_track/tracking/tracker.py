@@ -5,29 +5,31 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..config import TrackerConfig
 from . import kalman
-from .appearance_memory import PartMemory
-from .association import associate
+from .appearance_memory import FORGET_SECONDS, MEAN_SECONDS, AppearanceMemory
+from .association import Trace, associate
 from .boxes import clear_boxes, iou
 from .camera_motion import CameraMotion, CameraStep
-from .cost_matrices import TICK, PairCosts, Place, pair_costs, place_of
-from .distance_calibration import DistanceScale
-from .encode_policy import BoxEncoder, hide, in_doubt, resolve_encode, spread
-from .tracks import Boxes, Tracks, boxes_of
+from .cost_matrices import MotionCues, PairCosts, motion_cues, pair_costs
+from .distance_calibration import DistanceCalibration
+from .encode_policy import BoxEncoder, encode_rows, hide, in_doubt, resolve_encode
+from .observer import AssociatedFrame, Observer
+from .tracks import TICK, Boxes, Tracks, TrackView, boxes_of, view_of
 
 if TYPE_CHECKING:
     import supervision as sv
 
     from ..embeddings import PartEmbeddings
-    from ..explain.recorder import ReasonRecorder
 
-# Looks after which a memory is more than a first impression.
-_FIRST_LOOKS = 10
+# Embeddings after which a memory is more than a first impression.
+_FIRST_EMBEDDINGS = 10
+# Overlap with the box of a matched track from which a free box starts none: a stride is often found twice.
+BIRTH_IOU = 0.5
 
 
 @dataclass
@@ -52,6 +54,23 @@ class TrackerStats:
     encoded: int = 0
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """A frame on its way through the tracker: its boxes, and what motion says of them.
+
+    Attributes:
+        detections: as given.
+        wanted: bool [N], boxes whose embeddings will be used; others need not be encoded.
+    """
+
+    detections: sv.Detections
+    wanted: np.ndarray
+    _boxes: Boxes
+    _cues: MotionCues
+    _now: float
+    _elapsed: float
+
+
 class PartTracker:
     """Gives detections identities that last.
 
@@ -60,18 +79,22 @@ class PartTracker:
     by the likelihood of place and parts, and tracks not yet confirmed meet what remains. Boxes that nobody
     claimed start new tracks.
 
+    ``update`` is ``candidates`` and ``associate`` one after the other; who encodes by other means calls the
+    two and encodes in between.
+
     Attributes:
         config, encoder: as given.
         stats: counts since the start.
-        looks: embeddings that the last frame was settled with, a row for each of its boxes, with nothing
-            visible where no look was needed; None without appearance.
-        recorder: notes why each box has its track, if there is one.
+        embeddings: those that the last frame was settled with, a row for each of its boxes, with nothing
+            visible in boxes that were not encoded; None without appearance.
+        recorder: is shown every frame, if there is one (``explain.recorder.ReasonRecorder``).
 
     Instances are independent of each other, and two runs over the same input give the same identities.
 
     Args:
         config: settings; the defaults suit street scenes.
         encoder: used by ``update`` when a frame is given without embeddings.
+        camera_motion: follows the camera where ``config.camera_motion`` is ``flow``; None: by optical flow.
 
     >>> import supervision as sv
     >>> tracker = PartTracker()
@@ -80,22 +103,39 @@ class PartTracker:
     [1]
     """
 
-    def __init__(self, config: TrackerConfig | None = None, encoder: BoxEncoder | None = None) -> None:
+    def __init__(
+        self,
+        config: TrackerConfig | None = None,
+        encoder: BoxEncoder | None = None,
+        *,
+        camera_motion: CameraMotion | None = None,
+    ) -> None:
         self.config = config or TrackerConfig()
         self.encoder = encoder
-        self.recorder: ReasonRecorder | None = None
+        self.recorder: Observer | None = None
+        self._camera = camera_motion or CameraMotion()
         self._noise = kalman.Noise(measurement=0.05, jitter=0.2, acceleration=1.0, speed=1.0)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything: the next frame is the first, and identities start from 1 again."""
         self.stats = TrackerStats()
+        self.embeddings: PartEmbeddings | None = None
         self._tracks = Tracks()
-        self._memory: PartMemory | None = None
-        self._scale = DistanceScale()
-        self._camera = CameraMotion()
+        self._memory: AppearanceMemory | None = None
+        self._calibration = DistanceCalibration()
+        self._camera.reset()
         self._now: float | None = None
-        self.looks: PartEmbeddings | None = None
+
+    @property
+    def tracks(self) -> TrackView:
+        """All living tracks as they are now, those not confirmed and those out of sight among them."""
+        return view_of(self._tracks)
+
+    @property
+    def memory(self) -> AppearanceMemory | None:
+        """What is remembered of the parts of ``tracks``, row by row; None before the first embeddings."""
+        return self._memory
 
     def update(
         self,
@@ -122,10 +162,35 @@ class PartTracker:
             ValueError: embeddings that do not fit the boxes or earlier embeddings, or a timestamp that does
                 not increase.
         """
+        asked = self.encoder if embeddings is None and frame is not None else None
+        encode = resolve_encode(self.config.encode, asked)
+        found = self.candidates(detections, frame, timestamp=timestamp, encode=encode)
+        if asked is not None:
+            assert frame is not None
+            embeddings = encode_rows(asked, frame, detections.xyxy, found.wanted)
+        return self.associate(found, embeddings)
+
+    def candidates(
+        self,
+        detections: sv.Detections,
+        frame: np.ndarray | None = None,
+        *,
+        timestamp: float | None = None,
+        encode: Literal["all", "ambiguous"] = "all",
+    ) -> Candidates:
+        """First half of ``update``: predict the tracks to this frame, and say which boxes must be encoded.
+
+        Args:
+            detections, frame, timestamp: as for ``update``; the frame serves the motion of the camera alone.
+            encode: ``ambiguous``: only boxes that motion cannot settle are wanted.
+
+        Raises:
+            ValueError: a timestamp that does not increase.
+        """
         now, elapsed = self._clock(timestamp)
         boxes = boxes_of(detections)
         self._predict(elapsed, now, frame, boxes)
-        place = place_of(
+        cues = motion_cues(
             self._tracks,
             boxes,
             self._lost(now, elapsed),
@@ -134,18 +199,36 @@ class PartTracker:
             self._noise.measurement,
             appearance=self._memory is not None,
         )
-        self.looks = embeddings = self._looks(detections, boxes, frame, embeddings, place, now)
+        wanted = np.ones(len(boxes.scores), bool)
+        if encode == "ambiguous":
+            wanted = self._in_doubt(boxes, cues, now)
+        return Candidates(detections, wanted, boxes, cues, now, elapsed)
 
+    def associate(self, found: Candidates, embeddings: PartEmbeddings | None = None) -> sv.Detections:
+        """Second half of ``update``: settle the frame.
+
+        Args:
+            found: what ``candidates`` gave for this frame.
+            embeddings: N rows, one a box; rows that are not ``wanted`` are not used. None: motion alone.
+
+        Returns:
+            As ``update``.
+
+        Raises:
+            ValueError: embeddings that do not fit the boxes or earlier embeddings.
+        """
+        boxes, cues, now = found._boxes, found._cues, found._now
+        self.embeddings = embeddings = self._used(embeddings, found.wanted, now)
         away = now - self._tracks.seen
-        pairs = pair_costs(place, boxes.scores, away, self._memory, self._scale, embeddings, self.config)
-        rows, columns = associate(pairs, boxes.scores, self._tracks.ids > 0, self.config)
-        self._count(rows, columns, pairs)
+        pairs = pair_costs(cues, boxes.scores, away, self._memory, self._calibration, embeddings, self.config)
+        trace = associate(pairs, boxes.scores, self._tracks.ids > 0, self.config)
+        rows, columns = trace.tracks, trace.boxes
         born = self._births(boxes, columns)
         if self.recorder is not None:
-            seen = self._tracks, self._memory, boxes, embeddings, place, pairs
-            self.recorder.look(*seen, now, (rows, columns), born)
+            seen = self._tracks, self._memory, boxes, embeddings, cues, pairs, trace, born, now
+            self.recorder.look(AssociatedFrame(*seen))
         if embeddings is not None:
-            self._learn_appearance(rows, columns, boxes, embeddings, pairs, now, elapsed)
+            self._learn_appearance(trace, boxes, embeddings, pairs, now, found._elapsed)
         self._correct(rows, columns, boxes, now)
         identities = self._settle(rows, columns, boxes, born, embeddings, now)
         if self.recorder is not None:
@@ -153,8 +236,11 @@ class PartTracker:
 
         self.stats.frames += 1
         self.stats.boxes += len(boxes.scores)
-        out = copy.copy(detections)
-        out.data = dict(detections.data)
+        by_appearance = int(trace.by_appearance.sum())
+        self.stats.matches_appearance += by_appearance
+        self.stats.matches_motion += len(rows) - by_appearance
+        out = copy.copy(found.detections)
+        out.data = dict(found.detections.data)
         out.tracker_id = identities
         return out
 
@@ -172,42 +258,19 @@ class PartTracker:
         self._now = now
         return now, elapsed
 
-    def _looks(
-        self,
-        detections: sv.Detections,
-        boxes: Boxes,
-        frame: np.ndarray | None,
-        embeddings: PartEmbeddings | None,
-        place: Place,
-        now: float,
+    def _used(
+        self, embeddings: PartEmbeddings | None, wanted: np.ndarray, now: float
     ) -> PartEmbeddings | None:
-        """Embeddings of all boxes, with nothing visible where no look was needed; None without appearance."""
-        if embeddings is None and (self.encoder is None or frame is None):
-            return None
-        count = len(boxes.scores)
-        if embeddings is not None and len(embeddings) != count:
-            raise ValueError(f"embeddings: expected {count} rows, one a box, got {len(embeddings)}")
-        wanted = np.ones(count, bool)
-        asked = self.encoder if embeddings is None else None
-        if resolve_encode(self.config.encode, asked) == "ambiguous":
-            wanted = self._in_doubt(boxes, place, now)
+        """The embeddings, checked, with nothing visible in boxes that are not ``wanted``."""
         if embeddings is None:
-            assert self.encoder is not None
-            assert frame is not None
-            embeddings = self.encoder.encode(frame, np.asarray(detections.xyxy)[wanted])
-            embeddings = spread(embeddings.to("cpu"), wanted)
-        else:
-            embeddings = hide(embeddings.to("cpu"), ~wanted)
+            return None
+        if len(embeddings) != len(wanted):
+            raise ValueError(f"embeddings: expected {len(wanted)} rows, one a box, got {len(embeddings)}")
+        embeddings = hide(embeddings.to("cpu"), ~wanted)
         self.stats.encoded += int(wanted.sum())
         if self._memory is None:
-            self._memory = PartMemory(embeddings.part_names, embeddings.dim)
-            parts = len(embeddings.part_names)
-            blank = len(self._tracks)
-            self._memory.add(
-                np.zeros((blank, parts, embeddings.dim), np.float32),
-                np.zeros((blank, parts), np.float32),
-                now,
-            )
+            self._memory = AppearanceMemory(embeddings.part_names, embeddings.dim)
+            self._memory.add(*self._unseen(len(self._tracks)), now)
         known = (self._memory.part_names, self._memory.features.shape[2])
         if known != (embeddings.part_names, embeddings.dim):
             raise ValueError(
@@ -216,21 +279,21 @@ class PartTracker:
             )
         return embeddings
 
-    def _in_doubt(self, boxes: Boxes, place: Place, now: float) -> np.ndarray:
+    def _in_doubt(self, boxes: Boxes, cues: MotionCues, now: float) -> np.ndarray:
         confirmed = self._tracks.ids > 0
         memory = self._memory
         wanting = np.ones(len(self._tracks), bool)
         if memory is not None:
             wanting = now - memory.learned > self.config.refresh_seconds - TICK
-            wanting |= memory.counts.max(axis=1, initial=0) < _FIRST_LOOKS
-        return in_doubt(place, boxes.scores, confirmed, wanting, self.config) & boxes.usable
+            wanting |= memory.counts.max(axis=1, initial=0) < _FIRST_EMBEDDINGS
+        return in_doubt(cues, boxes.scores, confirmed, wanting, self.config) & boxes.usable
 
     def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
         step = CameraStep()
         if frame is not None and self.config.camera_motion == "flow":
             step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
         if step.cut:
-            self._tracks.placed[:] = False
+            self._tracks.has_position[:] = False
         self._expire(now)
         tracks = self._tracks
         if not len(tracks):
@@ -248,8 +311,8 @@ class PartTracker:
         if self._memory is not None:
             wait = max(wait, config.appearance_seconds)
         keep = now - tracks.seen <= wait + TICK
-        # In another view only the looks of a person can tell who it is.
-        keep &= tracks.placed | ((tracks.ids > 0) & (self._memory is not None))
+        # After a cut only parts can tell who it is.
+        keep &= tracks.has_position | ((tracks.ids > 0) & (self._memory is not None))
         if not keep.all():
             tracks.keep(keep)
             if self._memory is not None:
@@ -257,32 +320,21 @@ class PartTracker:
 
     def _lost(self, now: float, elapsed: float) -> np.ndarray:
         """Mask [T] of the tracks without a match in the frame before this one, or parted from it by a cut."""
-        return (self._tracks.seen < now - elapsed - TICK) | ~self._tracks.placed
-
-    def _count(self, rows: np.ndarray, columns: np.ndarray, pairs: PairCosts) -> None:
-        if pairs.appearance is None or not len(rows):
-            self.stats.matches_motion += len(rows)
-            return
-        motion = pairs.motion
-        mine = motion[rows, columns]
-        needed = (mine > 1 - self.config.min_iou) | (mine > motion[rows].min(axis=1))
-        self.stats.matches_appearance += int(needed.sum())
-        self.stats.matches_motion += int((~needed).sum())
+        return (self._tracks.seen < now - elapsed - TICK) | ~self._tracks.has_position
 
     def _births(self, boxes: Boxes, columns: np.ndarray) -> np.ndarray:
         """Rows of the boxes that start a track."""
         free = boxes.usable & (boxes.scores >= self.config.birth_score)
         free[columns] = False
         born = np.flatnonzero(free)
-        again = iou(boxes.xyxy[born], boxes.xyxy[columns]) > self.config.birth_iou
+        again = iou(boxes.xyxy[born], boxes.xyxy[columns]) > BIRTH_IOU
         if not self.config.class_agnostic:
             again &= boxes.classes[born][:, None] == boxes.classes[columns]
         return born[~again.any(axis=1)]
 
     def _learn_appearance(
         self,
-        rows: np.ndarray,
-        columns: np.ndarray,
+        trace: Trace,
         boxes: Boxes,
         embeddings: PartEmbeddings,
         pairs: PairCosts,
@@ -292,22 +344,23 @@ class PartTracker:
         assert self._memory is not None
         assert pairs.distances is not None
         features, visibility = embeddings.numpy()
+        rows, columns = trace.tracks, trace.boxes
         clear = clear_boxes(boxes.xyxy, boxes.scores, self.config.max_cover, self.config.high_score)[columns]
         clear &= (visibility[columns] > 0).any(axis=1)
         rows, columns = rows[clear], columns[clear]
         if not len(rows):
             return
-        sure = pairs.motion[rows, columns] <= 0.5
+        sure = pairs.iou_distance[rows, columns] <= 0.5
         block = pairs.distances[rows[sure][:, None], columns[sure]]
         off_diagonal = ~np.eye(len(block), dtype=bool)
-        self._scale.learn(np.diagonal(block), block[off_diagonal], elapsed)
+        self._calibration.learn(np.diagonal(block), block[off_diagonal], elapsed)
         self._memory.learn(
             rows,
             features[columns],
             visibility[columns],
             now,
-            mean_seconds=self.config.memory_seconds,
-            forget_seconds=self.config.forget_seconds,
+            mean_seconds=MEAN_SECONDS,
+            forget_seconds=FORGET_SECONDS,
         )
 
     def _correct(self, rows: np.ndarray, columns: np.ndarray, boxes: Boxes, now: float) -> None:
@@ -318,9 +371,9 @@ class PartTracker:
         tracks.state[:, rows] = kalman.update(
             tracks.state[:, rows], matched, self._noise.measurement * matched[:, 3:]
         )
-        again = ~tracks.placed[rows]
+        again = ~tracks.has_position[rows]
         tracks.state[:, rows[again]] = kalman.start(matched[again], self._noise)
-        tracks.placed[rows] = True
+        tracks.has_position[rows] = True
         tracks.seen[rows] = now
         tracks.hits[rows] += 1
         tracks.classes[rows] = boxes.classes[columns]
@@ -347,9 +400,9 @@ class PartTracker:
             row_of_box[born] = len(tracks) + np.arange(len(born))
             tracks.add(boxes, born, self._noise, now)
             if self._memory is not None:
-                self._memory.add(*self._first_look(born, embeddings), now)
+                self._memory.add(*self._first_embeddings(born, embeddings), now)
         # The first frame has nothing before it that could confirm a track.
-        needed = 1 if self.stats.frames == 0 else self.config.confirm_hits
+        needed = 1 if self.stats.frames == 0 else self.config.min_hits
         shown = np.flatnonzero(row_of_box >= 0)
         shown_rows = row_of_box[shown]
         ready = shown_rows[(tracks.ids[shown_rows] == 0) & (tracks.hits[shown_rows] >= needed)]
@@ -360,13 +413,17 @@ class PartTracker:
         identities[identities == 0] = -1
         return identities
 
-    def _first_look(
+    def _first_embeddings(
         self, born: np.ndarray, embeddings: PartEmbeddings | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Features and visibility of the boxes that start tracks; nothing visible where there are none."""
+        """Features and visibility of the boxes that start tracks."""
+        if embeddings is None:
+            return self._unseen(len(born))
+        features, visibility = embeddings.numpy()
+        return features[born], visibility[born]
+
+    def _unseen(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Features and visibility of ``count`` tracks of which no part was ever seen."""
         assert self._memory is not None
-        if embeddings is not None:
-            features, visibility = embeddings.numpy()
-            return features[born], visibility[born]
-        shape = (len(born), *self._memory.features.shape[1:])
+        shape = (count, *self._memory.features.shape[1:])
         return np.zeros(shape, np.float32), np.zeros(shape[:2], np.float32)

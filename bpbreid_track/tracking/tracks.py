@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import supervision as sv
 
 
+# Sums of frame times are not exact; differences below this many seconds are none.
+TICK = 1e-6
+
+
 @dataclass
 class Boxes:
     """The detections of one frame as columns."""
@@ -32,7 +36,7 @@ class Tracks:
         self.ids = np.zeros(0, np.int64)  # 0 until confirmed
         self.seen = np.zeros(0)  # time of the last match
         self.hits = np.zeros(0, np.int64)
-        self.placed = np.zeros(0, bool)  # False from a cut to the next match: might be anywhere
+        self.has_position = np.zeros(0, bool)  # False from a cut to the next match: might be anywhere
         self.classes = np.zeros(0, np.int64)
         self.numbers = np.zeros(0, np.int64)  # from 0 in the order of birth, also of those never confirmed
         self._born = 0
@@ -44,7 +48,7 @@ class Tracks:
         """Drop all tracks outside the mask ``rows``."""
         self.state = self.state[:, rows]
         self.ids, self.seen, self.hits = self.ids[rows], self.seen[rows], self.hits[rows]
-        self.placed = self.placed[rows]
+        self.has_position = self.has_position[rows]
         self.classes, self.numbers = self.classes[rows], self.numbers[rows]
 
     def add(self, boxes: Boxes, born: np.ndarray, noise: kalman.Noise, now: float) -> None:
@@ -54,7 +58,7 @@ class Tracks:
         self.ids = np.concatenate((self.ids, np.zeros(count, np.int64)))
         self.seen = np.concatenate((self.seen, np.full(count, now)))
         self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
-        self.placed = np.concatenate((self.placed, np.ones(count, bool)))
+        self.has_position = np.concatenate((self.has_position, np.ones(count, bool)))
         self.classes = np.concatenate((self.classes, boxes.classes[born]))
         self.numbers = np.concatenate((self.numbers, self._born + np.arange(count)))
         self._born += count
@@ -74,3 +78,26 @@ def boxes_of(detections: sv.Detections) -> Boxes:
         xyxy = np.where(usable[:, None], xyxy, 0.0)
         scores = np.where(usable, scores, -1.0)
     return Boxes(xyxy, kalman.to_cxcywh(xyxy), scores, classes, usable)
+
+
+@dataclass(frozen=True)
+class TrackView:
+    """Copies of what is known of all living tracks, for readers outside the tracker.
+
+    Attributes:
+        ids: int64 [T], identities; 0 until confirmed.
+        numbers: int64 [T], from 0 in the order of birth, also of those never confirmed.
+        xyxy: float64 [T, 4], pixels, at the time of the last frame: corrected by a box or predicted.
+        seen: float64 [T], seconds, time of the last match.
+    """
+
+    ids: np.ndarray
+    numbers: np.ndarray
+    xyxy: np.ndarray
+    seen: np.ndarray
+
+
+def view_of(tracks: Tracks) -> TrackView:
+    """A view that later frames do not change."""
+    xyxy = kalman.to_xyxy(tracks.state[kalman.POSITION])
+    return TrackView(tracks.ids.copy(), tracks.numbers.copy(), xyxy, tracks.seen.copy())

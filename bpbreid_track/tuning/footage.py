@@ -179,8 +179,11 @@ class _KnownCamera(CameraMotion):
     """Gives the steps that were estimated when the pictures were at hand."""
 
     def __init__(self, steps: Sequence[CameraStep]) -> None:
+        self._known = steps
         super().__init__()
-        self._steps = iter(steps)
+
+    def reset(self) -> None:
+        self._steps = iter(self._known)
 
     def estimate(self, frame: np.ndarray, people: np.ndarray) -> CameraStep:
         return next(self._steps)
@@ -195,8 +198,8 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
     known: dict[str, object] = {"frame_rate": footage.frame_rate}
     if config.encode == "auto":
         known["encode"] = footage.encode
-    tracker = PartTracker(config.model_copy(update=known))
-    tracker._camera = _KnownCamera(footage.camera[stretch.start : stretch.stop])
+    camera = _KnownCamera(footage.camera[stretch.start : stretch.stop])
+    tracker = PartTracker(config.model_copy(update=known), camera_motion=camera)
     sink = MotSink(out)
     first = footage.frames[stretch.start].index
     try:

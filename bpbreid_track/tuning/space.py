@@ -28,21 +28,12 @@ SPACE: dict[str, Range] = {
     "high_score": Range(0.3, 0.7),
     "low_score": Range(0.05, 0.3),
     "birth_score": Range(0.4, 0.9),
-    "birth_iou": Range(0.2, 1),
-    "confirm_hits": Range(1, 6),
+    "min_hits": Range(1, 6),
     "lost_seconds": Range(0.5, 5, log=True),
     "appearance_seconds": Range(2, 60, log=True, appearance=True),
     "min_iou": Range(0.05, 0.5),
-    "min_iou_low": Range(0.2, 0.8),
-    "min_iou_lost": Range(0.1, 0.5),
-    "min_iou_new": Range(0.1, 0.6),
-    "gate": Range(5, 60, log=True),
     "appearance_weight": Range(0, 1, appearance=True),
-    "appearance_trust": Range(0.2, 1, appearance=True),
-    "recovery_evidence": Range(-1, 4, appearance=True),
-    "elsewhere": Range(0.001, 0.3, log=True, appearance=True),
-    "memory_seconds": Range(0.3, 10, log=True, appearance=True),
-    "forget_seconds": Range(1, 30, log=True, appearance=True),
+    "clutter_area": Range(5, 200, log=True, appearance=True),
     "max_cover": Range(0.2, 1, appearance=True),
 }
 
@@ -51,9 +42,7 @@ LEFT_OUT = {
     "camera_motion": "follows from whether the camera moves",
     "encode": "changes how much is computed",
     "refresh_seconds": "changes how much is computed",
-    "territory": "is shifted as well by recovery_evidence",
     "class_agnostic": "follows from what is tracked",
-    "common_excess": "is there to take an element out",
 }
 
 

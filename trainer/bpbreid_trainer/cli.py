@@ -284,8 +284,9 @@ def attention(
     debug: Debug = False,
 ) -> None:
     """Draw what the encoder looks at: for each crop its foreground and every part."""
-    from bpbreid_track.model.attention_view import attention_sheet
     from bpbreid_track.model.encoder import Encoder
+
+    from .attention_sheet import attention_sheet
 
     attention_sheet(Encoder.load(encoder, device=device), images, out, limit=limit)
     if not quiet:

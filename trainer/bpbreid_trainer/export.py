@@ -10,7 +10,7 @@ import torch
 
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.checkpoint import read_checkpoint, save_checkpoint
-from bpbreid_track.model.encoder import find_weights
+from bpbreid_track.model.encoder import find_encoder_weights
 from bpbreid_track.model.export import FORMATS, export
 
 from .state import average_states, write_whole
@@ -62,7 +62,7 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
 def _file(weights: PathLike) -> Path:
     source = Path(weights)
     if not source.is_dir():
-        return find_weights(weights)
+        return find_encoder_weights(weights)
     if not (source / "best.safetensors").is_file():
         raise InputError(f"{weights}: no best.safetensors in this folder; is it a finished training run?")
     return source / "best.safetensors"

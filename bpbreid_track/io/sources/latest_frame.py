@@ -11,7 +11,7 @@ T = TypeVar("T")
 _JOIN_SECONDS = 2.0
 
 
-class Newest(Generic[T]):
+class LatestFrame(Generic[T]):
     """Iterates over the newest items of an endless iterator, which a thread reads as fast as it gives them.
 
     Args:

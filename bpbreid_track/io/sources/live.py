@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import InputError
 from .base import Frame, Source
-from .latest_frame import Newest
+from .latest_frame import LatestFrame
 from .video import (
     Clock,
     Decoder,
@@ -40,10 +40,10 @@ class CameraSource(Source):
 
     live = True
     frame_count = None
-    _newest: Newest[tuple[float, Any]] | None = None
+    _newest: LatestFrame[tuple[float, Any]] | None = None
 
     def __iter__(self) -> Iterator[Frame]:
-        newest = self._newest = Newest(self._pictures())
+        newest = self._newest = LatestFrame(self._pictures())
         try:
             for index, (timestamp, picture) in enumerate(newest):
                 self.dropped_frames = newest.dropped

@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 
 from bpbreid_track.errors import InputError
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+from bpbreid_track.io.sources import images
 
 
 class ReadError(InputError):
@@ -65,16 +64,13 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         ReadError: no such file, or no image.
     """
-    try:
-        data = np.fromfile(path, np.uint8)  # cv2.imread cannot open non-ASCII paths on Windows
-    except OSError as error:
-        raise ReadError(f"{path}: {error.strerror}") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    image = images.read_image(path)
     if image is None:
-        raise ReadError(f"{path}: not a readable image; replace or delete the file")
+        reason = "not a readable image; replace or delete the file" if path.is_file() else "no such file"
+        raise ReadError(f"{path}: {reason}")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def is_image(path: Path) -> bool:
     """Whether the name is that of an image (and not of a hidden file)."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in images.IMAGE_SUFFIXES and not path.name.startswith(".")

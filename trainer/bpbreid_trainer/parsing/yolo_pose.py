@@ -53,10 +53,10 @@ class YoloPose:
     name = "yolo-pose"
 
     def __init__(self, weights: str = DEFAULT_WEIGHTS, device: str = "auto", batch_size: int = 64) -> None:
-        from bpbreid_track.detection.weights import find_weights, import_ultralytics
+        from bpbreid_track.detection.weights import find_detector_weights, import_ultralytics
         from bpbreid_track.model.inference import resolve_device
 
-        found = find_weights(weights)
+        found = find_detector_weights(weights)
         import_ultralytics()
         from ultralytics import YOLO
 

@@ -1,0 +1,303 @@
+"""What a run can be made of: stages that find, encode, associate, replay, draw and write frames.
+
+``online_stages`` and ``replay_stages`` are the two lists that there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import supervision as sv
+
+from ..config import RunConfig
+from ..detection.detectors import Detector
+from ..explain.reasons import MatchReason, shorts
+from ..explain.recorder import ReasonRecorder
+from ..identities.identity_manager import IdentityManager
+from ..io.annotate import WHY, Painter
+from ..io.sources.base import Frame, Source
+from ..tracking.encode_policy import encode_rows, resolve_encode
+from ..tracking.tracker import PartTracker
+from .cache import Cache, Found
+from .outputs import Outputs
+from .replay import ReplayTracker
+from .report import TrackingReport
+from .stages import Stopwatch
+
+if TYPE_CHECKING:
+    from ..embeddings import PartEmbeddings
+    from ..model.encoder import Encoder
+
+# Frames whose people a GPU encodes together.
+_GPU_BATCH = 8
+
+
+@dataclass
+class Item:
+    """One frame on its way."""
+
+    frame: Frame
+    detections: sv.Detections
+    embeddings: PartEmbeddings | None = None
+    painted: np.ndarray | None = None
+    reasons: tuple[list[MatchReason], list[int]] | None = None
+
+
+class Stage(Protocol):
+    """One step that every frame takes, in a thread of its own.
+
+    Attributes:
+        name: of the thread.
+        batch: frames that are handed over at once.
+        watches: how long the work took, by the names that the report uses.
+    """
+
+    name: str
+    batch: int
+    watches: dict[str, Stopwatch]
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        """Work on the next frames; returns them in their order."""
+
+    def report(self, report: TrackingReport) -> None:
+        """Fill in what this stage knows of the run."""
+
+    def close(self) -> None:
+        """Let go of files. May be called twice."""
+
+
+class _Step:
+    """A stage that works frame by frame and leaves no figures."""
+
+    name = ""
+    batch = 1
+
+    def __init__(self) -> None:
+        self.watches = {self.name: Stopwatch()}
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        for item in items:
+            self.step(item)
+        return items
+
+    def step(self, item: Item) -> None:
+        raise NotImplementedError
+
+    def report(self, report: TrackingReport) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class Find(_Step):
+    """Boxes of some frames at once, and their embeddings unless those are asked for later.
+
+    Args:
+        detector: gives the boxes.
+        encoder: None where only boxes in doubt will be encoded, or none at all.
+        cache: what it has is neither searched nor encoded again.
+        batch: frames at once.
+    """
+
+    name = "detect"
+
+    def __init__(self, detector: Detector, encoder: Encoder | None, cache: Cache | None, batch: int) -> None:
+        self._detector, self._encoder, self._cache = detector, encoder, cache
+        self.batch = batch
+        self.watches = {"detect": Stopwatch(), "encode": Stopwatch()}
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        frames = [item.frame for item in items]
+        found = self._cache.through(frames, self._find) if self._cache is not None else self._find(frames)
+        return [Item(frame, *parts) for frame, parts in zip(frames, found, strict=True)]
+
+    def _find(self, frames: Sequence[Frame]) -> Iterator[Found]:
+        with self.watches["detect"].measure(len(frames)):
+            found = self._detector(frames)
+        if self._encoder is None:
+            return ((boxes, None) for boxes in found)
+        with self.watches["encode"].measure(len(frames)):
+            embeddings = self._encoder.encode([f.image for f in frames], [boxes.xyxy for boxes in found])
+        return zip(found, embeddings, strict=True)
+
+    def report(self, report: TrackingReport) -> None:
+        report.cached_frames += self._cache.read if self._cache is not None else 0
+
+    def close(self) -> None:
+        if self._cache is not None:
+            self._cache.close()
+
+
+class Associate(_Step):
+    """Identities of the boxes; encodes those in doubt, once the tracker knows which these are.
+
+    Args:
+        tracker: of this run.
+        encoder: None where embeddings come with the frames, or not at all.
+        use_timestamps: go by the time of the frames, not by ``tracker.frame_rate``.
+        identities: follows who is who beyond the tracker, if anybody asks.
+        recorder: of reasons, if anybody asks.
+    """
+
+    name = "associate"
+
+    def __init__(
+        self,
+        tracker: PartTracker,
+        encoder: Encoder | None,
+        use_timestamps: bool,
+        identities: IdentityManager | None,
+        recorder: ReasonRecorder | None,
+    ) -> None:
+        self._tracker, self._encoder = tracker, encoder
+        self._use_timestamps = use_timestamps
+        self._identities = identities
+        self._recorder = tracker.recorder = recorder
+        self._encode = resolve_encode(tracker.config.encode, encoder)
+        self.watches = {"encode": Stopwatch(), "associate": Stopwatch()}
+
+    def step(self, item: Item) -> None:
+        frame, tracker, watch = item.frame, self._tracker, self.watches["associate"]
+        with watch.measure(0):
+            time = frame.timestamp if self._use_timestamps else None
+            found = tracker.candidates(item.detections, frame.image, timestamp=time, encode=self._encode)
+        embeddings = item.embeddings
+        if self._encoder is not None and embeddings is None:
+            with self.watches["encode"].measure():
+                embeddings = encode_rows(self._encoder, frame.image, item.detections.xyxy, found.wanted)
+        with watch.measure():
+            item.detections = tracker.associate(found, embeddings)
+            if self._identities is not None:
+                item.detections = self._identities.take(frame, item.detections, tracker.embeddings)
+            if self._recorder is not None:
+                item.reasons = self._recorder.take()
+                item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))
+
+    def report(self, report: TrackingReport) -> None:
+        stats = self._tracker.stats
+        report.identities = stats.identities
+        report.matches_motion = stats.matches_motion
+        report.matches_appearance = stats.matches_appearance
+        report.encoded = stats.encoded
+
+
+class Replay(_Step):
+    """Boxes and identities that are settled already."""
+
+    name = "associate"
+
+    def __init__(self, recorded: ReplayTracker) -> None:
+        super().__init__()
+        self._recorded = recorded
+
+    def step(self, item: Item) -> None:
+        item.detections = self._recorded.replay(item.frame)
+
+
+class Draw(_Step):
+    """The painted copy of each frame."""
+
+    name = "draw"
+
+    def __init__(self, painter: Painter) -> None:
+        super().__init__()
+        self._painter = painter
+
+    def step(self, item: Item) -> None:
+        with self.watches["draw"].measure():
+            item.painted = self._painter.paint(item.frame.image, item.detections)
+
+
+class Write(_Step):
+    """Every file of the run."""
+
+    name = "write"
+
+    def __init__(self, outputs: Outputs) -> None:
+        super().__init__()
+        self._outputs = outputs
+
+    def step(self, item: Item) -> None:
+        with self.watches["write"].measure():
+            self._outputs.write(item.frame, item.detections, item.painted, item.reasons)
+
+    def close(self) -> None:
+        self._outputs.close()
+
+
+def online_stages(
+    source: Source,
+    detector: Detector,
+    encoder: Encoder | None,
+    settings: RunConfig,
+    outputs: Outputs,
+    *,
+    cache: Cache | None,
+    shown: bool,
+    use_timestamps: bool,
+    identities: IdentityManager | None,
+) -> list[Stage]:
+    """The stages that track a source for the first time.
+
+    Args:
+        settings: with ``tracker.encode`` resolved.
+        shown: whether a window shows the painted frames.
+    """
+    # All boxes of several frames are encoded in one batch, unless few are needed and the tracker knows which.
+    # A cache keeps the embeddings of all.
+    later = cache is None and settings.tracker.encode == "ambiguous"
+    recorder = None
+    if "explain" in outputs.paths or "why" in settings.draw.overlay:
+        recorder = ReasonRecorder(settings.tracker)
+    batch = 1 if source.live else _batch_size(detector, encoder, settings)
+    tracker = PartTracker(settings.tracker)
+    return [
+        Find(detector, None if later else encoder, cache, batch),
+        Associate(tracker, encoder if later else None, use_timestamps, identities, recorder),
+        *_picture_stages(source, encoder, settings, outputs, shown),
+        Write(outputs),
+    ]
+
+
+def replay_stages(
+    source: Source,
+    recorded: ReplayTracker,
+    encoder: Encoder | None,
+    settings: RunConfig,
+    outputs: Outputs,
+) -> list[Stage]:
+    """The stages that write a source whose tracks are settled."""
+    drawn = _picture_stages(source, encoder, settings, outputs, False)
+    return [Replay(recorded), *drawn, Write(outputs)]
+
+
+def _picture_stages(
+    source: Source, encoder: Encoder | None, settings: RunConfig, outputs: Outputs, shown: bool
+) -> list[Stage]:
+    if "video" not in outputs.paths and not shown:
+        return []
+    return [Draw(Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings)))]
+
+
+def _batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig) -> int:
+    """Frames that detector and encoder are given at once."""
+    if settings.detector.batch_size != "auto":
+        return settings.detector.batch_size
+    on_gpu = encoder is not None and encoder.device.type == "cuda"
+    size: int = getattr(detector, "batch_size", 1)
+    return max(size, _GPU_BATCH) if on_gpu else size
+
+
+def _part_painter(
+    encoder: Encoder | None, settings: RunConfig
+) -> Callable[[np.ndarray, sv.Detections], np.ndarray] | None:
+    """What paints the overlay ``parts``; None where it is not asked for, or there is no encoder to ask."""
+    if encoder is None or "parts" not in settings.draw.overlay:
+        return None
+    from ..model.attention_view import part_painter
+
+    return part_painter(encoder)
