@@ -23,9 +23,9 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from host_vectors import part_model  # noqa: E402
+from hosts import part_tracker_peer  # noqa: E402
 from occlusion import COLUMNS, Runner, Sequence, Vectors, add_arguments, measure, sequences_of  # noqa: E402
 from occlusion_cases import CASES, Case  # noqa: E402
-from peers import part_tracker_peer  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 

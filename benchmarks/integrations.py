@@ -23,8 +23,8 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from host_rows import HOSTS, Row  # noqa: E402
 from host_vectors import boxes_of, cached, mobilenet, osnet, part_model  # noqa: E402
+from hosts import HOSTS, Row  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 from tracking import sequence_facts, write_frame  # noqa: E402
 

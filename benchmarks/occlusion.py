@@ -29,8 +29,8 @@ from scipy.optimize import linear_sum_assignment
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from host_vectors import boxes_of, cached, frames, osnet, part_model  # noqa: E402
+from hosts import OURS, PEERS, Peer, settings  # noqa: E402
 from occlusion_cases import CASES, Case, textures  # noqa: E402
-from peers import OURS, PEERS, Peer, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 from tracking import sequence_facts, write_frame  # noqa: E402
 

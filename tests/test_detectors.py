@@ -13,7 +13,7 @@ import pytest
 import supervision as sv
 
 from bpbreid_track.config import DetectorConfig
-from bpbreid_track.detection import weights as weights_lookup
+from bpbreid_track.detection import weights as weights
 from bpbreid_track.detection.detectors import (
     PrecomputedDetector,
     UltralyticsDetector,
@@ -32,7 +32,7 @@ CPU = "cpu"
 def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """An empty cache, which is returned, and a release page that nobody serves."""
     monkeypatch.setenv("BPBREID_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights_lookup, "RELEASE_URL", "http://127.0.0.1:9/nothing")
+    monkeypatch.setattr(weights, "RELEASE_URL", "http://127.0.0.1:9/nothing")
     monkeypatch.delenv("YOLO_OFFLINE", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "cache"
@@ -149,7 +149,7 @@ def test_a_download_is_kept_in_the_cache(
     release = tmp_path / "release"
     release.mkdir()
     shutil.copy(pose_weights, release / "yolo11n.pt")
-    monkeypatch.setattr(weights_lookup, "RELEASE_URL", release.as_uri())
+    monkeypatch.setattr(weights, "RELEASE_URL", release.as_uri())
     assert find_detector_weights("auto").path == offline / "yolo11n.pt"
     assert (offline / "yolo11n.pt").read_bytes() == pose_weights.read_bytes()
     assert [path.name for path in offline.iterdir()] == ["yolo11n.pt"]
@@ -161,7 +161,7 @@ def test_an_answer_that_is_no_weights_file_is_not_kept(
     release = tmp_path / "release"
     release.mkdir()
     (release / "yolo11n.pt").write_text("<html>log in to the hotel's network</html>")
-    monkeypatch.setattr(weights_lookup, "RELEASE_URL", release.as_uri())
+    monkeypatch.setattr(weights, "RELEASE_URL", release.as_uri())
     assert find_detector_weights("auto").path.name == "yolo11n-pose.pt"
     assert list(offline.iterdir()) == []
 
@@ -176,13 +176,13 @@ def test_a_tampered_wheel_is_refused(
     data[len(data) // 2] ^= 1
     (package / "yolo11n-pose.pt").write_bytes(data)
     monkeypatch.syspath_prepend(package.parent)
-    monkeypatch.setattr(weights_lookup, "WHEEL_PACKAGE", "tampered_poser")
+    monkeypatch.setattr(weights, "WHEEL_PACKAGE", "tampered_poser")
     with pytest.raises(InputError, match="sha256"):
         find_detector_weights("auto")
 
 
 def test_without_wheel_and_network_the_mend_is_named(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights_lookup, "WHEEL_PACKAGE", "no_such_package_here")
+    monkeypatch.setattr(weights, "WHEEL_PACKAGE", "no_such_package_here")
     with pytest.raises(InputError, match=r"not installed.*bpbreid-track\[offline\]"):
         find_detector_weights("auto")
 

@@ -121,9 +121,9 @@ def test_motion_alone_joins_nobody_where_two_could_be_meant() -> None:
 def test_boxes_that_were_never_encoded_do_no_harm() -> None:
     sums = AppearanceSums(PARTS, DIM)
     sums.add(np.array([1, 2]), np.zeros((2, len(PARTS), DIM), np.float32), np.zeros((2, len(PARTS))))
-    assert len(sums.looks().ids) == 0
+    assert len(sums.means().ids) == 0
     walker = (walk(1, range(20), (100, 200)), walk(2, range(24, 70), (100, 200)))
-    assert linked(*walker, people=sums.looks()).joined == 1
+    assert linked(*walker, people=sums.means()).joined == 1
 
 
 def test_chain_must_look_like_one_person_from_end_to_end() -> None:
@@ -209,7 +209,7 @@ def test_sums_are_the_plain_mean_and_its_halves_in_bounded_memory(count: int) ->
         sums.add(np.array([7]), features, visibility)
     mean = np.sum([features for features, _ in seen], axis=0)
     mean /= np.linalg.norm(mean, axis=2, keepdims=True)
-    found = sums.looks()
+    found = sums.means()
     np.testing.assert_allclose(found.whole.features.numpy(), mean, atol=1e-5)
     assert sums.views(np.array([7, 8])).tolist() == [count, 0]
     assert bool(found.late.visibility.any()) == (count > 1)

@@ -64,7 +64,7 @@ def load_detector(
     Weights are programs in disguise: a .pt is a pickle. Load only weights you trust. Recent Ultralytics
     releases are told to unpickle only their own and torch's classes (``ULTRALYTICS_SAFE_LOAD=false`` in
     the environment lifts that for weights with classes of their own); older ones run whatever the file says.
-    See ``weights_lookup.find_detector_weights`` for where names are looked up.
+    See ``weights.find_detector_weights`` for where names are looked up.
 
     Raises:
         InputError: weights that are not to be had or not a detector, a malformed box file.

@@ -39,13 +39,13 @@ class Rival:
         track: number of the track, from 0, unique within a run.
         identity: its identity; None while unconfirmed.
         lost: seconds since its last match; 0 if that was in the last frame.
-        motion: 1 - IoU of the box and the place the track was predicted at, in [0, 1].
+        motion: 1 - IoU of the box and the predicted box of the track, in [0, 1].
         distance: part distance (Eq. 9), in [0, 2]; None where no part shows in both.
         parts: distance of each part that shows in both.
         appearance: what the part distance added to the cost, below 0 if it spoke for the pair; None where
             no part shows in both.
         cost: what the pair would have cost; None where it was forbidden. In round ``lost`` that is minus the
-            log-likelihood ratio of place and parts.
+            log-likelihood ratio of position and parts.
         limit: the highest cost its round accepts; None where no round takes such a pair.
         ruled_out: why the track did not get the box, one of the constants of this module.
         box: row of the box that the track took in this frame; None if it took none.

@@ -13,7 +13,7 @@ from .reasons import BIRTH, CLASS, COST, GATE, NO_PART, OVERLAP, SCORE, TAKEN, W
 _ROUNDS = {
     HIGH: "round one (boxes of high score)",
     LOW: "round two (boxes of low score)",
-    LOST: "round three (lost tracks, by the likelihood of place and parts)",
+    LOST: "round three (lost tracks, by the likelihood of position and parts)",
     NEW: "round four (tracks not yet confirmed)",
 }
 # A track counts as lost in a story from this many seconds on; a frame or two without a box is no story.
@@ -113,7 +113,7 @@ def why(log: ReasonLog, old: int, new: int) -> Iterator[str]:
                 f"(lost_seconds and appearance_seconds allow {wait:g} s)."
             )
         else:
-            yield f"{where}: other lost tracks were nearer in place and in looks."
+            yield f"{where}: other lost tracks were nearer in position and in appearance."
 
 
 def _when(frame: LoggedFrame) -> str:
@@ -146,16 +146,16 @@ def _parts(parts: dict[str, float]) -> str:
 def _ruled_out(rival: Rival) -> str:
     """What kept a track from a box, as a sentence without its full stop."""
     near = f"overlap with its expected place {1 - rival.motion:.2f}"
-    looks = (
+    parts = (
         "no part showed in both"
         if rival.distance is None
         else f"part distance {rival.distance:.2f} ({_parts(rival.parts)})"
     )
-    facts = f"{near}, {looks}"
+    facts = f"{near}, {parts}"
     if rival.ruled_out == CLASS:
         return "the box is of another class"
     if rival.ruled_out == GATE:
-        return f"the box was too far from where the track was expected, outside the motion gate ({looks})"
+        return f"the box was too far from where the track was expected, outside the motion gate ({parts})"
     if rival.ruled_out == OVERLAP:
         return f"the box hardly overlaps the place expected of a track in sight ({facts})"
     if rival.ruled_out == NO_PART:

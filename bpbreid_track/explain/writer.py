@@ -20,7 +20,7 @@ class ExplainSink(TextSink):
     """A line about the run, then ``{"frame": 1, "timestamp": 0.0, "forgotten": [], "boxes": [...]}`` a frame.
 
     ``boxes`` holds a ``MatchReason`` for each box that has a track, ``forgotten`` the identities that were
-    given up. ``explain_log.read_log`` reads the file.
+    given up. ``reader.read_log`` reads the file.
 
     Args:
         path: the file; it is replaced.

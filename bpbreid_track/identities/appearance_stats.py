@@ -92,7 +92,7 @@ class AppearanceSums:
         known = [[self._sums[i].total() for i in group if i in self._sums] for group in groups]
         return self._embeddings([_added(totals) if totals else None for totals in known])
 
-    def looks(self) -> MeanAppearance:
+    def means(self) -> MeanAppearance:
         """All identities with at least one clear view."""
         ids = self.ids
         halves = [self._sums[identity].halves() for identity in ids.tolist()]

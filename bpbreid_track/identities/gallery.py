@@ -37,10 +37,10 @@ class Gallery:
     views: PartEmbeddings
     owner: np.ndarray
 
-    def distances(self, looks: PartEmbeddings) -> np.ndarray:
-        """Part distance float64 [N, M] of each of ``looks`` to the nearest view of every name; inf: none."""
-        to_views = part_distance(looks, self.views).numpy().astype(np.float64)
-        nearest = np.full((len(looks), len(self.names)), np.inf)
+    def distances(self, means: PartEmbeddings) -> np.ndarray:
+        """Part distance float64 [N, M] of each of ``means`` to the nearest view of every name; inf: none."""
+        to_views = part_distance(means, self.views).numpy().astype(np.float64)
+        nearest = np.full((len(means), len(self.names)), np.inf)
         for name in range(len(self.names)):
             nearest[:, name] = to_views[:, self.owner == name].min(axis=1, initial=np.inf)
         return nearest

@@ -1,4 +1,4 @@
-"""Who is who in a run, beyond the tracker: what identities look like, their names, and what links them."""
+"""Who is who in a run, beyond the tracker: their mean appearance, their names, and what links them."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class IdentityManager:
             ``detections``, with ``data["name"]`` where there is a gallery: "" for unknown people.
         """
         if embeddings is not None:
-            self._look(frame, detections, embeddings.to("cpu"))
+            self._take_views(frame, detections, embeddings.to("cpu"))
             if self._history is None:
                 self._forget(frame.timestamp, detections.tracker_id)
         if self._gallery is not None:
@@ -75,7 +75,7 @@ class IdentityManager:
             self._history.add(frame.index, frame.timestamp, detections)
         return detections
 
-    def _look(self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings) -> None:
+    def _take_views(self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings) -> None:
         config = self._settings.tracker
         assert detections.tracker_id is not None
         clear = clear_boxes(detections.xyxy, detections.confidence, config.max_cover, config.high_score)
@@ -121,8 +121,8 @@ class IdentityManager:
 
     def link(self, rows: TrackedRows, times: np.ndarray) -> Linked:
         """Join what belongs together (``linking.link``)."""
-        looks = None if self._sums is None else self._sums.looks()
-        return link(rows, times, looks, self._settings.link)
+        means = None if self._sums is None else self._sums.means()
+        return link(rows, times, means, self._settings.link)
 
     def settle(self, linked: Linked) -> dict[int, str] | None:
         """Names of the identities of a linked run, by all that was seen of each; None without a gallery."""

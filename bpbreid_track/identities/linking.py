@@ -54,13 +54,13 @@ class Linked:
     threshold: float | None
 
 
-def link(rows: TrackedRows, times: np.ndarray, looks: MeanAppearance | None, config: LinkConfig) -> Linked:
+def link(rows: TrackedRows, times: np.ndarray, means: MeanAppearance | None, config: LinkConfig) -> Linked:
     """Join tracklets of one person and fill gaps.
 
     Args:
         rows: the boxes of the run.
         times: float64 [F], time of every frame of the run, in order; ``rows.frame`` counts in it.
-        looks: what the identities look like; None where nothing is known, then motion alone joins.
+        means: mean appearance of the identities; None where nothing is known, then motion alone joins.
         config: settings.
 
     >>> row = lambda frame, id: TrackedRows(*map(np.array, (
@@ -71,7 +71,7 @@ def link(rows: TrackedRows, times: np.ndarray, looks: MeanAppearance | None, con
     ({1: 1, 2: 1}, 2)
     """
     ends = ends_of(rows)
-    distances, threshold = _appearance(rows, ends, looks, config)
+    distances, threshold = _appearance(rows, ends, means, config)
     pairs = continuations(ends, _COAST_SECONDS)
     links = _decide(pairs, distances, threshold, config)
     identity = _identities(ends.ids, links)
@@ -107,18 +107,18 @@ def _centre_and_spread(values: np.ndarray, prior: tuple[float, float]) -> tuple[
 
 
 def _appearance(
-    rows: TrackedRows, ends: Ends, looks: MeanAppearance | None, config: LinkConfig
+    rows: TrackedRows, ends: Ends, means: MeanAppearance | None, config: LinkConfig
 ) -> tuple[np.ndarray, float | None]:
     """Part distances [T, T], inf where nothing can be compared, and what counts as near."""
     distances = np.full((len(ends.ids), len(ends.ids)), np.inf)
-    if looks is None or not len(looks.ids):
+    if means is None or not len(means.ids):
         return distances, None
-    known = looks.rows_of(ends.ids)
+    known = means.rows_of(ends.ids)
     here = np.flatnonzero(known >= 0)
-    whole = looks.whole[known[here]]
+    whole = means.whole[known[here]]
     distances[np.ix_(here, here)] = part_distance(whole, whole).numpy()
     together = np.triu(seen_together(rows, ends.ids))
-    same = np.array([part_distance(looks.early[row], looks.late[row]).item() for row in known[here]])
+    same = np.array([part_distance(means.early[row], means.late[row]).item() for row in known[here]])
     return distances, distance_threshold(same, distances[together], config.strictness)
 
 
@@ -133,8 +133,8 @@ def _decide(
     comparable = np.isfinite(distances)
     cost = np.full(pairs.gap.shape, np.inf)
     if threshold is not None and threshold > 0:
-        look = possible & comparable & (distances <= threshold)
-        cost[look] = distances[look] / threshold
+        similar = possible & comparable & (distances <= threshold)
+        cost[similar] = distances[similar] / threshold
     blind = possible & ~comparable & (pairs.gap <= _MOTION_GAP_SECONDS)
     # By motion alone only where nobody else could be meant, by the wide gate.
     rivals = possible.sum(axis=0)[None, :] + possible.sum(axis=1)[:, None] - 2

@@ -62,14 +62,14 @@ class Ends:
     Attributes:
         ids: int64 [T], ascending.
         time: float64 [T, 2], seconds of first and last box.
-        place: float64 [T, 2, 2], centre (x, y) of both in pixels.
+        position: float64 [T, 2, 2], centre (x, y) of both in pixels.
         height: float64 [T, 2], pixels, medians of the boxes near either end.
         velocity: float64 [T, 2, 2], pixels a second near either end; 0 where too few boxes tell.
     """
 
     ids: np.ndarray
     time: np.ndarray
-    place: np.ndarray
+    position: np.ndarray
     height: np.ndarray
     velocity: np.ndarray
 
@@ -83,7 +83,7 @@ def ends_of(rows: TrackedRows) -> Ends:
     boxes = to_cxcywh(rows.xyxy)
     count = len(ids)
     time, height = np.zeros((count, 2)), np.zeros((count, 2))
-    place, velocity = np.zeros((count, 2, 2)), np.zeros((count, 2, 2))
+    position, velocity = np.zeros((count, 2, 2)), np.zeros((count, 2, 2))
     for t, (start, stop) in enumerate(zip(starts, np.append(starts, len(rows))[1:], strict=True)):
         times = rows.time[start:stop]
         time[t] = times[[0, -1]]
@@ -91,18 +91,18 @@ def ends_of(rows: TrackedRows) -> Ends:
         near_last = times >= times[-1] - _SPEED_SECONDS
         for end, (near, row) in enumerate(((near_first, 0), (near_last, -1))):
             chosen = boxes[start:stop][near]
-            place[t, end] = boxes[start:stop][row, :2]
+            position[t, end] = boxes[start:stop][row, :2]
             height[t, end] = np.median(chosen[:, 3])
             velocity[t, end] = _slope(times[near], chosen[:, :2])
-    return Ends(ids, time, place, height, velocity)
+    return Ends(ids, time, position, height, velocity)
 
 
-def _slope(times: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Least-squares velocity [2] of places [N, 2]."""
+def _slope(times: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Least-squares velocity [2] of positions [N, 2]."""
     if len(times) < _SPEED_BOXES:
         return np.zeros(2)
     centred = times - times.mean()
-    slope: np.ndarray = centred @ places / (centred @ centred)
+    slope: np.ndarray = centred @ positions / (centred @ centred)
     return slope
 
 
@@ -112,7 +112,7 @@ class Continuations:
 
     Attributes:
         gap: seconds from the end of a to the start of b; not above 0 where b does not start after a.
-        miss: how far the place foreseen from either end is from the other, in person heights, mean of both.
+        miss: how far the position foreseen from either end is from the other, in heights, mean of both.
         growth: absolute logarithm of the ratio of heights.
     """
 
@@ -130,7 +130,7 @@ def continuations(ends: Ends, coast_seconds: float) -> Continuations:
     """
     gap = ends.time[None, :, 0] - ends.time[:, None, 1]
     coast = np.clip(gap, 0, coast_seconds)[..., None]
-    apart = ends.place[None, :, 0] - ends.place[:, None, 1]
+    apart = ends.position[None, :, 0] - ends.position[:, None, 1]
     height = np.sqrt(ends.height[None, :, 0] * ends.height[:, None, 1])
     forwards = np.linalg.norm(apart - coast * ends.velocity[:, None, 1], axis=2)
     backwards = np.linalg.norm(apart - coast * ends.velocity[None, :, 0], axis=2)

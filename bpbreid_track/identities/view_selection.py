@@ -14,7 +14,7 @@ VIEW_SECONDS = 0.2
 
 
 class DiverseViews:
-    """Keeps up to ``2 * count`` clear views of each identity, spread over time and looks.
+    """Keeps up to ``2 * count`` clear views of each identity, spread over time and appearance.
 
     Args:
         count: views that ``of`` gives of an identity.

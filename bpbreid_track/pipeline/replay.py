@@ -28,15 +28,15 @@ class ReplayTracker:
     def __init__(self, history: TrackHistory, linked: Linked, names: dict[int, str] | None) -> None:
         self._rows, self._names = linked.rows, names
         self._class_names = history.class_names
-        self._place = {index: place for place, index in enumerate(history.indices)}
+        self._row_of = {index: row for row, index in enumerate(history.indices)}
         self._starts = np.searchsorted(linked.rows.frame, np.arange(len(history.indices) + 1))
 
     def replay(self, frame: Frame) -> sv.Detections:
         """The boxes of ``frame``, with ``tracker_id`` and ``data``: ``filled``, ``name`` with a gallery."""
-        return self._detections(self._place[frame.index])
+        return self._detections(self._row_of[frame.index])
 
-    def _detections(self, place: int) -> sv.Detections:
-        part = self._rows[np.arange(self._starts[place], self._starts[place + 1])]
+    def _detections(self, row: int) -> sv.Detections:
+        part = self._rows[np.arange(self._starts[row], self._starts[row + 1])]
         data = {"filled": part.filled}
         if self._class_names:
             data["class_name"] = _texts(part.class_id, self._class_names)

@@ -41,7 +41,7 @@ class TrackingReport:
         identities: identities given, those joined by linking counted once.
         matches_motion: matches that motion alone would have made too.
         matches_appearance: matches that needed the part embeddings.
-        encoded: boxes that were looked at.
+        encoded: boxes whose embedding was used.
         detections: boxes found in all frames together.
         dropped_frames: frames of a live source passed over because tracking was slower than the stream.
         notes: what the source has to say (frames without a timestamp, damaged packets, ...).
@@ -94,7 +94,7 @@ class TrackingReport:
             "detections": f"{self.detections} boxes, {self.detector}",
             "identities": f"{self.identities}; matches: {self.matches_motion} by motion, "
             f"{self.matches_appearance} by appearance",
-            "encoder": f"{self.encoder}; looked at {self.encoded} boxes" if self.encoded else self.encoder,
+            "encoder": f"{self.encoder}; encoded {self.encoded} boxes" if self.encoded else self.encoder,
             "stages": ", ".join(
                 f"{name} {timing.ms:.1f} ms ({timing.fps:.0f} fps)" for name, timing in self.stages.items()
             ),

@@ -44,7 +44,7 @@ class AppearanceMemory:
         self.counts, self.learned = self.counts[rows], self.learned[rows]
 
     def add(self, features: np.ndarray, visibility: np.ndarray, now: float) -> None:
-        """Append tracks with the first look at each, float32 [N, P, D] and [N, P]."""
+        """Append tracks with their first embeddings, float32 [N, P, D] and [N, P]."""
         shown = visibility > 0
         self.features = np.concatenate((self.features, features * shown[..., None]))
         self.evidence = np.concatenate((self.evidence, visibility))

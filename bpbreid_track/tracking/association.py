@@ -74,7 +74,7 @@ def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, confi
     """Settle a frame round by round; who is matched in one takes no part in the next.
 
     1. high: boxes of high score meet the tracks seen in the last frame. Cost: 1 - IoU * score + appearance,
-       and IoU * score must reach ``min_iou`` however alike the two look.
+       and IoU * score must reach ``min_iou`` however alike the two are.
     2. low: boxes of low score meet those still unmatched. Cost: 1 - IoU + appearance. A person scores low
        when half hidden, and the parts that show still count.
     3. lost: boxes of high score that are left meet the lost tracks. Cost: minus the log-likelihood ratio of

@@ -109,9 +109,9 @@ def position_log_ratio(
 
     ``log((1 - eps) * A * N(c; c_k, S) + eps)`` with the box's centre c, the predicted centre c_k, its
     covariance S and the clutter area A. The height enters the distance, not the normaliser of N. The Kalman
-    filter's S grows with time, so the right place is worth much after a tenth of a second and little after
+    filter's S grows with time, so the right position is worth much after a tenth of a second and little after
     ten. The outlier weight eps is the share of people who come back where no prediction leads to; it bounds
-    what a wrong place can say against a pair.
+    what a wrong position can say against a pair.
 
     Args:
         state, cxcywh, measurement: as for ``mahalanobis``.
@@ -197,9 +197,9 @@ def pair_costs(
         distances = memory.distances(embeddings)
         comparable = np.isfinite(distances)
         ratio = scale.log_ratio(distances)
-        # However much two people look alike, a box that does not reach the person in sight is not theirs.
-        reached = cues.overlap > 0
-        appearance = -config.appearance_weight * np.tanh(ratio / 2) * reached
+        # However alike two people are, a box that does not overlap the person in sight is not theirs.
+        overlapping = cues.overlap > 0
+        appearance = -config.appearance_weight * np.tanh(ratio / 2) * overlapping
         if cues.lost.any():
             excess = score_normalization(distances, cues.overlap, ~cues.lost, scale.between_people)
             ratio = scale.log_ratio(distances - excess)

@@ -62,12 +62,12 @@ class DistanceCalibration:
 def score_normalization(
     distances: np.ndarray, overlap: np.ndarray, in_sight: np.ndarray, expected: float
 ) -> np.ndarray:
-    """How much too far from everybody a box or a track is, and so from the same person too.
+    """Mean excess distance to other people: what to subtract from a pair's part distance.
 
-    A person who shows from the waist up only, or blurred, lies far from all others. As in the score
-    normalisation of speaker verification, pairs known to be two people tell by how much: here people in sight
-    and each other's boxes. Means over few pairs are shrunk towards 0. Of box and track the one farther off
-    counts.
+    Score normalization as in speaker verification. Somebody who shows from the waist up only, or blurred, is
+    far from everybody, the same person included. Pairs known to be two people, here people in sight and each
+    other's boxes, tell by how much. The mean is shrunk towards 0 as if ``_OTHERS`` more people had shown the
+    expected distance; of box and track the larger mean counts.
 
     Args:
         distances: [T, N] part distances, inf where no part can be compared.

@@ -59,7 +59,7 @@ def start(boxes: np.ndarray, noise: Noise) -> np.ndarray:
     state[POSITION] = boxes
     state[VAR_POSITION] = (2 * noise.measurement * height) ** 2
     state[VAR_VELOCITY] = (noise.speed * height) ** 2
-    # A person's size changes far more slowly than the place.
+    # A person's size changes far more slowly than the position.
     state[VAR_VELOCITY, :, 2:] *= 0.01
     return state
 

@@ -76,7 +76,7 @@ class PartTracker:
 
     Each frame goes through the rounds of ``association.associate``: boxes of high score meet the tracks in
     sight by overlap and part distance together, boxes of low score those that are left, lost tracks come back
-    by the likelihood of place and parts, and tracks not yet confirmed meet what remains. Boxes that nobody
+    by the likelihood of position and parts, and tracks not yet confirmed meet what remains. Boxes that nobody
     claimed start new tracks.
 
     ``update`` is ``candidates`` and ``associate`` one after the other; who encodes by other means calls the
