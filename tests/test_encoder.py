@@ -17,6 +17,7 @@ from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model import encoder as encoder_module
 from bpbreid_track.model.checkpoint import save_checkpoint
 from bpbreid_track.model.crops import normalise
+from bpbreid_track.model.encoder import padded_size
 from bpbreid_track.model.inference import exact_float32, inference_copy
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
@@ -307,3 +308,10 @@ def test_default_says_how_to_give_weights_where_none_are_bundled(
     assert Encoder.load("small", device="cpu").dim == 8
     with pytest.raises(InputError, match="did you mean 'small'"):
         Encoder.load("smal")
+
+
+def test_few_sizes_of_batch_occur_where_each_is_expensive() -> None:
+    sizes = {padded_size(count, 64) for count in range(1, 65)}
+    assert sizes == {16, 32, 64}
+    assert all(padded_size(count, 10) == 10 for count in range(1, 11))
+    assert padded_size(300, 300) == 300

@@ -28,8 +28,9 @@ _WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 # one thread is a third faster with 8 images a pass than with 32.
 _IMAGES_PER_THREAD = 4
 _SMALLEST_CPU_PASS = 8
-# Smallest batch a compiled network sees; larger ones are padded to the next power of two.
-_SMALLEST_COMPILED_BATCH = 8
+# Batches are padded to powers of two, from this one on, where every new size is expensive: a compiled network
+# is compiled anew, and cuDNN prepares its convolutions for over a second (torch 2.11, cuDNN 9, H200).
+_SMALLEST_PADDED_BATCH = 16
 
 
 class Attention(NamedTuple):
@@ -95,12 +96,13 @@ class Encoder:
         self.precision: str
         self._forward: Callable[[Tensor], tuple[Tensor, Tensor]]
         self._copy: BPBReID | None = None
-        self._padded = compile and isinstance(network, BPBReID)
+        self._padded = False
         if isinstance(network, BPBReID):
             home = next(network.parameters()).device
             self.device = home if str(device) == "auto" else resolve_device(device)
             self.precision = resolve_precision(precision, self.device)
             self._copy = inference_copy(network, self.device, self.precision)
+            self._padded = compile or self.device.type == "cuda"
             embed = self._copy.embed_tensors
             self._forward = torch.compile(embed) if compile else embed
             self.dim = network.dim
@@ -268,7 +270,7 @@ class Encoder:
         """uint8 RGB [M, h, w, 3] of the input size -> float32 features [M, P, D], visibility [M, P]."""
         count = len(crops)
         if self._padded:
-            size = max(_SMALLEST_COMPILED_BATCH, 1 << (count - 1).bit_length())
+            size = padded_size(count, self._pass_size())
             crops = torch.cat([crops, crops.new_zeros(size - count, *crops.shape[1:])])
         images = self._ready(crops)
         with self._exactly():
@@ -294,6 +296,18 @@ class Encoder:
             torch.zeros(count, parts, device=self.device),
             self.part_names,
         )
+
+
+def padded_size(count: int, largest: int) -> int:
+    """The size of batch in which ``count`` crops are encoded where few sizes are to occur.
+
+    A power of two from 16 on, or ``largest`` where that is less: a batch is never padded beyond it.
+
+    >>> [padded_size(count, 64) for count in (1, 16, 17, 64)], padded_size(40, 50)
+    ([16, 16, 32, 64], 50)
+    """
+    size = max(_SMALLEST_PADDED_BATCH, 1 << (count - 1).bit_length())
+    return max(count, min(size, largest))
 
 
 def _whole(crops: Sequence[Any]) -> tuple[list[Any], list[str]]:
