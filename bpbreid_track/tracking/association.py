@@ -17,7 +17,7 @@ from .rounds import HIGH, LOST, LOW, MIN_IOU_LOW, MIN_IOU_NEW, NEW, RECOVERY_LLR
 _NOBODY = np.zeros(0, np.intp)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Round:
     """One round: which pairs it may match, at what cost.
 
@@ -41,7 +41,7 @@ class Round:
         return bool(self.tracks[track] and self.boxes[box])
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Trace:
     """What the association of a frame decided, and why.
 
@@ -89,17 +89,18 @@ def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, confi
     """
     high = scores >= config.high_score
     low = ~high & (scores >= config.low_score)
-    appearance = 0.0 if pairs.appearance is None else pairs.appearance
     tracked = confirmed & ~pairs.lost
-    scored = pairs.scored_iou_distance + appearance
+    plain, scored = pairs.iou_distance, pairs.scored_iou_distance
+    if pairs.appearance is not None:
+        plain, scored = plain + pairs.appearance, scored + pairs.appearance
     rounds = (
         Round(HIGH, tracked, high, _within_reach(scored, pairs, config), 1 - config.min_iou),
-        Round(LOW, tracked, low, pairs.iou_distance + appearance, 1 - MIN_IOU_LOW),
+        Round(LOW, tracked, low, plain, 1 - MIN_IOU_LOW),
         Round(LOST, confirmed & pairs.lost, high, pairs.recovery, -RECOVERY_LLR),
         Round(NEW, ~confirmed, high, scored, 1 - MIN_IOU_NEW),
     )
     free_rows, free_columns = np.ones(len(confirmed), bool), np.ones(len(scores), bool)
-    found = [(_NOBODY, _NOBODY)]
+    found_rows, found_columns = [_NOBODY], [_NOBODY]
     for each in rounds:
         rows = np.flatnonzero(each.tracks & free_rows)
         columns = np.flatnonzero(each.boxes & free_columns)
@@ -108,9 +109,9 @@ def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, confi
         r, c = assign(each.cost[rows[:, None], columns], each.limit)
         rows, columns = rows[r], columns[c]
         free_rows[rows] = free_columns[columns] = False
-        found.append((rows, columns))
-    rows = np.concatenate([r for r, _ in found])
-    columns = np.concatenate([c for _, c in found])
+        found_rows.append(rows)
+        found_columns.append(columns)
+    rows, columns = np.concatenate(found_rows), np.concatenate(found_columns)
     return Trace(rows, columns, _by_appearance(pairs, rows, columns, config), rounds)
 
 

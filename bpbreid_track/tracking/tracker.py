@@ -54,7 +54,7 @@ class TrackerStats:
     encoded: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Candidates:
     """A frame on its way through the tracker: its boxes, and what motion says of them.
 
@@ -236,7 +236,7 @@ class PartTracker:
 
         self.stats.frames += 1
         self.stats.boxes += len(boxes.scores)
-        by_appearance = int(trace.by_appearance.sum())
+        by_appearance = int(np.count_nonzero(trace.by_appearance))
         self.stats.matches_appearance += by_appearance
         self.stats.matches_motion += len(rows) - by_appearance
         out = copy.copy(found.detections)
