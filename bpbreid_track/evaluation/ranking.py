@@ -86,8 +86,10 @@ def evaluate_ranking(
 
     Args:
         distances: [Q, G], smaller is nearer; a tensor or anything numpy takes. No NaN.
-        query_ids, query_cams: integers [Q], person and camera of each query.
-        gallery_ids, gallery_cams: integers [G]; identity -1 is junk and never counts.
+        query_ids: integers [Q], person of each query.
+        gallery_ids: integers [G], likewise; -1 is junk and never counts.
+        query_cams: integers [Q], camera of each query.
+        gallery_cams: integers [G], likewise.
         max_rank: length of the CMC curve.
 
     Raises:

@@ -34,12 +34,6 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return common
 
 
-def grow(xyxy: np.ndarray, share: float | np.ndarray) -> np.ndarray:
-    """Boxes [N, 4] grown on every side by ``share`` (a number or [N]) of their width and height."""
-    margin = (xyxy[:, 2:] - xyxy[:, :2]) * np.asarray(share)[..., None]
-    return np.concatenate((xyxy[:, :2] - margin, xyxy[:, 2:] + margin), axis=1)
-
-
 def covered_share(xyxy: np.ndarray) -> np.ndarray:
     """How much of each box the worst of the others hides: [N] in [0, 1].
 

@@ -181,7 +181,9 @@ class PartTracker:
         """First half of ``update``: predict the tracks to this frame, and say which boxes must be encoded.
 
         Args:
-            detections, frame, timestamp: as for ``update``; the frame serves the motion of the camera alone.
+            detections: as for ``update``.
+            frame: as for ``update``; serves the motion of the camera alone.
+            timestamp: as for ``update``.
             encode: ``ambiguous``: only boxes that motion cannot settle are wanted.
 
         Raises:
