@@ -152,3 +152,13 @@ def test_array_tracker_gives_what_part_tracker_gives(bundled_encoder: Encoder, s
 def test_array_tracker_says_what_it_wants() -> None:
     with pytest.raises(ValueError, match=r"expected \[N, 6\].*got \[3, 5\]"):
         ArrayTracker().update(torch.zeros(3, 5).numpy())
+
+
+@pytest.mark.parametrize("vector", ["foreground", "concat", "parts"])
+def test_a_frame_without_people_gives_an_empty_array_of_the_usual_width(street: Street, vector: str) -> None:
+    some, nobody = street.embeddings[0], street.embeddings[0][:0]
+    assert flat_vectors(nobody, vector).shape == (0, flat_vectors(some, vector).shape[1])
+    encoder = FlatEncoder(Encoder.load(device="cpu"), vector)
+    image = np.full((240, 320, 3), 90, np.uint8)
+    width = encoder.boxes(image, np.array([[10.0, 10, 60, 150]])).shape[1]
+    assert encoder.boxes(image, np.empty((0, 4), np.float32)).shape == (0, width)

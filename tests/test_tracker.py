@@ -161,6 +161,7 @@ def test_timestamps_rule_over_the_frame_rate() -> None:
     tracker = PartTracker(TrackerConfig(lost_seconds=1.0))
     tracker.update(boxes([0, 0, 40, 100]), timestamp=10.0)
     assert tracker.update(boxes([0, 0, 40, 100]), timestamp=10.9).tracker_id.tolist() == [1]
+    assert tracker.update(sv.Detections.empty(), timestamp=11.0).tracker_id.tolist() == []
     assert tracker.update(boxes([0, 0, 40, 100]), timestamp=15.0).tracker_id.tolist() == [-1]
     with pytest.raises(ValueError, match=r"more than the last one, 15\.0"):
         tracker.update(boxes(), timestamp=15.0)
@@ -282,3 +283,25 @@ def test_a_box_of_score_nought_is_passed_over_without_a_word(recwarn: pytest.War
         -1,
     ]
     assert not recwarn.list
+
+
+@pytest.mark.parametrize("appearance", [False, True])
+@pytest.mark.parametrize(
+    "settings",
+    [{"lost_seconds": 0}, {"lost_seconds": 0.03}, {"frame_rate": 0.5}, {"frame_rate": 0.05}],
+    ids=str,
+)
+def test_who_is_seen_in_every_frame_is_never_lost_however_far_apart_the_frames_are(
+    settings: dict[str, float], appearance: bool
+) -> None:
+    config = TrackerConfig(**{"frame_rate": 25, "appearance_seconds": 0, **settings})
+    scene = Scene([Walker((100, 200), look=1), Walker((500, 200), look=2)], 8)
+    assert identities(PartTracker(config), scene, appearance=appearance) == {0: [1] * 8, 1: [2] * 8}
+
+
+def test_who_is_missing_for_a_frame_is_gone_where_nobody_is_waited_for() -> None:
+    config = TrackerConfig(lost_seconds=0, appearance_seconds=0)
+    scene = Scene([Walker((100, 200), look=1, hidden={4})], 9)
+    found = identities(PartTracker(config), scene, appearance=False)[0]
+    assert found[:4] == [1] * 4
+    assert 1 not in found[4:]

@@ -42,7 +42,7 @@ def flat_vectors(embeddings: PartEmbeddings, vector: Vector = "foreground") -> n
     if vector == "foreground":
         flat = shown[:, 0]
     elif vector == "concat":
-        flat = shown.reshape(len(shown), -1)
+        flat = shown.reshape(len(shown), shown.shape[1] * shown.shape[2])
     else:
         raise UsageError(f"vector {vector!r}{did_you_mean(str(vector), VECTORS)}")
     norm = np.linalg.norm(flat, axis=1, keepdims=True)
@@ -58,7 +58,8 @@ def pack(features: np.ndarray, visibility: np.ndarray) -> np.ndarray:
     count, parts = visibility.shape
     shown = features * (visibility > 0)[..., None]
     tail = np.broadcast_to(np.array([parts, 1], np.float32), (count, 2))
-    return np.concatenate((shown.reshape(count, -1), visibility, tail), axis=1).astype(np.float32)
+    flat = shown.reshape(count, parts * shown.shape[2])  # -1 would be ambiguous without rows
+    return np.concatenate((flat, visibility, tail), axis=1).astype(np.float32)
 
 
 def unpack(vectors: Any) -> PartArrays:

@@ -152,5 +152,3 @@ AUTHORS = ModelOptions(
     visibility="argmax",
 )
 """What the authors' published program computes; their checkpoints set these options by themselves."""
-
-OPTION_SETS = {"paper": PAPER, "authors": AUTHORS}

@@ -207,7 +207,7 @@ def pair_costs(
         recovery = np.where(comparable, -together, recovery)
     forbidden = ~cues.allowed | ((cues.mahalanobis > GATE) & ~comparable)
     # After lost_seconds the predicted position is a guess, and only parts can bring a track back.
-    forbidden |= (away > config.lost_seconds + TICK)[:, None] & ~comparable
+    forbidden |= (cues.lost & (away > config.lost_seconds + TICK))[:, None] & ~comparable
     for cost in (iou_distance, scored_iou_distance, recovery):
         cost[forbidden] = np.inf
     return PairCosts(iou_distance, scored_iou_distance, recovery, appearance, distances, cues.lost)

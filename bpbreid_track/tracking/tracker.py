@@ -296,7 +296,7 @@ class PartTracker:
             step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
         if step.cut:
             self._tracks.has_position[:] = False
-        self._expire(now)
+        self._expire(now, elapsed)
         tracks = self._tracks
         if not len(tracks):
             return
@@ -306,13 +306,16 @@ class PartTracker:
         tracks.state[kalman.VELOCITY, self._lost(now, elapsed), 2:] = 0
         kalman.predict(tracks.state, elapsed, self._noise)
 
-    def _expire(self, now: float) -> None:
-        """Drop the tracks that were lost for longer than anybody is waited for."""
+    def _expire(self, now: float, elapsed: float) -> None:
+        """Drop the tracks that were lost for longer than anybody is waited for.
+
+        Who was seen in the last frame was not lost, however long ago that frame was.
+        """
         config, tracks = self.config, self._tracks
         wait = config.lost_seconds
         if self._memory is not None:
             wait = max(wait, config.appearance_seconds)
-        keep = now - tracks.seen <= wait + TICK
+        keep = now - tracks.seen <= max(wait, elapsed) + TICK
         # After a cut only parts can tell who it is.
         keep &= tracks.has_position | ((tracks.ids > 0) & (self._memory is not None))
         if not keep.all():
