@@ -305,3 +305,27 @@ def test_who_is_missing_for_a_frame_is_gone_where_nobody_is_waited_for() -> None
     found = identities(PartTracker(config), scene, appearance=False)[0]
     assert found[:4] == [1] * 4
     assert 1 not in found[4:]
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (
+            np.zeros((240, 320), np.uint8),
+            r"got uint8 \[240, 320\]; cv2.cvtColor\(frame, cv2.COLOR_GRAY2BGR\)",
+        ),
+        (np.zeros((240, 320, 1), np.uint8), r"got uint8 \[240, 320, 1\]"),
+        (np.zeros((240, 320, 3), np.uint16), r"got uint16 \[240, 320, 3\]"),
+        (np.zeros((240, 320, 3), np.float32), r"got float32 \[240, 320, 3\]"),
+    ],
+)
+def test_a_frame_that_is_no_colour_picture_is_refused_in_words_and_nothing_is_lost(
+    frame: np.ndarray, words: str
+) -> None:
+    tracker = PartTracker()
+    tracker.update(boxes([0, 0, 40, 100]))
+    with pytest.raises(ValueError, match=r"frame: expected uint8 \[H, W, 3\] in BGR, " + words):
+        tracker.update(boxes([0, 0, 40, 100]), frame)
+    colour = np.zeros((240, 320, 3), np.uint8)
+    assert tracker.update(boxes([0, 0, 40, 100]), colour).tracker_id.tolist() == [1]
+    assert tracker.stats.frames == 2

@@ -15,31 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..frames import check_image
+
 # Images below this size are joined in memory first: one upload of many crops beats many small ones.
 _SMALL_IMAGE_BYTES = 1 << 20
-
-
-def check_image(image: Any, name: str = "frame") -> np.ndarray:
-    """``image`` as a C-contiguous uint8 array [H, W, 3] (a copy only where it is not contiguous).
-
-    Raises:
-        ValueError: another type, dtype or shape.
-    """
-    if not isinstance(image, np.ndarray):
-        raise ValueError(f"{name}: expected a numpy array uint8 [H, W, 3] in BGR, got {type(image).__name__}")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(
-            f"{name}: expected uint8 [H, W, 3] in BGR, got {image.dtype} {list(image.shape)}{_mend(image)}"
-        )
-    return np.ascontiguousarray(image)
-
-
-def _mend(image: np.ndarray) -> str:
-    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
-        return "; cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR) makes it one"
-    if image.ndim == 3 and image.shape[2] == 4:
-        return "; cv2.cvtColor(frame, cv2.COLOR_BGRA2BGR) makes it one"
-    return ""
 
 
 def check_boxes(xyxy: Any, name: str = "xyxy") -> np.ndarray:

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError, UsageError, did_you_mean
-from .crops import check_image, crop_source, normalise
+from ..frames import check_image
+from .crops import crop_source, normalise
 from .inference import inference_copy
 from .network import BPBReID
 from .runtimes import METADATA_KEY, OUTPUT_NAMES, describe

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ..config import TrackerConfig
+from ..frames import check_image
 from . import kalman
 from .appearance_memory import FORGET_SECONDS, MEAN_SECONDS, AppearanceMemory
 from .association import Trace, associate
@@ -159,8 +160,8 @@ class PartTracker:
             without an identity (yet).
 
         Raises:
-            ValueError: embeddings that do not fit the boxes or earlier embeddings, or a timestamp that does
-                not increase.
+            ValueError: embeddings that do not fit the boxes or earlier embeddings, a timestamp that does
+                not increase, or a frame of another type or shape.
         """
         asked = self.encoder if embeddings is None and frame is not None else None
         encode = resolve_encode(self.config.encode, asked)
@@ -187,8 +188,10 @@ class PartTracker:
             encode: ``ambiguous``: only boxes that motion cannot settle are wanted.
 
         Raises:
-            ValueError: a timestamp that does not increase.
+            ValueError: a timestamp that does not increase, or a frame of another type or shape.
         """
+        if frame is not None:
+            frame = check_image(frame)
         now, elapsed = self._clock(timestamp)
         boxes = boxes_of(detections)
         self._predict(elapsed, now, frame, boxes)

@@ -75,7 +75,7 @@ class VideoSink:
         self._last_pts = -self._frame_ticks
         with self._as_input_error():
             self._unfinished.touch()  # FFmpeg itself opens the file at the first frame only
-            self._container = av.open(str(self._unfinished), "w", format=muxer, options=options)
+            self._container = av.open(os.path.abspath(self._unfinished), "w", format=muxer, options=options)
             self._stream = self._container.add_stream(
                 "libx264", rate=rate, options={"preset": preset, "crf": str(crf)}
             )

@@ -26,6 +26,7 @@ from .video import (
     presentation_time,
     public_name,
     reason,
+    video_stream,
 )
 
 _RECONNECT_WAITS = (1.0, 2.0, 4.0)  # seconds before each attempt to reach a stream that broke off
@@ -127,7 +128,7 @@ class StreamSource(CameraSource):
         self._container = container
         self._converter = FrameConverter()
         self._rest = iter(Decoder(container))
-        self.frame_rate = nominal_rate(container.streams.video[0])
+        self.frame_rate = nominal_rate(video_stream(container))
         try:
             first = next(self._rest, None)
         except av.error.FFmpegError as error:

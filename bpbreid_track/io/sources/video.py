@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -45,7 +47,7 @@ class VideoSource(Source):
         self._where = str(location) if isinstance(location, Path) else self.name
         self._trust_clock = frame_rate is None
         self._container = open_container(location)
-        stream = self._container.streams.video[0]
+        stream = video_stream(self._container)
         self.frame_rate = frame_rate or nominal_rate(stream)
         self.frame_count = _expected_frames(self._container, stream)
         # Pixels are upright only once decoded: the rotation is attached to frames, not to the stream.
@@ -141,12 +143,33 @@ class FrameConverter:
             picture: an ``av.VideoFrame``.
             size: width and height of the result where the stream may change its own; None for the picture's.
         """
-        turns = round(picture.rotation / 90) % 4
+        transposed, left_right, up_down = _orientation(picture)
         width, height = size or (None, None)
-        if turns % 2:
+        if transposed:
             width, height = height, width
         image = self._reformatter.reformat(picture, width, height, format="bgr24").to_ndarray()
-        return np.ascontiguousarray(np.rot90(image, turns) if turns else image)
+        if transposed:
+            image = image.transpose(1, 0, 2)
+        if left_right:
+            image = image[:, ::-1]
+        if up_down:
+            image = image[::-1]
+        return np.ascontiguousarray(image)
+
+
+def _orientation(picture: Any) -> tuple[bool, bool, bool]:
+    """What makes a picture upright: whether to transpose it, and then to flip it left-right and up-down.
+
+    The display matrix of ISO 14496-12 takes (x, y) to (a x + c y, b x + d y). Of its eight plain forms a and
+    d are zero where rows become columns, and a negative number runs against its axis.
+    """
+    matrix = picture.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return False, False, False
+    a, b, _, c, d = struct.unpack_from("=5i", bytes(matrix))
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return True, c < 0, b < 0
+    return False, a < 0, d < 0
 
 
 class Decoder:
@@ -161,7 +184,7 @@ class Decoder:
 
     def __init__(self, container: Any) -> None:
         self.damaged_packets = 0
-        self._stream = container.streams.video[0]
+        self._stream = video_stream(container)
         self._stream.thread_type = "AUTO"
         self._packets = container.demux(self._stream)
 
@@ -182,6 +205,11 @@ class Decoder:
             yield from pictures
             if packet is None:
                 return
+
+
+def video_stream(container: Any) -> Any:
+    """The stream that FFmpeg and players choose: no cover picture and no small second stream."""
+    return container.streams.best("video") or container.streams.video[0]
 
 
 def nominal_rate(stream: Any) -> Fraction:
@@ -222,7 +250,8 @@ def open_container(location: Path | str) -> Any:
         if isinstance(location, Path):
             if location.stat().st_size == 0:
                 raise InputError(f"{where}: the file is empty")
-            container = av.open(where)
+            # Absolute: in a relative name FFmpeg takes what stands before a colon for a protocol.
+            container = av.open(os.path.abspath(location))
         else:
             # UDP, the default of RTSP, loses packets on busy networks, and pictures with them.
             options = {"rtsp_transport": "tcp"} if location.lower().startswith("rtsp") else {}
