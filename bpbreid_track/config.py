@@ -7,9 +7,10 @@ travels inside the wheel, so a preset is found by its bare name in a checkout an
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -28,7 +29,7 @@ class FormerSetting(UserWarning):
 class Settings(BaseModel):
     """Base of all settings: immutable, and an unknown key is an error that names its nearest relative."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # Keys of earlier releases, understood until the next one: their new name, or None for what is a constant
     # beside its formula by now.
@@ -71,11 +72,11 @@ class DetectorConfig(Settings):
     iou: float = Field(
         0.7, gt=0, le=1, description="Overlap above which non-maximum suppression drops a box."
     )
-    image_size: int | Literal["auto"] = Field(
+    image_size: Annotated[int, Field(ge=32, le=8192)] | Literal["auto"] = Field(
         "auto", description="Longer side of the network's input in pixels; auto: from the size of the frame."
     )
-    max_detections: int = Field(300, ge=1, description="Most boxes kept in a frame.")
-    batch_size: int | Literal["auto"] = Field(
+    max_detections: int = Field(300, ge=1, le=10_000, description="Most boxes kept in a frame.")
+    batch_size: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
         "auto", description="Frames a pass; auto: 1 on a CPU, 8 on a GPU."
     )
 
@@ -83,7 +84,7 @@ class DetectorConfig(Settings):
 class EncoderConfig(Settings):
     """How crops are turned into part embeddings."""
 
-    batch_size: int = Field(64, ge=1, description="Crops a pass of the network.")
+    batch_size: int = Field(64, ge=1, le=4096, description="Crops a pass of the network.")
     mirror: bool | None = Field(
         None,
         description="Average with the embeddings of the mirrored crops: better, and twice the work. "
@@ -95,8 +96,10 @@ class DrawConfig(Settings):
     """What is painted on the written video."""
 
     overlay: tuple[Literal["boxes", "labels", "traces", "parts", "why"], ...] = ("boxes", "labels", "traces")
-    trace_seconds: float = Field(1.5, gt=0, description="Length of the path drawn behind each person.")
-    thickness: int | Literal["auto"] = Field(
+    trace_seconds: float = Field(
+        1.5, gt=0, le=3600, description="Length of the path drawn behind each person."
+    )
+    thickness: Annotated[int, Field(ge=1, le=100)] | Literal["auto"] = Field(
         "auto", description="Line width in pixels; auto: from the frame."
     )
 
@@ -123,7 +126,9 @@ class TrackerConfig(Settings):
         "recovery_evidence": None,
     }
 
-    frame_rate: float = Field(30.0, gt=0, description="Frames a second where no timestamps are given.")
+    frame_rate: float = Field(
+        30.0, gt=0, le=10_000, description="Frames a second where no timestamps are given."
+    )
     high_score: float = Field(0.5, ge=0, le=1, description="Boxes from this score on take part in round one.")
     low_score: float = Field(0.1, ge=0, le=1, description="Boxes below this score are left alone.")
     birth_score: float = Field(
@@ -267,7 +272,9 @@ def validated(model: type[S], values: dict[str, Any], where: str) -> S:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(step) for step in first["loc"])
+        # Behind a setting of several types pydantic names the type that it tried.
+        steps = [str(step) for step in first["loc"]]
+        place = ".".join(step for step in steps if not re.match(r"constrained-|int$|literal\[", step))
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from error
 

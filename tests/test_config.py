@@ -91,3 +91,31 @@ def test_settings_of_an_earlier_release_are_understood_with_a_hint() -> None:
 def test_the_tracker_has_no_more_settings_than_a_user_would_turn() -> None:
     assert len(TrackerConfig.model_fields) <= 15
     assert not TrackerConfig._former.keys() & TrackerConfig.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("detector", "batch_size", 0),
+        ("detector", "batch_size", -1),
+        ("detector", "batch_size", 10**9),
+        ("detector", "image_size", 0),
+        ("detector", "image_size", -64),
+        ("encoder", "batch_size", 0),
+        ("encoder", "batch_size", 10**9),
+        ("draw", "thickness", -3),
+        ("draw", "trace_seconds", float("inf")),
+        ("tracker", "frame_rate", float("inf")),
+        ("tracker", "frame_rate", float("nan")),
+        ("tracker", "appearance_seconds", float("inf")),
+        ("link", "max_gap_seconds", float("inf")),
+    ],
+)
+def test_a_setting_out_of_bounds_is_one_line_that_names_it(section: str, key: str, value: float) -> None:
+    with pytest.raises(UsageError, match=rf"^config: {section}\.{key}: Input should be "):
+        run_config({section: {key: value}})
+
+
+def test_settings_that_may_be_automatic_still_may(tmp_path: Path) -> None:
+    settings = run_config({"detector": {"batch_size": "auto", "image_size": 1280}, "draw": {"thickness": 4}})
+    assert (settings.detector.batch_size, settings.detector.image_size) == ("auto", 1280)

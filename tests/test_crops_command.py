@@ -62,6 +62,15 @@ def test_each_person_gets_a_folder_of_what_the_boxes_show(footage: Path, tmp_pat
             assert np.abs(crop.astype(int) - 40 * person).max() <= 3
 
 
+@pytest.mark.parametrize("rest", ["0.9", "0.9,0", "0.9,0,-1", "0.9,1,-1", "0.9,-1,-1", "0.9,-1,-1,-1"])
+def test_track_files_of_seven_to_ten_columns_give_the_same_crops(
+    rest: str, footage: Path, tmp_path: Path
+) -> None:
+    rows = [row(f + 1, p, 10 + 70 * (p - 1) + f, rest=rest) for f in range(FRAMES) for p in (1, 2)]
+    report = cut_crops(footage, tracks_file(tmp_path, rows), tmp_path / "out", stride=1, quiet=True)
+    assert (report.identities, report.images) == (2, 2 * FRAMES)
+
+
 def test_training_reads_the_crops_of_several_cameras(footage: Path, tmp_path: Path) -> None:
     for camera in ("hall", "door"):
         cut_crops(footage, tracks_file(tmp_path, both()), tmp_path / "out", camera=camera, quiet=True)

@@ -210,7 +210,7 @@ def test_a_frame_beyond_the_sequence_is_named(tmp_path):
     with pytest.raises(InputError, match=r"Street\.txt, line 2: frame 9 of a sequence of 8"):
         evaluate_folder(gt, results)
     (gt / "Street" / "seqinfo.ini").write_text("[Sequence]\nseqLength=many\n")
-    with pytest.raises(InputError, match=r"seqinfo\.ini: no seqLength"):
+    with pytest.raises(InputError, match=r"seqinfo\.ini: frameRate and seqLength must be numbers"):
         evaluate_folder(gt, results)
 
 

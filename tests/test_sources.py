@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.evaluation import evaluate_tracks
 from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.io.sources.base import Frame
@@ -294,3 +295,29 @@ def test_absent_webcam_is_one_clear_line(capfd: pytest.CaptureFixture[str]) -> N
 def test_empty_source_is_wrong_usage() -> None:
     with pytest.raises(UsageError):
         open_source("")
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("\ufeff[Sequence]\r\nname=s\r\nframeRate=25\r\nseqLength=3\r\n", None),  # Windows Notepad
+        ("[Sequence]\nframeRate=25\n", None),
+        ("[Sequence]\nname=s\nseqLength=3\n", "states no frameRate; 30 frames a second are assumed"),
+    ],
+)
+def test_one_seqinfo_serves_tracking_and_evaluation(text: str, note: str | None, tmp_path: Path) -> None:
+    pytest.importorskip("trackeval", reason="the extra 'eval' is not installed")
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "img1").mkdir()
+    (tmp_path / "seqinfo.ini").write_bytes(text.encode())
+    truth = "".join(f"{frame},1,{20 + 4 * frame},60,40,120,1,-1,-1,-1\n" for frame in (1, 2, 3))
+    (tmp_path / "gt/gt.txt").write_text(truth)
+    for frame in (1, 2, 3):
+        cv2.imwrite(str(tmp_path / f"img1/{frame:06d}.png"), np.full((240, 320, 3), 90, np.uint8))
+    with open_source(tmp_path) as source:
+        assert len(list(source)) == 3
+        assert source.frame_rate == (30 if note else 25)
+        assert [str(tmp_path / "seqinfo.ini") in each and note in each for each in source.notes] == (
+            [True] if note else []
+        )
+    assert pytest.approx(100) == evaluate_tracks(tmp_path / "gt/gt.txt", tmp_path / "gt/gt.txt").IDF1

@@ -6,7 +6,6 @@ its own preprocessing and metric classes do the rest, so that the figures are th
 
 from __future__ import annotations
 
-import configparser
 import os
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import numpy as np
 
 from ..errors import InputError, UsageError, did_you_mean
 from ..io.mot_format import MotRows, read_mot
+from ..io.seqinfo import read_seqinfo
 
 Benchmark = Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"]
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20")
@@ -248,16 +248,12 @@ def _rules(path: Path, gt: MotRows, benchmark: Benchmark) -> str:
 def _length(gt_path: Path, gt: MotRows, result_path: Path, result: MotRows) -> int:
     """Frames of the sequence: what seqinfo.ini says, else the last frame that occurs."""
     info_path = gt_path.resolve().parent.parent / "seqinfo.ini"
+    last = int(max(gt.frame.max(), result.frame.max(initial=1)))
     if gt_path.resolve().parent.name != "gt" or not info_path.is_file():
-        return int(max(gt.frame.max(), result.frame.max(initial=1)))
-    info = configparser.ConfigParser()
-    try:
-        info.read(info_path, encoding="utf-8")
-        length = info.getint("Sequence", "seqLength")
-    except (configparser.Error, ValueError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{info_path}: no seqLength in [Sequence]: {' '.join(str(error).split())}"
-        ) from error
+        return last
+    length = read_seqinfo(info_path).length
+    if length is None:
+        return last
     for path, rows in ((gt_path, gt), (result_path, result)):
         late = rows.frame > length
         if late.any():

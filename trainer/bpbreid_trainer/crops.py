@@ -124,9 +124,10 @@ def _chosen(
     """bool [N], which boxes to cut out; counts in ``left_out`` why the others are not."""
     keep = (rows.id >= 0) & (rows.confidence != 0)
     has_visibility = bool(len(rows)) and bool(
-        np.isnan(rows.extra[:, 2]).all() and np.isfinite(rows.extra[:, 1]).all()
+        np.isnan(rows.extra[:, 2]).all() and (rows.extra[:, 1] >= 0).all()
     )
-    if has_visibility:  # ground truth since MOT16: class and visibility end the row
+    # Ground truth since MOT16: class and visibility end the row. Track files of nine columns end in -1.
+    if has_visibility:
         keep &= rows.extra[:, 0] == _PEDESTRIAN
     _count(left_out, "without identity or not a counted person", ~keep)
     visible = rows.extra[:, 1] if has_visibility else box_visibility(rows, keep, frame_size)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import configparser
 from fractions import Fraction
 from pathlib import Path
 
 from ...errors import InputError
+from ..seqinfo import read_seqinfo
 from .base import Source
 from .images import VIDEO_SUFFIXES, ImageSource, list_images
 from .video import VideoSource
+
+# Frames a second of pictures that carry no rate of their own.
+_USUAL_RATE = Fraction(30)
 
 
 def open_sequence(folder: Path) -> Source:
@@ -19,7 +22,9 @@ def open_sequence(folder: Path) -> Source:
         InputError: ``seqinfo.ini`` is malformed, or there are neither images nor exactly one video.
     """
     info_path = folder / "seqinfo.ini"
-    name, image_folder, rate, length = _read_info(info_path)
+    info = read_seqinfo(info_path)
+    name, image_folder, length = info.name, info.image_folder, info.length
+    rate = info.frame_rate or _USUAL_RATE
     source: Source
     if (folder / image_folder).is_dir():
         source = ImageSource(list_images(folder / image_folder), name, rate)
@@ -32,25 +37,8 @@ def open_sequence(folder: Path) -> Source:
             )
         source = VideoSource(videos[0], frame_rate=rate)
         source.name = name
+    if info.frame_rate is None:
+        source.notes.append(f"{info_path}: states no frameRate; {_USUAL_RATE} frames a second are assumed")
     if length is not None and source.frame_count is not None and source.frame_count != length:
         source.notes.append(f"{info_path}: seqLength is {length}, found {source.frame_count} frames")
     return source
-
-
-def _read_info(path: Path) -> tuple[str, str, Fraction, int | None]:
-    """Name, image folder, frame rate and number of frames (None where not stated)."""
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"))
-        section = parser["Sequence"]
-    except (configparser.Error, KeyError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{path}: expected a [Sequence] section: {' '.join(str(error).split())}") from error
-    length = section.get("seqLength")
-    try:
-        rate = Fraction(section.get("frameRate", "")).limit_denominator(1001)
-        frames = None if length is None else int(length)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"{path}: frameRate and seqLength must be numbers") from None
-    if rate <= 0:
-        raise InputError(f"{path}: frameRate must be above 0, got {section['frameRate']}")
-    return section.get("name", path.parent.resolve().name), section.get("imDir", "img1"), rate, frames

@@ -1,0 +1,53 @@
+"""``seqinfo.ini`` of a MOTChallenge sequence, read in one place for tracking and for evaluation."""
+
+from __future__ import annotations
+
+import configparser
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class SequenceInfo:
+    """What the file states.
+
+    Attributes:
+        name: of the sequence; that of the folder where none is stated.
+        image_folder: folder of the pictures beside the file.
+        frame_rate: frames a second, above 0; None where not stated.
+        length: number of frames; None where not stated.
+    """
+
+    name: str
+    image_folder: str
+    frame_rate: Fraction | None
+    length: int | None
+
+
+def read_seqinfo(path: Path) -> SequenceInfo:
+    """Read ``path``, with or without a byte order mark.
+
+    Raises:
+        InputError: no [Sequence] section, or a rate or length that is none.
+    """
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8-sig"))
+        section = parser["Sequence"]
+    except (configparser.Error, KeyError, UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path}: expected a [Sequence] section: {' '.join(str(error).split())}") from error
+    rate, length = section.get("frameRate"), section.get("seqLength")
+    try:
+        frame_rate = None if rate is None else Fraction(rate).limit_denominator(1001)
+        frames = None if length is None else int(length)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"{path}: frameRate and seqLength must be numbers") from None
+    if frame_rate is not None and frame_rate <= 0:
+        raise InputError(f"{path}: frameRate must be above 0, got {rate}")
+    if frames is not None and frames < 1:
+        raise InputError(f"{path}: seqLength must be at least 1, got {length}")
+    name = section.get("name", path.parent.resolve().name)
+    return SequenceInfo(name, section.get("imDir", "img1"), frame_rate, frames)
