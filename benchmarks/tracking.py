@@ -9,7 +9,6 @@ TrackEval measures against ``<sequence>/gt/gt.txt``. No tracker is shown an imag
 from __future__ import annotations
 
 import argparse
-import configparser
 import csv
 import json
 import logging
@@ -28,16 +27,17 @@ from report import as_text, circumstances  # noqa: E402
 
 from bpbreid_track.evaluation import FolderMetrics, evaluate_folder  # noqa: E402
 from bpbreid_track.io.mot_format import read_mot  # noqa: E402
+from bpbreid_track.io.seqinfo import read_seqinfo  # noqa: E402
 
 COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "Frag", "FP", "FN")
 
 
 def sequence_facts(folder: Path) -> tuple[float, int]:
     """Frames a second and number of frames of a sequence."""
-    info = configparser.ConfigParser()
-    info.read(folder / "seqinfo.ini", encoding="utf-8")
-    section = info["Sequence"]
-    return section.getfloat("frameRate"), section.getint("seqLength")
+    info = read_seqinfo(folder / "seqinfo.ini")
+    if info.frame_rate is None or info.length is None:
+        raise SystemExit(f"{folder}/seqinfo.ini: states no frameRate or no seqLength; add them")
+    return float(info.frame_rate), info.length
 
 
 def write_frame(handle: TextIO, frame: int, ids: Iterable[int], xyxy: np.ndarray, scores: np.ndarray) -> None:

@@ -49,14 +49,18 @@ class Settings(BaseModel):
     def _updated(cls, values: dict[str, Any]) -> dict[str, Any]:
         """``values`` with the keys of earlier releases as they are called now, and a hint for each."""
         known = dict(values)
-        for key in values.keys() & cls._former.keys():
-            new, value = cls._former[key], known.pop(key)
+        for key, value in values.items():
+            if key not in cls._former:
+                continue
+            new = cls._former[key]
+            del known[key]
             if new is None:
                 hint = "has no effect any more: its value is a constant; leave it out"
             elif new in values:
                 raise ValueError(f"{key!r} is now called {new!r}; state one of them")
             else:
-                hint, known[new] = f"is now called {new!r}; the old name ends with the next release", value
+                known[new] = value
+                hint = f"is now called {new!r}; the old name ends with the next release"
             warnings.warn(f"setting {key!r} {hint}", FormerSetting, stacklevel=2)
         return known
 

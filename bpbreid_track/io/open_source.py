@@ -9,12 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from ..errors import InputError, UsageError
-from .sources.base import Source
+from .sources.base import USUAL_RATE, Source
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
-def open_source(source: str | os.PathLike[str] | int, *, image_rate: float | Fraction = 30) -> Source:
+def open_source(source: str | os.PathLike[str] | int, *, image_rate: float | Fraction = USUAL_RATE) -> Source:
     """Open whatever ``source`` names.
 
     Args:

@@ -150,7 +150,6 @@ def track_video(
             read=None if store is None else _cached_frames(store, reader, settings, written, window),
             window=window,
             interrupts=interrupts,
-            describe=written.describe,
         )
         linked = None
         if history is not None and identities is not None:
@@ -159,7 +158,7 @@ def track_video(
                 source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
             ) -> Run:
                 stages = replay_stages(source, recorded, embed, settings, outputs)
-                return Run(source, stages, interrupts=interrupts, describe=outputs.describe)
+                return Run(source, stages, interrupts=interrupts)
 
             rate = settings.tracker.frame_rate if own_rate else None
             texts, pictures = Outputs(None, tracks, None, extra=extra), Outputs(out, None, crops)

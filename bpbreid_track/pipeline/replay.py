@@ -33,9 +33,7 @@ class ReplayTracker:
 
     def replay(self, frame: Frame) -> sv.Detections:
         """The boxes of ``frame``, with ``tracker_id`` and ``data``: ``filled``, ``name`` with a gallery."""
-        return self._detections(self._row_of[frame.index])
-
-    def _detections(self, row: int) -> sv.Detections:
+        row = self._row_of[frame.index]
         part = self._rows[np.arange(self._starts[row], self._starts[row + 1])]
         data = {"filled": part.filled}
         if self._class_names:

@@ -42,7 +42,6 @@ class Run:
         read: gives the frames in place of ``source``, for one that need not be decoded.
         window: shows painted frames in the calling thread.
         interrupts: hands signals to this run; None: it cannot be interrupted.
-        describe: what has been written, in words, for the note on an error.
     """
 
     def __init__(
@@ -53,13 +52,11 @@ class Run:
         read: Read | None = None,
         window: WindowSink | None = None,
         interrupts: Interrupts | None = None,
-        describe: Callable[[], str] = str,
     ) -> None:
         self._source, self._stages = source, stages
         self._read = read
         self._window = window
         self._interrupts = interrupts
-        self._describe = describe
         self._decode = Stopwatch()
         self._frames: Channel[list[Item]] = Channel(
             1 if source.live else max(_BUFFER, 2 * max(stage.batch for stage in stages))
@@ -107,7 +104,7 @@ class Run:
                 error = error or raised
         report.interrupted = self._interrupted
         if error is not None:
-            add_note(error, self._describe())
+            add_note(error, "; ".join(filter(None, (stage.describe() for stage in self._stages))))
             raise error
         self._complete(report, time.perf_counter() - start)
 

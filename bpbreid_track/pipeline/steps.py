@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import supervision as sv
@@ -46,7 +47,7 @@ class Item:
     reasons: tuple[list[MatchReason], list[int]] | None = None
 
 
-class Stage(Protocol):
+class Stage(ABC):
     """One step that every frame takes, in a thread of its own.
 
     Attributes:
@@ -56,24 +57,26 @@ class Stage(Protocol):
     """
 
     name: str
-    batch: int
+    batch = 1
     watches: dict[str, Stopwatch]
 
+    @abstractmethod
     def __call__(self, items: list[Item]) -> list[Item]:
         """Work on the next frames; returns them in their order."""
 
-    def report(self, report: TrackingReport) -> None:
+    def report(self, report: TrackingReport) -> None:  # noqa: B027 - most stages have no figures
         """Fill in what this stage knows of the run."""
 
-    def close(self) -> None:
+    def describe(self) -> str:
+        """What has been written, in words; empty where nothing has."""
+        return ""
+
+    def close(self) -> None:  # noqa: B027 - most stages hold nothing open
         """Let go of files. May be called twice."""
 
 
-class _Step:
-    """A stage that works frame by frame and leaves no figures."""
-
-    name = ""
-    batch = 1
+class FrameStage(Stage):
+    """A stage that works frame by frame."""
 
     def __init__(self) -> None:
         self.watches = {self.name: Stopwatch()}
@@ -83,17 +86,12 @@ class _Step:
             self.step(item)
         return items
 
+    @abstractmethod
     def step(self, item: Item) -> None:
-        raise NotImplementedError
-
-    def report(self, report: TrackingReport) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+        """Work on one frame."""
 
 
-class Find(_Step):
+class Find(Stage):
     """Boxes of some frames at once, and their embeddings unless those are asked for later.
 
     Args:
@@ -113,7 +111,9 @@ class Find(_Step):
     def __call__(self, items: list[Item]) -> list[Item]:
         frames = [item.frame for item in items]
         found = self._cache.through(frames, self._find) if self._cache is not None else self._find(frames)
-        return [Item(frame, *parts) for frame, parts in zip(frames, found, strict=True)]
+        for item, (boxes, embeddings) in zip(items, found, strict=True):
+            item.detections, item.embeddings = boxes, embeddings
+        return items
 
     def _find(self, frames: Sequence[Frame]) -> Iterator[Found]:
         with self.watches["detect"].measure(len(frames)):
@@ -132,7 +132,7 @@ class Find(_Step):
             self._cache.close()
 
 
-class Associate(_Step):
+class Associate(FrameStage):
     """Identities of the boxes; encodes those in doubt, once the tracker knows which these are.
 
     Args:
@@ -185,7 +185,7 @@ class Associate(_Step):
         report.encoded = stats.encoded
 
 
-class Replay(_Step):
+class Replay(FrameStage):
     """Boxes and identities that are settled already."""
 
     name = "associate"
@@ -198,7 +198,7 @@ class Replay(_Step):
         item.detections = self._recorded.replay(item.frame)
 
 
-class Draw(_Step):
+class Draw(FrameStage):
     """The painted copy of each frame."""
 
     name = "draw"
@@ -212,7 +212,7 @@ class Draw(_Step):
             item.painted = self._painter.paint(item.frame.image, item.detections)
 
 
-class Write(_Step):
+class Write(FrameStage):
     """Every file of the run."""
 
     name = "write"
@@ -224,6 +224,9 @@ class Write(_Step):
     def step(self, item: Item) -> None:
         with self.watches["write"].measure():
             self._outputs.write(item.frame, item.detections, item.painted, item.reasons)
+
+    def describe(self) -> str:
+        return self._outputs.describe()
 
     def close(self) -> None:
         self._outputs.close()

@@ -27,7 +27,7 @@ class BoxEncoder(Protocol):
 
 
 def resolve_encode(encode: str, encoder: BoxEncoder | None) -> Literal["all", "ambiguous"]:
-    """What ``TrackerConfig.encode`` comes to for an encoder; the only place where ``auto`` is read.
+    """What ``TrackerConfig.encode`` comes to for an encoder; the only place where ``auto`` is decided.
 
     An embedding costs little on a GPU and milliseconds on a CPU, so there only boxes in doubt get one.
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import numpy as np
 from typing_extensions import Self
 
+# Frames a second of a source that states none.
+USUAL_RATE = Fraction(30)
+
 
 @dataclass(frozen=True)
 class Frame:

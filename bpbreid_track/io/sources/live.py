@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ...errors import InputError
-from .base import Frame, Source
+from .base import USUAL_RATE, Frame, Source
 from .latest_frame import LatestFrame
 from .video import (
     Clock,
@@ -91,7 +91,7 @@ class WebcamSource(CameraSource):
             raise InputError(f"{self.name}: no such camera, or another program uses it")
         self.height, self.width = image.shape[:2]
         rate = self._camera.get(cv2.CAP_PROP_FPS)
-        self.frame_rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else Fraction(30)
+        self.frame_rate = Fraction(rate).limit_denominator(1001) if 1 <= rate <= 1000 else USUAL_RATE
 
     def _pictures(self) -> Iterator[tuple[float, Any]]:
         clock = Clock(self.frame_rate)

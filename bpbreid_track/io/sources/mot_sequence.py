@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 from ...errors import InputError
 from ..seqinfo import read_seqinfo
-from .base import Source
+from .base import USUAL_RATE, Source
 from .images import VIDEO_SUFFIXES, ImageSource, list_images
 from .video import VideoSource
-
-# Frames a second of pictures that carry no rate of their own.
-_USUAL_RATE = Fraction(30)
 
 
 def open_sequence(folder: Path) -> Source:
@@ -24,7 +20,7 @@ def open_sequence(folder: Path) -> Source:
     info_path = folder / "seqinfo.ini"
     info = read_seqinfo(info_path)
     name, image_folder, length = info.name, info.image_folder, info.length
-    rate = info.frame_rate or _USUAL_RATE
+    rate = info.frame_rate or USUAL_RATE
     source: Source
     if (folder / image_folder).is_dir():
         source = ImageSource(list_images(folder / image_folder), name, rate)
@@ -38,7 +34,7 @@ def open_sequence(folder: Path) -> Source:
         source = VideoSource(videos[0], frame_rate=rate)
         source.name = name
     if info.frame_rate is None:
-        source.notes.append(f"{info_path}: states no frameRate; {_USUAL_RATE} frames a second are assumed")
+        source.notes.append(f"{info_path}: states no frameRate; {USUAL_RATE} frames a second are assumed")
     if length is not None and source.frame_count is not None and source.frame_count != length:
         source.notes.append(f"{info_path}: seqLength is {length}, found {source.frame_count} frames")
     return source

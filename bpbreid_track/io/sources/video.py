@@ -15,11 +15,10 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ...errors import InputError
-from .base import Frame, Source
+from .base import USUAL_RATE, Frame, Source
 
 # A timestamp that falls back by more than this many seconds is a clock that started anew, not a bad value.
 _CLOCK_RESET = 1.0
-_DEFAULT_RATE = Fraction(30)
 _NETWORK_SECONDS = 10.0  # to open a stream, and again for each packet of it
 
 
@@ -217,7 +216,7 @@ def nominal_rate(stream: Any) -> Fraction:
     mean, stated = stream.average_rate, stream.guessed_rate
     if mean and stated and stream.duration and abs(mean / stated - 1) > 0.01:
         return Fraction(mean)
-    return Fraction(stated or mean or _DEFAULT_RATE)
+    return Fraction(stated or mean or USUAL_RATE)
 
 
 def _expected_frames(container: Any, stream: Any) -> int | None:
