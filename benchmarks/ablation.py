@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -22,9 +23,10 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
+from footage import Arrays, Footage, Model, View  # noqa: E402
 from host_vectors import part_model  # noqa: E402
 from hosts import part_tracker_peer  # noqa: E402
-from occlusion import COLUMNS, Runner, Sequence, Vectors, add_arguments, measure, sequences_of  # noqa: E402
+from occlusion import COLUMNS, Runner, add_arguments, measure, sequences_of  # noqa: E402
 from occlusion_cases import CASES, Case  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
@@ -38,11 +40,11 @@ class Element:
 
     name: str
     settings: dict[str, Any] = field(default_factory=dict)
-    change: Callable[[Vectors], Vectors | None] = lambda vectors: vectors
+    change: Callable[[Arrays], Arrays | None] = lambda vectors: vectors
     constants: dict[str, Any] = field(default_factory=dict)
 
 
-def _columns(keep: slice) -> Callable[[Vectors], Vectors]:
+def _columns(keep: slice) -> Callable[[Arrays], Arrays]:
     return lambda vectors: {key: array[:, keep] for key, array in vectors.items()}
 
 
@@ -50,7 +52,15 @@ def _nothing_forgiven(distances: np.ndarray, *_: object) -> np.ndarray:
     return np.zeros_like(distances)
 
 
-def _all_visible(vectors: Vectors) -> Vectors:
+def _learns_nothing(*_: object) -> None:
+    pass
+
+
+# Logarithm of the constant of Student's density with 30 degrees of freedom.
+_NEARLY_NORMAL = math.lgamma(15.5) - math.lgamma(15.0) - 0.5 * math.log(30 * math.pi)
+
+
+def _all_visible(vectors: Arrays) -> Arrays:
     return vectors | {"visibility": np.ones_like(vectors["visibility"])}
 
 
@@ -60,24 +70,25 @@ ELEMENTS = (
     Element("visibility ignored: hidden parts compared too", change=_all_visible),
     Element("foreground alone, no parts", change=_columns(slice(0, 1))),
     Element("parts alone, no foreground", change=_columns(slice(1, None))),
-    Element("no appearance for people in sight", {"appearance_weight": 0.0}),
-    Element("twice the weight for people in sight", {"appearance_weight": 0.5}),
+    Element("lost people come back by place alone", {"appearance_seconds": 0.0}),
+    Element("poor views are forgiven nothing", constants={"evidence.score_normalization": _nothing_forgiven}),
     Element(
-        "lost people come back by place alone",
-        {"appearance_seconds": 0.0},
-        constants={"cost_matrices.APPEARANCE_LLR_SCALE": 0.0},
+        "people move as on a street, whatever the stream shows",
+        constants={"motion_calibration.MotionCalibration.learn": _learns_nothing},
     ),
     Element(
-        "parts trusted as if they erred independently", constants={"cost_matrices.APPEARANCE_LLR_SCALE": 1.0}
+        "nearly normal errors of place",
+        constants={"place.TAIL": 30.0, "motion_calibration.TAIL": 30.0, "place._LOG_T": _NEARLY_NORMAL},
     ),
-    Element(
-        "poor views are forgiven nothing", constants={"cost_matrices.score_normalization": _nothing_forgiven}
-    ),
+    Element("a stranger as likely in one picture", constants={"place.PICTURES": 1.0}),
+    Element("who was lost is as likely here as who was in sight", constants={"evidence.ABSENT": 0.0}),
+    Element("boxes of low score are as good as others", constants={"evidence.FAINT": 0.0}),
+    Element("boxes of low score bring nobody back", constants={"evidence.FAINT_RETURN": np.inf}),
     Element("covered boxes teach the memory too", {"max_cover": 1.0}),
     Element("long memory (5 s)", constants={"tracker.MEAN_SECONDS": 5.0}),
     Element("short memory (0.5 s)", constants={"tracker.MEAN_SECONDS": 0.5}),
     Element("lost for 30 s", {"appearance_seconds": 30.0}),
-    Element("nobody comes back unforeseen", constants={"cost_matrices.OUTLIER_PROBABILITY": 0.0}),
+    Element("nobody comes back unforeseen", constants={"evidence.ELSEWHERE": 0.0}),
     Element("tracks start from second boxes too", constants={"tracker.BIRTH_IOU": 1.0}),
     Element("no low-score round", {"low_score": 0.5}),
     Element("only boxes in doubt encoded", {"encode": "ambiguous"}),
@@ -88,12 +99,12 @@ def runner(element: Element, cache: Path) -> Runner:
     """Ours with ``element`` changed."""
     peer = part_tracker_peer(**element.settings)
 
-    def run(sequence: Sequence, case: Case, out: Path) -> None:
-        vectors = sequence.vectors(case, "bpbreid", part_model, cache)
+    def run(footage: Footage, case: Case, out: Path) -> None:
+        vectors = footage.vectors(case, Model("bpbreid", part_model), cache)
         with ExitStack() as changed:
             for name, value in element.constants.items():
                 changed.enter_context(patch(f"bpbreid_track.tracking.{name}", value))
-            sequence.track(peer, case, element.change(vectors), out)
+            footage.track(peer, case, View(), element.change(vectors), out)
 
     return run
 

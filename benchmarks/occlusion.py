@@ -28,11 +28,12 @@ from scipy.optimize import linear_sum_assignment
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from host_vectors import boxes_of, cached, frames, osnet, part_model  # noqa: E402
+from footage import Footage, Model, View  # noqa: E402
+from host_vectors import osnet, part_model  # noqa: E402
 from hosts import OURS, PEERS, Peer, settings  # noqa: E402
-from occlusion_cases import CASES, Case, textures  # noqa: E402
+from occlusion_cases import CASES, Case  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
-from tracking import sequence_facts, write_frame  # noqa: E402
+from tracking import write_frame  # noqa: E402
 
 from bpbreid_track.evaluation import evaluate_folder  # noqa: E402
 from bpbreid_track.io.mot_format import MotRows, read_mot  # noqa: E402
@@ -41,59 +42,18 @@ from bpbreid_track.tracking.boxes import iou  # noqa: E402
 SEQUENCES = ("ADL-Rundle-6", "PETS09-S2L1-300")
 COLUMNS = ("HOTA", "AssA", "IDF1", "IDSW")
 PERFECT_SCORE, PERFECT_IOU = 0.25, 0.5
-Vectors = dict[str, np.ndarray]
-Runner = Callable[["Sequence", Case, Path], None]
+Runner = Callable[[Footage, Case, Path], None]
 
 
-class Sequence:
-    """Boxes of one sequence, and their embeddings as each case shows them."""
-
-    def __init__(self, folder: Path, det: str, minimum: float) -> None:
-        self.folder, self.name = folder, folder.name
-        self.rate, self.length = sequence_facts(folder)
-        self.rows = boxes_of(folder, det, minimum)
-        self.frame = self.rows.frame
-        self.xyxy = self.rows.xyxy.astype(np.float32)
-        self.scores = self.rows.confidence.astype(np.float32)
-        self.width = next(iter(frames(folder))).shape[1]
-
-    def vectors(self, case: Case, model: str, build: Callable[[], Any], cache: Path) -> Vectors:
-        """What a model sees of every box, from ``cache`` where it lies there. Gap and whole look alike."""
-        sides: list[tuple[np.ndarray, np.ndarray]] = []
-
-        def paint(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray:
-            if not sides:  # of the first frame with anybody in it
-                sides.append(textures(image, xyxy))
-            return case.paint(image, xyxy, sides[0])
-
-        if not case.veil:
-            return cached(self.folder, self.rows, model, build, cache)
-        return cached(self.folder, self.rows, f"{model}-{case.name}", build, cache, paint)
-
-    def track(self, peer: Peer, case: Case, vectors: Vectors | None, out: Path) -> None:
-        """Run a tracker over the boxes that a case leaves, and write what it would show."""
-        step = peer.build(self.rate, vectors is not None)
-        kept = case.kept(self.xyxy, self.width)
-        features = visibility = None
-        with out.open("w", encoding="utf-8") as handle:
-            for number in range(1, self.length + 1):
-                here = np.flatnonzero((self.frame == number) & kept)
-                if vectors is not None:
-                    features = vectors["features" if "features" in vectors else "vectors"][here]
-                    visibility = vectors["visibility"][here] if "visibility" in vectors else None
-                ids, xyxy, scores = step(self.xyxy[here], self.scores[here], features, visibility)
-                write_frame(handle, number, ids, xyxy, scores)
-
-    def perfect(self, case: Case, out: Path) -> None:
-        """Give the boxes their true identities; those that are nobody's are left out."""
-        truth = read_mot(self.folder / "gt" / "gt.txt")
-        kept = case.kept(self.xyxy, self.width) & (self.scores >= PERFECT_SCORE)
-        with out.open("w", encoding="utf-8") as handle:
-            for number in range(1, self.length + 1):
-                here = np.flatnonzero((self.frame == number) & kept)
-                people = true_people(truth, number, self.xyxy[here])
-                known = people >= 0
-                write_frame(handle, number, people[known], self.xyxy[here[known]], self.scores[here[known]])
+def perfect(footage: Footage, case: Case, out: Path) -> None:
+    """Give the boxes their true identities; those that are nobody's are left out."""
+    kept = case.kept(footage.xyxy, footage.width) & (footage.scores >= PERFECT_SCORE)
+    with out.open("w", encoding="utf-8") as handle:
+        for number, here in enumerate(footage.shown(View()), start=1):
+            here = here[kept[here]]
+            people = true_people(footage.truth, number, footage.xyxy[here])
+            known = people >= 0
+            write_frame(handle, number, people[known], footage.xyxy[here[known]], footage.scores[here[known]])
 
 
 def true_people(truth: MotRows, frame: int, xyxy: np.ndarray) -> np.ndarray:
@@ -110,10 +70,10 @@ def true_people(truth: MotRows, frame: int, xyxy: np.ndarray) -> np.ndarray:
 def with_true_identities(run: Runner) -> Runner:
     """A tracker whose boxes are given the identities of the people they show."""
 
-    def corrected(sequence: Sequence, case: Case, out: Path) -> None:
-        run(sequence, case, out)
-        shown, truth = read_mot(out), read_mot(sequence.folder / "gt" / "gt.txt")
-        frames_of = [np.flatnonzero(shown.frame == number) for number in range(1, sequence.length + 1)]
+    def corrected(footage: Footage, case: Case, out: Path) -> None:
+        run(footage, case, out)
+        shown, truth = read_mot(out), footage.truth
+        frames_of = [np.flatnonzero(shown.frame == number) for number in range(1, footage.length + 1)]
         people = np.full(len(shown.frame), -1)
         for number, here in enumerate(frames_of, 1):
             people[here] = true_people(truth, number, shown.xyxy[here])
@@ -135,22 +95,22 @@ def with_true_identities(run: Runner) -> Runner:
 
 def runners(arguments: argparse.Namespace) -> dict[tuple[str, str], Runner]:
     """Every row of the table by tracker and appearance."""
-    models: dict[str, tuple[str, Callable[[], Any]]] = {"our foreground": ("bpbreid", part_model)}
+    models = {"our foreground": Model("bpbreid", part_model)}
     if arguments.osnet:
-        models["OSNet x0.25"] = ("osnet", lambda: osnet(arguments.osnet))
+        models["OSNet x0.25"] = Model("osnet", lambda: osnet(arguments.osnet))
 
     def runner(peer: Peer, label: str | None, parts: bool = False) -> Runner:
-        def run(sequence: Sequence, case: Case, out: Path) -> None:
+        def run(footage: Footage, case: Case, out: Path) -> None:
             vectors = None
             if label is not None:
-                vectors = sequence.vectors(case, *models[label], arguments.cache)
+                vectors = footage.vectors(case, models[label], arguments.cache)
                 if "features" in vectors and not parts:
                     vectors = {"vectors": vectors["features"][:, 0]}
-            sequence.track(peer, case, vectors, out)
+            footage.track(peer, case, View(), vectors, out)
 
         return run
 
-    rows: dict[tuple[str, str], Runner] = {("perfect association", ""): Sequence.perfect}
+    rows: dict[tuple[str, str], Runner] = {("perfect association", ""): perfect}
     for peer in OURS:
         rows[peer.name, "parts"] = runner(peer, "our foreground", parts=True)
         rows[peer.name, "none"] = runner(peer, None)
@@ -166,13 +126,13 @@ def runners(arguments: argparse.Namespace) -> dict[tuple[str, str], Runner]:
     return {key: run for key, run in rows.items() if arguments.only in key[0]}
 
 
-def measure(run: Runner, sequences: list[Sequence], case: Case) -> dict[str, dict[str, Any]]:
+def measure(run: Runner, sequences: list[Footage], case: Case) -> dict[str, dict[str, Any]]:
     """Figures of one row in one case, by sequence and combined."""
     with tempfile.TemporaryDirectory() as place:
         truth, results = Path(place, "truth"), Path(place, "results")
         results.mkdir()
         for sequence in sequences:
-            case.write_truth(sequence.folder, truth / sequence.name, sequence.width)
+            sequence.write_truth(case, View(), truth / sequence.name)
             run(sequence, case, results / f"{sequence.name}.txt")
         metrics = evaluate_folder(truth, results, sequences=[sequence.name for sequence in sequences])
     return {
@@ -204,10 +164,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of tables")
 
 
-def sequences_of(arguments: argparse.Namespace) -> list[Sequence]:
+def sequences_of(arguments: argparse.Namespace) -> list[Footage]:
     """The sequences that were asked for."""
     names = arguments.sequences.split(",")
-    return [Sequence(arguments.data / name, arguments.det, arguments.min_score) for name in names]
+    return [Footage(arguments.data / name, arguments.det, arguments.min_score) for name in names]
 
 
 def main() -> None:

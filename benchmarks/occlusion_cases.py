@@ -40,6 +40,12 @@ class Case:
             return np.ones(len(xyxy), bool)
         return np.abs(_centre(xyxy) / width - self.band) > WIDTH / 2
 
+    def near(self, xyxy: np.ndarray, width: int) -> np.ndarray:
+        """Which boxes [N, 4] the veil hides partly: bool [N]."""
+        if not self.veil or self.band is None:
+            return np.zeros(len(xyxy), bool)
+        return np.abs(_centre(xyxy) / width - self.band) <= WIDTH / 2 + NEAR
+
     def paint(self, image: np.ndarray, xyxy: np.ndarray, sides: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """The picture uint8 [H, W, 3] as this case shows it.
 
@@ -53,9 +59,8 @@ class Case:
         height, width = image.shape[:2]
         out = image.copy()
         place = _centre(xyxy) / width - self.band
-        for box, offset in zip(xyxy, place, strict=True):
-            if abs(offset) > WIDTH / 2 + NEAR:
-                continue
+        near = self.near(xyxy, width)
+        for box, offset in zip(xyxy[near], place[near], strict=True):
             left, top, right, bottom = box
             rows = slice(*np.clip([round(bottom - COVERED * (bottom - top)), round(bottom)], 0, height))
             columns = slice(*np.clip([round(left), round(right)], 0, width))

@@ -116,39 +116,40 @@ class TrackerConfig(Settings):
 
     _former: ClassVar[dict[str, str | None]] = {
         "confirm_hits": "min_hits",
-        "territory": "clutter_area",
         "appearance_trust": None,
+        "appearance_weight": None,
         "birth_iou": None,
+        "clutter_area": None,
         "common_excess": None,
         "elsewhere": None,
         "forget_seconds": None,
         "gate": None,
         "memory_seconds": None,
+        "min_iou": None,
         "min_iou_lost": None,
         "min_iou_low": None,
         "min_iou_new": None,
         "recovery_evidence": None,
+        "territory": None,
     }
 
     frame_rate: float = Field(
         30.0, gt=0, le=10_000, description="Frames a second where no timestamps are given."
     )
-    high_score: float = Field(0.5, ge=0, le=1, description="Boxes from this score on take part in round one.")
+    high_score: float = Field(0.5, ge=0, le=1, description="Boxes from this score on are settled first.")
     low_score: float = Field(0.1, ge=0, le=1, description="Boxes below this score are left alone.")
     birth_score: float = Field(
         0.7, ge=0, le=1, description="Score from which an unmatched box starts a track."
     )
-    min_hits: int = Field(3, ge=1, description="Frames in a row after which a track gets its identity.")
-    lost_seconds: float = Field(1.5, ge=0, description="How long a lost track can be found by motion alone.")
+    min_hits: int = Field(
+        3,
+        ge=1,
+        description="Frames in a row after which a track gets its identity; fewer where they take longer "
+        "than 0.15 s.",
+    )
+    lost_seconds: float = Field(3.0, ge=0, description="How long a lost track can be found by motion alone.")
     appearance_seconds: float = Field(
         10.0, ge=0, description="How long a lost track can be found when its parts are known."
-    )
-    min_iou: float = Field(0.2, ge=0, le=1, description="Overlap (times score) a match needs in round one.")
-    appearance_weight: float = Field(
-        0.25, ge=0, description="What the part distance may add to or take from the cost of overlap."
-    )
-    clutter_area: float = Field(
-        20.0, gt=0, description="Area in which a stranger may appear, in squares of a person's height."
     )
     max_cover: float = Field(
         0.6, ge=0, le=1, description="A box hidden more than this teaches the memory nothing."

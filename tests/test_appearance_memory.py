@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from bpbreid_track import PartEmbeddings, part_distance
@@ -85,6 +86,21 @@ def test_an_encoder_that_cannot_tell_people_apart_says_nothing() -> None:
     for _ in range(1000):
         scale.learn(rng.normal(0.5, 0.1, 8), rng.normal(0.5, 0.1, 40), 0.03)
     np.testing.assert_allclose(scale.log_ratio(np.array([[0.2, 0.5, 0.8]])), 0, atol=0.4)
+
+
+def test_until_two_people_were_seen_at_once_appearance_is_silent() -> None:
+    scale = DistanceCalibration()
+    scale.learn(np.array([0.3]), np.zeros(0), 0.03)
+    assert scale.log_ratio(np.array([[0.1, 1.9]])).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("two", [0.4, 0.95, 1.33])
+def test_one_frame_of_several_people_sets_the_scale_of_any_encoder(two: float) -> None:
+    scale = DistanceCalibration()
+    scale.learn(np.zeros(0), np.full(20, two), 0.03)
+    near, far = scale.log_ratio(np.array([[0.4 * two, two]]))[0]
+    assert near > 3
+    assert far < -3
 
 
 def people_in_sight(count: int, distance: float = 0.9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,68 +6,126 @@ import numpy as np
 import pytest
 import torch
 from scenes import DIM, PARTS, Scene, Walker, crossing, identities, look
+from scipy import stats
 
 from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 from bpbreid_track.tracking import kalman
-from bpbreid_track.tracking.cost_matrices import mahalanobis, position_log_ratio
+from bpbreid_track.tracking.motion_calibration import STREET, MotionCalibration
+from bpbreid_track.tracking.place import PICTURES, TAIL, place_log_ratio
 
-NOISE = kalman.Noise()
+HERE = [100.0, 200, 40, 100]
+PICTURE = 640.0 * 480
 
 
 def lost_for(seconds: float) -> np.ndarray:
-    state = kalman.start(np.array([[100.0, 200, 40, 100]]), NOISE)
+    """State of a person of 100 pixels who stood still for most of a second, ``seconds`` later."""
+    state = kalman.start(np.array([HERE]), STREET)
     for _ in range(20):
-        kalman.predict(state, 0.04, NOISE)
-        state = kalman.update(state, np.array([[100.0, 200, 40, 100]]), np.array([[5.0]]))
-    kalman.predict(state, seconds, NOISE)
+        kalman.predict(state, 0.04, STREET)
+        state = kalman.update(state, np.array([HERE]), STREET.measurement * 100)
+    kalman.predict(state, seconds, STREET)
     return state
 
 
 def ratio(seconds: float, box: list[float]) -> float:
-    return log_ratio(lost_for(seconds), np.array([box]))
-
-
-def log_ratio(state: np.ndarray, box: np.ndarray, elsewhere: float = 0.0) -> float:
-    distance = mahalanobis(state, box, 0.05)
-    return float(position_log_ratio(state, box, distance, 0.05, 20.0, np.array([elsewhere]))[0, 0])
+    return float(place_log_ratio(lost_for(seconds), np.array([box]), STREET.measurement, PICTURE)[0, 0])
 
 
 def test_the_right_place_says_much_soon_and_little_later() -> None:
-    here = [100.0, 200, 40, 100]
-    values = [ratio(seconds, here) for seconds in (0.1, 1.0, 5.0, 20.0)]
+    values = [ratio(seconds, HERE) for seconds in (0.04, 1.0, 5.0, 20.0)]
     assert values == sorted(values, reverse=True)
-    assert values[0] > 4
-    assert values[-1] < 0
+    assert values[0] > 8
+    assert values[-1] < 2
 
 
 def test_a_far_place_speaks_against_a_person_lost_just_now_and_less_later() -> None:
     there = [400.0, 200, 40, 100]
-    assert ratio(0.1, there) < -50
-    assert ratio(5.0, there) > -5
+    assert ratio(0.04, there) < -3
+    assert ratio(5.0, there) > ratio(0.04, there) + 2
+
+
+def test_a_step_is_little_after_a_seventh_of_a_second_and_much_after_a_thirtieth() -> None:
+    # A third of a width, as a walker moves between frames at 7 a second.
+    step = [113.0, 200, 40, 100]
+    assert ratio(1 / 7, HERE) - ratio(1 / 7, step) < 0.8 * (ratio(1 / 30, HERE) - ratio(1 / 30, step))
 
 
 def test_a_wrong_height_speaks_against_a_pair() -> None:
-    assert ratio(0.5, [100.0, 200, 80, 200]) < ratio(0.5, [100.0, 200, 40, 100]) - 2
+    assert ratio(0.5, [100.0, 200, 80, 200]) < ratio(0.5, HERE) - 2
 
 
-def test_the_log_ratio_is_that_of_the_two_densities() -> None:
-    state = lost_for(1.0)
-    box = np.array([[130.0, 190, 40, 100]])
-    variance = state[kalman.VAR_POSITION, 0, :2] + 25.0
-    offset = box[0, :2] - state[kalman.POSITION, 0, :2]
-    density = np.exp(-0.5 * (offset**2 / variance).sum()) / (2 * np.pi * np.sqrt(variance.prod()))
-    stranger = 1 / (20.0 * 100**2)
-    assert log_ratio(state, box) == pytest.approx(np.log(density / stranger), abs=1e-6)
+def test_of_whoever_is_hidden_from_the_waist_down_the_upper_edge_still_speaks() -> None:
+    # The lower edge 50 pixels from where it was, or both edges 25.
+    hidden, shrunk = [100.0, 175, 40, 50], [100.0, 200, 40, 50]
+    assert ratio(0.1, hidden) > ratio(0.1, shrunk) + 2
 
 
-def test_no_place_says_more_against_a_person_than_that_few_do_the_unforeseen() -> None:
-    far, near = np.array([[900.0, 200, 40, 100]]), np.array([[100.0, 200, 40, 100]])
-    assert log_ratio(lost_for(0.1), far, 0.05) == pytest.approx(np.log(0.05))
-    mixed = np.log(0.95 * np.exp(log_ratio(lost_for(3.0), near)) + 0.05)
-    assert log_ratio(lost_for(3.0), near, 0.05) == pytest.approx(mixed)
+def test_the_log_ratio_is_that_of_three_student_densities_to_a_stranger() -> None:
+    state, box = lost_for(1.0), np.array([[130.0, 190, 40, 110]])
+    variance = state[kalman.VAR_POSITION, 0] + np.square(STREET.measurement * 110)
+    spread = np.sqrt([variance[0], *[variance[1] + variance[3] / 4] * 2])
+    distance = np.array([130.0 - 100, 190 - 55 - 150, 190 + 55 - 250])
+    densities = stats.t.pdf(distance / spread, TAIL) / spread
+    expected = np.log(densities.prod() * 110**3 * PICTURES * 1e6 / 110**2)
+    assert place_log_ratio(state, box, STREET.measurement, 1e6)[0, 0] == pytest.approx(expected)
 
 
-def test_likeness_does_not_stand_in_for_overlap_with_a_person_in_sight() -> None:
+def test_noise_follows_the_motion_that_the_stream_shows() -> None:
+    # Innovations three times as wide as expected, one in ten of them wild.
+    rng = np.random.default_rng(0)
+    motion = MotionCalibration()
+    for _ in range(200):
+        state = np.repeat(kalman.start(np.array([HERE]), motion.noise), 8, axis=1)
+        expected = np.sqrt(state[kalman.VAR_POSITION] + np.square(motion.noise.measurement * 100))
+        errors = 3 * expected / motion.spread * rng.standard_t(TAIL, (8, 4))
+        errors[rng.random(8) < 0.1] *= 10
+        motion.learn(state, state[kalman.POSITION] + errors, 1 / 30)
+    np.testing.assert_allclose(motion.spread, 3, rtol=0.25)
+    np.testing.assert_allclose(motion.noise.acceleration, motion.spread * STREET.acceleration)
+
+
+def test_nothing_is_learnt_of_motion_from_no_match() -> None:
+    motion = MotionCalibration()
+    motion.learn(np.zeros((5, 0, 4)), np.zeros((0, 4)), 1 / 30)
+    np.testing.assert_array_equal(motion.spread, 1)
+
+
+def test_a_half_hidden_person_who_was_lost_is_known_by_the_parts_that_show() -> None:
+    away = set(range(30, 45))
+    lost = Walker((200, 200), look=1, hidden=away, faint=set(range(45, 60)))
+    scene = Scene([lost, Walker((700, 400), look=2)], 60)
+    scene.hide_parts = {frame: ["legs"] for frame in range(45, 60)}
+    assert identities(PartTracker(), scene, appearance=True)[0][30:] == [1] * 15
+    assert identities(PartTracker(), scene)[0][30:] == [-1] * 15, "a place alone brings no faint box back"
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 1.4], ids=lambda scale: f"distances of {scale}")
+def test_any_scale_of_distances_is_learnt_from_the_first_seconds(scale: float) -> None:
+    # Three people; the first comes back on the other side, the second in the place of the first.
+    away = set(range(60, 80))
+    first = Walker((200, 200), look=1, hidden=away, path=dict.fromkeys(range(80, 110), (500, 200)))
+    second = Walker((500, 200), look=2, hidden=away, path=dict.fromkeys(range(80, 110), (200, 200)))
+    scene = Scene([first, second, Walker((800, 500), look=3)], 110)
+    tracker, found = PartTracker(), []
+    for detections, embeddings, _ in scene:
+        # Vectors nearer to one another by a common offset: distances shrink alike.
+        offset = torch.zeros(DIM)
+        offset[0] = 1.0 / scale if scale < 1 else 0.0
+        features = torch.nn.functional.normalize(embeddings.features * scale + offset, dim=-1)
+        near = PartEmbeddings(features, embeddings.visibility, PARTS)
+        found.append(tracker.update(detections, embeddings=near).tracker_id.tolist())
+    assert found[-1] == [1, 2, 3]
+
+
+def test_at_few_frames_a_second_a_track_is_confirmed_by_fewer_boxes() -> None:
+    late = Scene([Walker((100, 200)), Walker((500, 200), hidden={0, 1})], 8)
+    shown = {rate: identities(PartTracker(TrackerConfig(frame_rate=rate)), late)[1] for rate in (30, 12, 3)}
+    assert shown[30] == [-1, -1, 2, 2, 2, 2]
+    assert shown[12] == [-1, 2, 2, 2, 2, 2]
+    assert shown[3] == [2] * 6
+
+
+def test_likeness_does_not_stand_in_for_the_place_of_a_person_in_sight() -> None:
     # Two of one kit side by side: 1 is hidden for a moment and comes back where he was when 2 is hidden.
     # What then shows 1's box touches the place of 2, who was in sight until now.
     first = Walker((200, 200), look=1, hidden=set(range(30, 36)))

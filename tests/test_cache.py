@@ -92,7 +92,7 @@ def test_second_run_computes_nothing_and_writes_the_same_bytes(work: Any, tmp_pa
 
 def test_other_tracker_settings_give_what_they_give_without_a_cache(work: Any) -> None:
     work()
-    config = {"tracker": {"birth_score": 0.99, "min_hits": 2, "appearance_weight": 0.6}}
+    config = {"tracker": {"birth_score": 0.99, "min_hits": 2, "lost_seconds": 1}}
     assert work(config=config)[2] == work(config=config, cache=None)[2] != work()[2]
 
 

@@ -84,12 +84,14 @@ def test_settings_of_an_earlier_release_are_understood_with_a_hint() -> None:
         assert run_config({"tracker": {"confirm_hits": 5}}).tracker.min_hits == 5
     with pytest.warns(FormerSetting, match="'gate' has no effect any more"):
         assert run_config({"tracker": {"gate": 9}}).tracker == TrackerConfig()
-    with pytest.raises(UsageError, match="'territory' is now called 'clutter_area'; state one of them"):
-        run_config({"tracker": {"territory": 9, "clutter_area": 9}})
+    with pytest.warns(FormerSetting, match="'min_iou' has no effect any more"):
+        assert run_config({"tracker": {"min_iou": 0.1}}).tracker == TrackerConfig()
+    with pytest.raises(UsageError, match="'confirm_hits' is now called 'min_hits'; state one of them"):
+        run_config({"tracker": {"confirm_hits": 5, "min_hits": 5}})
 
 
 def test_the_tracker_has_no_more_settings_than_a_user_would_turn() -> None:
-    assert len(TrackerConfig.model_fields) <= 15
+    assert len(TrackerConfig.model_fields) <= 12
     assert not TrackerConfig._former.keys() & TrackerConfig.model_fields.keys()
 
 

@@ -21,6 +21,7 @@ from bpbreid_track.explain.recorder import ReasonRecorder
 from bpbreid_track.explain.writer import ExplainSink
 from bpbreid_track.io.annotate import paint_reasons
 from bpbreid_track.io.sources.base import Frame
+from bpbreid_track.tracking.evidence import ABSENT
 
 
 def recorded(
@@ -62,7 +63,7 @@ def test_a_return_names_the_parts_their_distances_and_the_runner_up(tmp_path: Pa
     scene.hide_parts = {50: ["legs"]}
     _, log = recorded(scene, tmp_path / "r.jsonl")
     back = next(reason for reason in log.frame(51).reasons if reason.identity == 1)
-    assert back.round == "lost"
+    assert back.round == "high"
     assert back.by_appearance
     assert back.lost == pytest.approx(21 / 30, abs=1e-3)
     assert back.visible == tuple(back.parts) == ("foreground", "head", "torso")
@@ -70,7 +71,9 @@ def test_a_return_names_the_parts_their_distances_and_the_runner_up(tmp_path: Pa
     assert back.runner_up is not None
     assert back.runner_up.identity == 2
     assert back.runner_up.distance > back.distance + 0.3
-    assert back.runner_up.motion < back.motion, "motion would have chosen the other"
+    assert back.runner_up.place > back.place, "the place would have chosen the other"
+    assert back.appearance > 0 > back.runner_up.appearance
+    assert back.cost == pytest.approx(-(back.place + back.appearance - ABSENT), abs=1e-3)
     assert back.cost < back.limit
 
 
@@ -98,12 +101,11 @@ def hidden(scene: Scene) -> Scene:
 RULED_OUT = [
     pytest.param(stranger((1, 3), (205, 202)), explain.COST, "parts looked too different", id="looks"),
     pytest.param(
-        stranger((1, 1), (640, 90), 3),
-        explain.COST,
-        "place and parts together did not speak for it",
-        id="place",
+        stranger((1, 1), (640, 90), 1), explain.COST, "the parts spoke for it, but the place", id="place"
     ),
-    pytest.param(hidden(stranger((1, 1), (640, 90), 3)), explain.GATE, "outside the motion gate", id="gate"),
+    pytest.param(
+        hidden(stranger((1, 1), (640, 90), 1)), explain.COST, "the place had to decide alone", id="alone"
+    ),
 ]
 
 
@@ -119,7 +121,8 @@ def test_a_new_identity_says_what_kept_the_old_one_from_it(
     birth = next(log.beginnings(3)).reason
     rival = next(rival for rival in birth.closest if rival.identity == 1)
     assert rival.ruled_out == reason
-    assert (rival.cost is None) == (reason == explain.GATE)
+    assert rival.cost is not None
+    assert rival.cost > rival.limit == 0
     assert run([str(tmp_path / "r.jsonl"), "--why", "1", "3"]) == 0
     shown = capsys.readouterr().out
     assert "Identity 1 was last seen before that in frame 30" in shown
@@ -128,26 +131,26 @@ def test_a_new_identity_says_what_kept_the_old_one_from_it(
 
 
 def test_without_a_common_part_nothing_but_overlap_could_have_helped(tmp_path: Path) -> None:
-    scene = stranger((1, 1), (300, 200), 80)
-    scene.hide_parts = {f: ["legs"] if f < 90 else ["foreground", "head", "torso"] for f in range(200)}
+    scene = stranger((1, 1), (300, 200), 110)
+    scene.hide_parts = {f: ["legs"] if f < 120 else ["foreground", "head", "torso"] for f in range(200)}
     _, log = recorded(scene, tmp_path / "r.jsonl")
     rival = next(rival for rival in next(log.beginnings(3)).reason.closest if rival.identity == 1)
     assert (rival.distance, rival.parts, rival.ruled_out) == (None, {}, explain.NO_PART)
 
 
-def test_a_track_in_sight_that_is_only_touched_is_said_to_overlap_too_little(
+def test_a_track_in_sight_is_said_to_be_kept_from_a_box_by_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # One person in sight is gone in the frame in which another of the same look appears beside the place.
+    # One person in sight is gone in the frame in which another of the same look appears elsewhere.
     first = Walker((200, 200), look=1, hidden=set(range(30, 200)))
-    second = Walker((234, 200), look=1, hidden=set(range(30)))
-    _, log = recorded(Scene([first, second], 36), tmp_path / "r.jsonl")
+    second = Walker((500, 400), look=1, hidden=set(range(30)))
+    _, log = recorded(Scene([first, second, Walker((700, 500), look=9)], 36), tmp_path / "r.jsonl")
     birth = next(reason for reason in log.frame(31).reasons if reason.round == "birth")
     rival = birth.closest[0]
-    assert (rival.identity, rival.ruled_out, rival.cost) == (1, explain.OVERLAP, None)
-    assert 0 < 1 - rival.motion < 0.2
+    assert (rival.identity, rival.ruled_out, rival.lost) == (1, explain.COST, 0)
+    assert rival.place < 0 < rival.appearance
     assert run([str(tmp_path / "r.jsonl"), "--frame", "31"]) == 0
-    assert "hardly overlaps the place expected" in capsys.readouterr().out
+    assert "the parts spoke for it, but the place against it" in capsys.readouterr().out
 
 
 def test_a_track_that_took_another_box_is_named_with_that_box(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_their_command_line_tracks_with_it(
     for path in sorted((street.folder / "img1").iterdir())[:FRAMES]:
         shutil.copy(path, source / path.name)
     words = f"trackers track --source {source} --detections {street.folder}/det/yolo11n.txt"
-    words += f" --tracker bpbreid --tracker.appearance_weight 0.3 --mot-output {result}"
+    words += f" --tracker bpbreid --tracker.appearance_seconds 8 --mot-output {result}"
     monkeypatch.setattr(sys, "argv", words.split())
     assert host.main() == 0
     rows = read_mot(result)

@@ -7,27 +7,32 @@ import pytest
 
 from bpbreid_track.tracking import kalman
 
-NOISE = kalman.Noise()
+NOISE = kalman.Noise(
+    measurement=np.array([0.01, 0.01, 0.03, 0.02]),
+    jitter=np.array([0.06, 0.05, 0.1, 0.06]),
+    acceleration=np.array([0.3, 0.1, 0.1, 0.1]),
+    speed=np.array([0.6, 0.5, 0.1, 0.1]),
+)
 
 
 def textbook(boxes: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """One track with full 8 x 8 matrices; returns mean [8] and covariance [8, 8]."""
     height = boxes[0][3]
     mean = np.concatenate([boxes[0], np.zeros(4)])
-    speed = np.square(NOISE.speed * height) * np.array([1, 1, 0.01, 0.01])
-    covariance = np.diag(np.concatenate([np.full(4, (2 * NOISE.measurement * height) ** 2), speed]))
+    speed = np.square(NOISE.speed * height)
+    covariance = np.diag(np.concatenate([(2 * NOISE.measurement * height) ** 2, speed]))
     transition = np.eye(8)
     transition[:4, 4:] = seconds * np.eye(4)
     observe = np.eye(4, 8)
     for box in boxes[1:]:
         h2, a2 = mean[3] ** 2, NOISE.acceleration**2
         process = np.zeros((8, 8))
-        process[:4, :4] = np.eye(4) * (NOISE.jitter**2 * seconds + a2 * seconds**3 / 3) * h2
-        process[:4, 4:] = process[4:, :4] = np.eye(4) * a2 * seconds**2 / 2 * h2
-        process[4:, 4:] = np.eye(4) * a2 * seconds * h2
+        process[:4, :4] = np.diag((NOISE.jitter**2 * seconds + a2 * seconds**3 / 3) * h2)
+        process[:4, 4:] = process[4:, :4] = np.diag(a2 * seconds**2 / 2 * h2)
+        process[4:, 4:] = np.diag(a2 * seconds * h2)
         mean = transition @ mean
         covariance = transition @ covariance @ transition.T + process
-        innovation = observe @ covariance @ observe.T + np.eye(4) * (NOISE.measurement * box[3]) ** 2
+        innovation = observe @ covariance @ observe.T + np.diag((NOISE.measurement * box[3]) ** 2)
         gain = covariance @ observe.T @ np.linalg.inv(innovation)
         mean = mean + gain @ (box - observe @ mean)
         covariance = covariance - gain @ observe @ covariance

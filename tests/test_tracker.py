@@ -73,7 +73,7 @@ def test_a_player_who_is_hidden_for_a_moment_is_not_taken_for_a_team_mate_elsewh
     hidden = Walker((100, 200), look=1, hidden=set(range(30, 34)))
     team_mate = Walker((500, 400), look=1, hidden=set(range(30)))
     scene = Scene([hidden, team_mate, Walker((700, 200), look=2)], 60)
-    found = identities(PartTracker(TrackerConfig(appearance_weight=0.4)), scene, appearance=True)
+    found = identities(PartTracker(), scene, appearance=True)
     assert set(found[0]) == {1}
     assert found[1][2:] == [3] * 28
 
@@ -162,7 +162,7 @@ def test_timestamps_rule_over_the_frame_rate() -> None:
     tracker.update(boxes([0, 0, 40, 100]), timestamp=10.0)
     assert tracker.update(boxes([0, 0, 40, 100]), timestamp=10.9).tracker_id.tolist() == [1]
     assert tracker.update(sv.Detections.empty(), timestamp=11.0).tracker_id.tolist() == []
-    assert tracker.update(boxes([0, 0, 40, 100]), timestamp=15.0).tracker_id.tolist() == [-1]
+    assert tracker.update(boxes([0, 0, 40, 100]), timestamp=15.0).tracker_id.tolist() == [2]
     with pytest.raises(ValueError, match=r"more than the last one, 15\.0"):
         tracker.update(boxes(), timestamp=15.0)
 

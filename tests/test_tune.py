@@ -77,7 +77,7 @@ def footage(pets: Path, cache: Path) -> Footage:
 def test_a_trial_writes_what_a_real_run_with_its_settings_writes(
     footage: Footage, pets: Path, tmp_path: Path
 ) -> None:
-    config = TrackerConfig(birth_score=0.5, min_hits=2, clutter_area=60)
+    config = TrackerConfig(birth_score=0.5, min_hits=2, lost_seconds=2)
     track(Stretch(footage, 0, FRAMES), config, tmp_path / "trial.txt")
     boxes, settings = pets / "det/yolo11n.txt", {"tracker": config.changed()}
     run = {"detector": boxes, "config": settings, "device": "cpu", "precision": "fp32"}

@@ -49,7 +49,7 @@ def explain(
 ) -> None:
     """Say why boxes have the identities they have: a summary and the life of every identity.
 
-    A cost is 1 - overlap (motion) and what the part distance adds to or takes from it; the lowest total wins.
+    Evidence is a natural logarithm: how much likelier a box is that person than somebody else.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage.
     """

@@ -14,8 +14,8 @@ from ..errors import InputError, UsageError
 from .reasons import BIRTH, MatchReason, Rival
 
 FORMAT = "bpbreid_track reasons"
-VERSION = 1
-_NUMBERS = ("track", "identity", "lost", "motion", "distance", "appearance", "cost", "limit")
+VERSION = 2
+_NUMBERS = ("track", "identity", "lost", "motion", "place", "distance", "appearance", "cost", "limit")
 
 
 @dataclass(frozen=True)

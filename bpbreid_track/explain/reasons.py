@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..tracking.rounds import LOST, LOW
+from ..tracking.rounds import LOW
 
 if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
@@ -23,12 +23,10 @@ BIRTH = "birth"
 # What kept a track from a box.
 CLASS = "another class"
 NO_PART = "no common part"
-GATE = "outside the motion gate"
-OVERLAP = "too little overlap"
 SCORE = "box scores too low"
-COST = "cost above limit"
+COST = "evidence speaks against it"
 TAKEN = "taken by another box"
-WHOLE = "another assignment was cheaper"
+WHOLE = "another assignment was likelier"
 
 
 @dataclass(frozen=True)
@@ -40,12 +38,13 @@ class Rival:
         identity: its identity; None while unconfirmed.
         lost: seconds since its last match; 0 if that was in the last frame.
         motion: 1 - IoU of the box and the predicted box of the track, in [0, 1].
+        place: log-likelihood ratio of the box's place, above 0 if it speaks for the pair.
         distance: part distance (Eq. 9), in [0, 2]; None where no part shows in both.
         parts: distance of each part that shows in both.
-        appearance: what the part distance added to the cost, below 0 if it spoke for the pair; None where
+        appearance: log-likelihood ratio of the part distance, above 0 if it speaks for the pair; None where
             no part shows in both.
-        cost: what the pair would have cost; None where it was forbidden. In round ``lost`` that is minus the
-            log-likelihood ratio of position and parts.
+        cost: minus all evidence together, the odds of track and box among it; None where the pair was
+            forbidden.
         limit: the highest cost its round accepts; None where no round takes such a pair.
         ruled_out: why the track did not get the box, one of the constants of this module.
         box: row of the box that the track took in this frame; None if it took none.
@@ -55,6 +54,7 @@ class Rival:
     identity: int | None
     lost: float
     motion: float
+    place: float
     distance: float | None
     parts: dict[str, float]
     appearance: float | None
@@ -72,9 +72,8 @@ class MatchReason:
         row: row of the box among the frame's detections.
         track: number of the track, from 0, unique within a run.
         identity: its identity at the end of the frame; None while unconfirmed.
-        round: ``high``, ``low``, ``lost`` (a lost track came back), ``new`` (a track not yet confirmed)
-            or ``birth`` (a track of its own).
-        lost, motion, distance, parts, appearance, cost: as for ``Rival``; None or empty at birth.
+        round: ``high``, ``low``, ``new`` (a track not yet confirmed) or ``birth`` (a track of its own).
+        lost, motion, place, distance, parts, appearance, cost: as for ``Rival``; None or empty at birth.
         limit: the highest cost this round accepts; None at birth.
         visible: names of the parts that show in the box.
         by_appearance: motion alone would have decided otherwise.
@@ -88,6 +87,7 @@ class MatchReason:
     round: str
     lost: float
     motion: float | None
+    place: float | None
     distance: float | None
     parts: dict[str, float]
     appearance: float | None
@@ -103,8 +103,11 @@ class MatchReason:
         return asdict(self)
 
     def short(self) -> str:
-        """``H 0.41``: letter of the round (``l`` for low), and the part distance where there is one."""
-        letter = {LOST: "L", LOW: "l"}.get(self.round, self.round[0].upper())
+        """``H 0.41``: letter of the round (``l`` for low), and the part distance where there is one.
+
+        The letter of a track that was lost is ``L``.
+        """
+        letter = "L" if self.lost else "l" if self.round == LOW else self.round[0].upper()
         return letter if self.distance is None else f"{letter} {self.distance:.2f}"
 
 
@@ -124,36 +127,22 @@ def shared_part_distances(
     }
 
 
-def ruled_out(
-    *,
-    same_class: bool,
-    gate: float,
-    widest: float,
-    cost: float,
-    limit: float | None,
-    taken: bool,
-    in_sight: bool,
-) -> str:
+def ruled_out(*, same_class: bool, cost: float, limit: float | None, taken: bool, faint: bool) -> str:
     """The first of the tracker's conditions that kept a confirmed track from a box.
 
     Args:
         same_class: whether track and box are of one class (or classes do not matter).
-        gate: squared Mahalanobis distance of the pair.
-        widest: the largest that is allowed for it.
         cost: of the pair, inf where forbidden.
-        limit: the highest cost its round accepts; None where no round takes such a pair, which is so for
-            boxes of low score and tracks that are lost or not confirmed.
+        limit: the highest cost its round accepts; None where no round takes the box.
         taken: whether the track took another box.
-        in_sight: whether the track was seen in the frame before.
+        faint: whether the box is one of low score.
     """
     if not same_class:
         return CLASS
-    if not gate <= widest:
-        return GATE
     if limit is None:
         return SCORE
     if not np.isfinite(cost):
-        return OVERLAP if in_sight else NO_PART
+        return SCORE if faint else NO_PART
     if cost > limit:
         return COST
     return TAKEN if taken else WHOLE

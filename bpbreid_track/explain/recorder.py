@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..tracking.cost_matrices import GATE
 from ..tracking.observer import AssociatedFrame
 from ..tracking.rounds import NEW
 from .reasons import BIRTH, MatchReason, Rival, ruled_out, shared_part_distances
@@ -73,7 +72,7 @@ class _Draft:
     def __init__(self, config: TrackerConfig, frame: AssociatedFrame) -> None:
         self._config, self._frame = config, frame
         self._cost = frame.trace.cost()
-        self._lost = np.where(frame.costs.lost, frame.now - frame.tracks.seen, 0.0)
+        self._lost = np.where(frame.evidence.lost, frame.now - frame.tracks.seen, 0.0)
         taken = zip(frame.trace.tracks.tolist(), frame.trace.boxes.tolist(), strict=True)
         self._box_of: dict[int, int] = dict(taken)
 
@@ -103,6 +102,7 @@ class _Draft:
             "round": BIRTH,
             "lost": 0.0,
             "motion": None,
+            "place": None,
             "distance": None,
             "parts": {},
             "appearance": None,
@@ -115,8 +115,8 @@ class _Draft:
         }
 
     def _pair(self, track: int, row: int) -> dict[str, Any]:
-        frame, costs = self._frame, self._frame.costs
-        distance = np.inf if costs.distances is None else float(costs.distances[track, row])
+        frame, evidence = self._frame, self._frame.evidence
+        distance = np.inf if evidence.distances is None else float(evidence.distances[track, row])
         cost = float(self._cost[track, row])
         parts: dict[str, float] = {}
         if frame.memory is not None and frame.embeddings is not None and np.isfinite(distance):
@@ -126,8 +126,9 @@ class _Draft:
             "motion": round(float(1 - frame.cues.overlap[track, row]), 4),
             "distance": round(distance, 4) if np.isfinite(distance) else None,
             "parts": parts,
-            "appearance": round(float(costs.appearance[track, row]), 4)
-            if costs.appearance is not None and np.isfinite(distance)
+            "place": round(float(frame.cues.place[track, row]), 4),
+            "appearance": round(float(evidence.parts[track, row]), 4)
+            if evidence.parts is not None and np.isfinite(distance)
             else None,
             "cost": round(cost, 4) if np.isfinite(cost) else None,
         }
@@ -145,12 +146,10 @@ class _Draft:
         limit = None if which is None else which.limit
         reason = ruled_out(
             same_class=self._config.class_agnostic or tracks.classes[track] == frame.boxes.classes[row],
-            gate=float(frame.cues.mahalanobis[track, row]),
-            widest=GATE if pair["distance"] is None else np.inf,
             cost=float(self._cost[track, row]),
             limit=limit,
             taken=track in self._box_of,
-            in_sight=bool(tracks.ids[track] > 0 and not frame.costs.lost[track]),
+            faint=bool(frame.boxes.scores[row] < self._config.high_score),
         )
         return Rival(
             track=int(tracks.numbers[track]),
@@ -167,10 +166,10 @@ class _Draft:
         unseen = np.ones(len(frame.tracks), bool)
         unseen[list(self._box_of)] = False
         rows = np.flatnonzero((frame.tracks.ids > 0) & (unseen | np.isfinite(self._cost[:, row])))
-        by_position = np.argsort(frame.cues.mahalanobis[rows, row], kind="stable")
+        by_position = np.argsort(-frame.cues.place[rows, row], kind="stable")
         chosen = set(rows[by_position[:_NAMED]].tolist())
-        if frame.costs.distances is not None:
-            by_parts = np.argsort(frame.costs.distances[rows, row], kind="stable")
+        if frame.evidence.distances is not None:
+            by_parts = np.argsort(frame.evidence.distances[rows, row], kind="stable")
             chosen |= set(rows[by_parts[:_NAMED]].tolist())
         rivals = [self._rival(int(track), row) for track in chosen]
         return tuple(sorted(rivals, key=lambda r: (r.distance is None, r.distance or r.motion, r.track)))

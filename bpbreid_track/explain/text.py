@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from ..tracking.rounds import HIGH, LOST, LOW, NEW
+from ..tracking.rounds import HIGH, LOW, NEW
 from .reader import LoggedFrame, ReasonLog
-from .reasons import BIRTH, CLASS, COST, GATE, NO_PART, OVERLAP, SCORE, TAKEN, WHOLE, MatchReason, Rival
+from .reasons import BIRTH, CLASS, COST, NO_PART, SCORE, TAKEN, WHOLE, MatchReason, Rival
 
 _ROUNDS = {
     HIGH: "round one (boxes of high score)",
     LOW: "round two (boxes of low score)",
-    LOST: "round three (lost tracks, by the likelihood of position and parts)",
-    NEW: "round four (tracks not yet confirmed)",
+    NEW: "round three (tracks not yet confirmed)",
 }
 # A track counts as lost in a story from this many seconds on; a frame or two without a box is no story.
 _STORY_SECONDS = 0.3
@@ -122,17 +121,23 @@ def _when(frame: LoggedFrame) -> str:
 
 def _because(reason: MatchReason) -> str:
     ground = "by appearance" if reason.by_appearance else "by motion"
-    text = f"{ground} in {_ROUNDS[reason.round]}: motion cost {reason.motion:.2f}"
-    if reason.distance is not None:
-        text += f", part distance {reason.distance:.2f} ({_parts(reason.parts)})"
-    return f"{text}, total {reason.cost:.2f} of at most {reason.limit:.2f}"
+    assert reason.cost is not None
+    return f"{ground} in {_ROUNDS[reason.round]}: {_evidence(reason)}, together {-reason.cost:+.1f}"
 
 
 def _second(reason: MatchReason) -> str:
     rival = reason.runner_up
     assert rival is not None
-    distance = "" if rival.distance is None else f", part distance {rival.distance:.2f}"
-    return f"Next best was {_name(rival)}: motion cost {rival.motion:.2f}{distance}, total {rival.cost:.2f}."
+    assert rival.cost is not None
+    return f"Next best was {_name(rival)}: {_evidence(rival)}, together {-rival.cost:+.1f}."
+
+
+def _evidence(pair: MatchReason | Rival) -> str:
+    """Place and parts in words and logarithms."""
+    text = f"place {pair.place:+.1f}"
+    if pair.distance is not None:
+        text += f", parts {pair.appearance:+.1f} at distance {pair.distance:.2f} ({_parts(pair.parts)})"
+    return text
 
 
 def _name(rival: Rival) -> str:
@@ -145,35 +150,23 @@ def _parts(parts: dict[str, float]) -> str:
 
 def _ruled_out(rival: Rival) -> str:
     """What kept a track from a box, as a sentence without its full stop."""
-    near = f"overlap with its expected place {1 - rival.motion:.2f}"
-    parts = (
-        "no part showed in both"
-        if rival.distance is None
-        else f"part distance {rival.distance:.2f} ({_parts(rival.parts)})"
-    )
-    facts = f"{near}, {parts}"
+    facts = _evidence(rival) if rival.distance is not None else f"{_evidence(rival)}, no part showed in both"
     if rival.ruled_out == CLASS:
         return "the box is of another class"
-    if rival.ruled_out == GATE:
-        return f"the box was too far from where the track was expected, outside the motion gate ({parts})"
-    if rival.ruled_out == OVERLAP:
-        return f"the box hardly overlaps the place expected of a track in sight ({facts})"
     if rival.ruled_out == NO_PART:
         return f"no part showed in both, and after {rival.lost:.1f} s only parts can bring a track back"
     if rival.ruled_out == SCORE:
-        return f"the box scored too low for a lost track ({facts})"
+        return f"the box scored too low, and its parts did not say enough ({facts})"
     if rival.ruled_out == TAKEN:
         return f"the track took box {rival.box} instead ({facts})"
     if rival.ruled_out == WHOLE:
-        return f"the assignment as a whole was cheaper without it ({facts})"
+        return f"the assignment as a whole was likelier without it ({facts})"
     if rival.ruled_out != COST:
         return f"{rival.ruled_out} ({facts})"
-    cost = f"cost {rival.cost:.2f} is above the limit of {rival.limit:.2f}"
+    assert rival.cost is not None
+    total = f"the evidence was {-rival.cost:+.1f}, less likely than not"
     if rival.appearance is None:
-        return f"{cost}: motion had to decide alone ({facts})"
-    if rival.appearance > 0:
-        return f"{cost}: the parts looked too different, which added {rival.appearance:.2f} ({facts})"
-    if rival.lost and not rival.appearance:  # they do not overlap, so a ratio of likelihoods is all there is
-        return f"{cost}: place and parts together did not speak for it ({facts})"
-    short = "the place spoke against it" if rival.lost else "the overlap was too small"
-    return f"{cost}: the parts spoke for it ({rival.appearance:+.2f}), but {short} ({facts})"
+        return f"{total}: the place had to decide alone ({facts})"
+    if rival.appearance < 0:
+        return f"{total}: the parts looked too different ({facts})"
+    return f"{total}: the parts spoke for it, but the place against it ({facts})"

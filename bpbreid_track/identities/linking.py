@@ -13,14 +13,13 @@ import numpy as np
 from ..config import LinkConfig
 from ..embeddings import part_distance
 from ..tracking.assignment import assign
-from ..tracking.distance_calibration import OTHER_DISTANCE, SAME_DISTANCE
 from ..tracking.tracks import TICK
 from .appearance_stats import MeanAppearance
 from .tracklets import Continuations, Ends, TrackedRows, concatenate, continuations, ends_of, seen_together
 
 # Distances of two views of one person, and of two people, before the run has shown any: median, deviation,
 # and how many pairs they are worth. Near those of the tracker, whose distances are of single boxes.
-_SAME_PRIOR, _OTHER_PRIOR, _PRIOR_PAIRS = (SAME_DISTANCE, 0.10), (OTHER_DISTANCE, 0.15), 5
+_SAME_PRIOR, _OTHER_PRIOR, _PRIOR_PAIRS = (0.45, 0.10), (0.95, 0.15), 5
 # The middle half of a normal distribution is so many standard deviations wide.
 _QUARTILES = 1.349
 # Heights a second by which a person may miss the position foreseen for them, and heights that anybody may.

@@ -61,9 +61,8 @@ class BPBReIDTracker(BaseTracker):
         frame_rate: Frames a second where no timestamps are given.
         lost_track_buffer: Frames at 30 a second for which a lost track can be found by motion alone.
         appearance_seconds: Seconds for which a lost track can be found when its parts are known.
-        appearance_weight: What the part distance may add to or take from the cost of overlap.
         track_activation_threshold: Score from which an unmatched box starts a track.
-        high_conf_det_threshold: Score from which a box takes part in the first round.
+        high_conf_det_threshold: Score from which a box is settled first.
         minimum_consecutive_frames: Frames in a row after which a track gets its identity.
     """
 
@@ -71,7 +70,6 @@ class BPBReIDTracker(BaseTracker):
     search_space: ClassVar[dict[str, dict[str, Any]]] = {
         "lost_track_buffer": {"type": "randint", "range": [10, 91]},
         "appearance_seconds": {"type": "uniform", "range": [2.0, 30.0]},
-        "appearance_weight": {"type": "uniform", "range": [0.0, 0.5]},
         "track_activation_threshold": {"type": "uniform", "range": [0.3, 0.9]},
         "high_conf_det_threshold": {"type": "uniform", "range": [0.3, 0.7]},
     }
@@ -80,9 +78,8 @@ class BPBReIDTracker(BaseTracker):
         self,
         encoder: str = "default",
         frame_rate: float = 30.0,
-        lost_track_buffer: int = 45,
+        lost_track_buffer: int = 90,
         appearance_seconds: float = 10.0,
-        appearance_weight: float = 0.25,
         track_activation_threshold: float = 0.7,
         high_conf_det_threshold: float = 0.5,
         minimum_consecutive_frames: int = 3,
@@ -91,7 +88,6 @@ class BPBReIDTracker(BaseTracker):
             frame_rate=frame_rate,
             lost_seconds=lost_track_buffer / 30,
             appearance_seconds=appearance_seconds,
-            appearance_weight=appearance_weight,
             birth_score=track_activation_threshold,
             high_score=high_conf_det_threshold,
             min_hits=minimum_consecutive_frames,

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..config import TrackerConfig
 from .assignment import assign
-from .cost_matrices import PairCosts
-from .rounds import HIGH, LOST, LOW, MIN_IOU_LOW, MIN_IOU_NEW, NEW, RECOVERY_LLR
+from .evidence import Evidence
+from .rounds import HIGH, LOW, NEW
 
 _NOBODY = np.zeros(0, np.intp)
 
@@ -22,7 +22,7 @@ class Round:
     """One round: which pairs it may match, at what cost.
 
     Attributes:
-        name: ``high``, ``low``, ``lost`` or ``new``.
+        name: ``high``, ``low`` or ``new``.
         tracks: bool [T].
         boxes: bool [N].
         cost: [T, N], lower is better; inf forbids a pair. Only rows in ``tracks`` and columns in ``boxes``
@@ -47,8 +47,8 @@ class Trace:
 
     Attributes:
         tracks, boxes: int [M], rows of tracks and of boxes that belong together.
-        by_appearance: bool [M], pairs that motion alone would not have matched: the boxes overlap too
-            little, or the track overlaps another box more.
+        by_appearance: bool [M], pairs that motion alone would not have matched: the place speaks against
+            them, or more for another box.
         rounds: in their order. A pair belongs to one of them at most.
     """
 
@@ -70,34 +70,29 @@ class Trace:
         return out
 
 
-def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, config: TrackerConfig) -> Trace:
+def associate(evidence: Evidence, scores: np.ndarray, confirmed: np.ndarray, config: TrackerConfig) -> Trace:
     """Settle a frame round by round; who is matched in one takes no part in the next.
 
-    1. high: boxes of high score meet the tracks seen in the last frame. Cost: 1 - IoU * score + appearance,
-       and IoU * score must reach ``min_iou`` however alike the two are.
-    2. low: boxes of low score meet those still unmatched. Cost: 1 - IoU + appearance. A person scores low
-       when half hidden, and the parts that show still count.
-    3. lost: boxes of high score that are left meet the lost tracks. Cost: minus the log-likelihood ratio of
-       position and parts; no overlap is needed.
-    4. new: what remains meets the tracks that are not confirmed yet. Cost as in round one.
+    1. high: boxes of high score meet the confirmed tracks, those in sight and those lost alike.
+    2. low: boxes of low score meet those still unmatched. A person scores low when half hidden, and the parts
+       that show still count.
+    3. new: what remains meets the tracks that are not confirmed yet.
+
+    In each the cost of a pair is minus its evidence, and what is less likely than not is not matched.
 
     Args:
-        pairs: costs [T, N].
+        evidence: of all pairs [T, N].
         scores: [N] in [0, 1].
         confirmed: bool [T].
         config: thresholds.
     """
     high = scores >= config.high_score
     low = ~high & (scores >= config.low_score)
-    tracked = confirmed & ~pairs.lost
-    plain, scored = pairs.iou_distance, pairs.scored_iou_distance
-    if pairs.appearance is not None:
-        plain, scored = plain + pairs.appearance, scored + pairs.appearance
+    cost = -evidence.total
     rounds = (
-        Round(HIGH, tracked, high, _within_reach(scored, pairs, config), 1 - config.min_iou),
-        Round(LOW, tracked, low, plain, 1 - MIN_IOU_LOW),
-        Round(LOST, confirmed & pairs.lost, high, pairs.recovery, -RECOVERY_LLR),
-        Round(NEW, ~confirmed, high, scored, 1 - MIN_IOU_NEW),
+        Round(HIGH, confirmed, high, cost, 0.0),
+        Round(LOW, confirmed, low, cost, 0.0),
+        Round(NEW, ~confirmed, high | low, cost, 0.0),
     )
     free_rows, free_columns = np.ones(len(confirmed), bool), np.ones(len(scores), bool)
     found_rows, found_columns = [_NOBODY], [_NOBODY]
@@ -112,23 +107,12 @@ def associate(pairs: PairCosts, scores: np.ndarray, confirmed: np.ndarray, confi
         found_rows.append(rows)
         found_columns.append(columns)
     rows, columns = np.concatenate(found_rows), np.concatenate(found_columns)
-    return Trace(rows, columns, _by_appearance(pairs, rows, columns, config), rounds)
+    return Trace(rows, columns, _by_appearance(evidence, rows, columns), rounds)
 
 
-def _within_reach(cost: np.ndarray, pairs: PairCosts, config: TrackerConfig) -> np.ndarray:
-    """``cost`` with inf where the boxes overlap too little.
-
-    The parts choose among the boxes that a person may have reached, but do not make up for overlap: whoever
-    disappears beside a team mate would otherwise take the box that just touches theirs, and with it the
-    identity of another who was lost there.
-    """
-    return np.where(pairs.scored_iou_distance > 1 - config.min_iou, np.inf, cost)
-
-
-def _by_appearance(
-    pairs: PairCosts, rows: np.ndarray, columns: np.ndarray, config: TrackerConfig
-) -> np.ndarray:
-    if pairs.appearance is None or not len(rows):
+def _by_appearance(evidence: Evidence, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Which of the pairs place alone would not have matched: bool [M]."""
+    if evidence.parts is None or not len(rows):
         return np.zeros(len(rows), bool)
-    mine = pairs.iou_distance[rows, columns]
-    return (mine > 1 - config.min_iou) | (mine > pairs.iou_distance[rows].min(axis=1))
+    mine = evidence.by_place[rows, columns]
+    return (mine < 0) | (mine < evidence.by_place[rows].max(axis=1))

@@ -6,8 +6,14 @@ import math
 
 import numpy as np
 
-# Mean part distances of one person and of two that are assumed before the stream has shown any.
-SAME_DISTANCE, OTHER_DISTANCE = 0.45, 0.95
+# What is assumed before the stream has shown any: mean distance of one person, and both deviations, as shares
+# of the mean distance of two people. Three encoders of different scale agree on them within a quarter.
+SAME_SHARE, DEVIATION_SHARE = 0.45, 0.13
+# So many examples of each kind the assumption is worth.
+_WEIGHT = 50.0
+_FORGET_SECONDS = 60.0
+# No view says more than this: whoever bends or turns looks like another sometimes.
+_MOST = 10.0
 # Overlap from which a box is taken for that of a person in sight.
 _OWN_OVERLAP = 0.5
 # Distances to this many other people say as much of a view as having been seen at all.
@@ -15,29 +21,22 @@ _OTHERS = 8.0
 
 
 class DistanceCalibration:
-    """Turns part distances into probabilities, with a scale learnt from the stream itself.
+    """Turns part distances into log-likelihood ratios, with a scale learnt from the stream itself.
 
     Every matched pair is an example of one person seen twice, and every track against the boxes of the others
     in the same frame an example of two people. Both are taken as normal with a common variance, so that the
     log-likelihood ratio is linear in the distance: an encoder that cannot tell people apart ends at a ratio
-    of one everywhere, and appearance then says nothing instead of something wrong.
+    of one everywhere, and appearance then says nothing instead of something wrong. One that tells them apart
+    well outvotes the place. Until two people were seen at once, the scale is unknown and appearance silent.
     """
-
-    # Where the scale starts, worth as much as this many examples of each kind.
-    _DEVIATION, _WEIGHT = 0.15, 50.0
-    _FORGET_SECONDS = 60.0
 
     def __init__(self) -> None:
         # Weight, mean and mean square of the distances of one person, and of two.
-        square = self._DEVIATION**2
-        self._sums = np.array(
-            [[1, SAME_DISTANCE, SAME_DISTANCE**2 + square], [1, OTHER_DISTANCE, OTHER_DISTANCE**2 + square]]
-        )
-        self._sums *= self._WEIGHT
+        self._sums = np.zeros((2, 3))
 
     def learn(self, same: np.ndarray, other: np.ndarray, seconds: float) -> None:
         """Take in distances of pairs known to be one person, and known to be two; inf is passed over."""
-        self._sums *= math.exp(-seconds / self._FORGET_SECONDS)
+        self._sums *= math.exp(-seconds / _FORGET_SECONDS)
         for sums, distances in zip(self._sums, (same, other), strict=True):
             values = distances[np.isfinite(distances)].astype(np.float64)
             if len(values):
@@ -46,17 +45,23 @@ class DistanceCalibration:
 
     @property
     def between_people(self) -> float:
-        """Mean distance of two people."""
-        return float(self._sums[1, 1] / self._sums[1, 0])
+        """Mean distance of two people; 0 before any were seen together."""
+        weight, first, _ = self._sums[1]
+        return float(first / weight) if weight else 0.0
 
     def log_ratio(self, distances: np.ndarray) -> np.ndarray:
-        """Log-likelihood ratio [T, N] of one person to two, in [-10, 10]; 0 where no part was comparable."""
-        weight, first, second = self._sums.T
+        """Log-likelihood ratio of one person to two, float64 in [-10, 10]; 0 where no part is comparable."""
+        scale = self.between_people
+        if not scale:
+            return np.zeros(distances.shape)
+        square = DEVIATION_SHARE**2
+        assumed = np.array([[1, SAME_SHARE, SAME_SHARE**2 + square], [1, 1, 1 + square]])
+        weight, first, second = (self._sums + _WEIGHT * assumed * [1, scale, scale**2]).T
         mean = first / weight
         variance = float(np.mean(second / weight - mean**2)) + 1e-6
         slope = max(0.0, float(mean[1] - mean[0])) / variance
         middle = float(mean.mean())
-        return np.clip(slope * (middle - np.where(np.isfinite(distances), distances, middle)), -10, 10)
+        return np.clip(slope * (middle - np.where(np.isfinite(distances), distances, middle)), -_MOST, _MOST)
 
 
 def score_normalization(

@@ -9,10 +9,10 @@ import torch
 
 from ..config import TrackerConfig
 from ..embeddings import PartEmbeddings
-from .cost_matrices import MotionCues
+from .evidence import MotionCues
 
-# Overlaps below the first are those of neighbours; from the second on no appearance would undo a lone match.
-_NEAR, _SURE = 0.18, 0.45
+# A pair is settled by its place alone if that says so much, and so much more than any other pair of the two.
+_SURE, _MARGIN = 6.0, 8.0
 
 
 class BoxEncoder(Protocol):
@@ -45,10 +45,10 @@ def in_doubt(
 ) -> np.ndarray:
     """Which boxes must be encoded before they can be settled: bool [N].
 
-    A box is settled by motion if it overlaps one tracked person well, nobody else, and that person no other
-    box. All other boxes that anybody could claim are in doubt; so are those that may start a track, and those
-    of people whose memory is ``wanting``, so that it stays fresh. A box of low score is in doubt only where
-    it is one of several for a person whom no box of high score is sure of.
+    A box is settled by motion if its place speaks for one tracked person, and far less for any other pair of
+    the two. All other boxes that anybody could claim are in doubt; so are those that may start a track, and
+    those of people whose memory is ``wanting``, so that it stays fresh. A box of low score is in doubt only
+    where it is one of several for a person whom no box of high score is sure of.
 
     Args:
         cues: what motion says about T tracks and N boxes.
@@ -58,18 +58,30 @@ def in_doubt(
     """
     high = scores >= config.high_score
     low = ~high & (scores >= config.low_score)
-    near = (cues.overlap >= _NEAR) & (confirmed & ~cues.lost)[:, None]
-    sure = _lone(near & high) & (cues.overlap * scores >= _SURE)
-    near_low = near & low & ~sure.any(axis=1)[:, None]
-    open_low = near_low.any(axis=0) & ~_lone(near_low).any(axis=0)
+    place = np.where(cues.allowed & (confirmed & ~cues.lost)[:, None], cues.place, -np.inf)
+    near: np.ndarray = place > _SURE - _MARGIN
+    sure: np.ndarray = _lone(place, high)
+    near_low: np.ndarray = near & low & ~sure.any(axis=1, keepdims=True)
+    open_low = near_low.any(axis=0) & ~_lone(np.where(near_low, place, -np.inf), low).any(axis=0)
     by_lost = (cues.allowed & (confirmed & cues.lost)[:, None]).any(axis=0)
-    claimed = near.any(axis=0) | by_lost | (scores >= config.birth_score)
+    claimed: np.ndarray = near.any(axis=0) | by_lost | (scores >= config.birth_score)
     return open_low | (high & claimed & ~(sure & ~wanting[:, None]).any(axis=0))
 
 
-def _lone(pairs: np.ndarray) -> np.ndarray:
-    """Those of ``pairs`` bool [T, N] whose track and box are in no other pair."""
-    return pairs & (pairs.sum(axis=0) == 1) & (pairs.sum(axis=1) == 1)[:, None]
+def _lone(place: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Pairs of ``place`` [T, N] that are sure by themselves, among ``boxes`` bool [N]: bool [T, N]."""
+    if not place.size:
+        return np.zeros(place.shape, bool)
+    place = np.where(boxes, place, -np.inf)
+    return (place > _SURE) & (place - _MARGIN > _rivals(place, 0)) & (place - _MARGIN > _rivals(place, 1))
+
+
+def _rivals(place: np.ndarray, axis: int) -> np.ndarray:
+    """For each pair the best of the others in its column (axis 0) or row (axis 1), [T, N]."""
+    if place.shape[axis] < 2:
+        return np.full(place.shape, -np.inf)
+    second, best = (np.partition(place, (-2, -1), axis=axis).take([index], axis) for index in (-2, -1))
+    return np.where(place == best, second, best)
 
 
 def hide(embeddings: PartEmbeddings, rows: np.ndarray) -> PartEmbeddings:

@@ -21,19 +21,19 @@ POSITION, VELOCITY, VAR_POSITION, COVARIANCE, VAR_VELOCITY = range(5)
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations, in heights of the tracked box.
+    """Standard deviations [4] of centre x, centre y, width and height, in heights of the tracked box.
 
     Attributes:
-        measurement: of a detected centre, width or height.
+        measurement: of a detected number.
         jitter: of the position within a second, apart from smooth motion (a gait, a box that breathes).
         acceleration: of the velocity, gained within a second.
         speed: of the unknown velocity (heights a second) of a new track.
     """
 
-    measurement: float = 0.05
-    jitter: float = 0.2
-    acceleration: float = 1.0
-    speed: float = 1.0
+    measurement: np.ndarray
+    jitter: np.ndarray
+    acceleration: np.ndarray
+    speed: np.ndarray
 
 
 def to_cxcywh(xyxy: np.ndarray) -> np.ndarray:
@@ -60,7 +60,6 @@ def start(boxes: np.ndarray, noise: Noise) -> np.ndarray:
     state[VAR_POSITION] = (2 * noise.measurement * height) ** 2
     state[VAR_VELOCITY] = (noise.speed * height) ** 2
     # A person's size changes far more slowly than the position.
-    state[VAR_VELOCITY, :, 2:] *= 0.01
     return state
 
 
@@ -70,9 +69,9 @@ def predict(state: np.ndarray, seconds: float, noise: Noise) -> None:
     square = np.square(position[:, 3:])
     position += seconds * velocity
     step = seconds * var_velocity
-    gained = (noise.acceleration**2 * seconds) * square
+    gained = (seconds * noise.acceleration**2) * square
     var_position += seconds * (2 * covariance + step)
-    var_position += (noise.jitter**2 * seconds) * square + (seconds**2 / 3) * gained
+    var_position += (seconds * noise.jitter**2) * square + (seconds**2 / 3) * gained
     covariance += step + (seconds / 2) * gained
     var_velocity += gained
 
@@ -83,7 +82,7 @@ def update(state: np.ndarray, boxes: np.ndarray, measurement: np.ndarray) -> np.
     Args:
         state: [5, M, 4] of the matched tracks.
         boxes: [M, 4] centre, width, height.
-        measurement: [M, 1] standard deviation of each box in pixels.
+        measurement: [M, 4] standard deviation of each number in pixels.
 
     Returns:
         The corrected state [5, M, 4].

@@ -9,7 +9,7 @@ import numpy as np
 
 from .appearance_memory import AppearanceMemory
 from .association import Trace
-from .cost_matrices import MotionCues, PairCosts
+from .evidence import Evidence, MotionCues
 from .tracks import Boxes, Tracks
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class AssociatedFrame:
         memory: of their parts; None without appearance.
         boxes: N boxes.
         embeddings: of the boxes; None without appearance.
-        cues, costs: what motion and parts say of all pairs.
+        cues, evidence: what motion and parts say of all pairs.
         trace: what was decided, and why.
         born: int rows of the boxes that start tracks, in the order in which these are appended.
         now: time of the frame in seconds.
@@ -36,7 +36,7 @@ class AssociatedFrame:
     boxes: Boxes
     embeddings: PartEmbeddings | None
     cues: MotionCues
-    costs: PairCosts
+    evidence: Evidence
     trace: Trace
     born: np.ndarray
     now: float

@@ -16,9 +16,10 @@ from .appearance_memory import FORGET_SECONDS, MEAN_SECONDS, AppearanceMemory
 from .association import Trace, associate
 from .boxes import clear_boxes, iou
 from .camera_motion import CameraMotion, CameraStep
-from .cost_matrices import MotionCues, PairCosts, motion_cues, pair_costs
 from .distance_calibration import DistanceCalibration
 from .encode_policy import BoxEncoder, encode_rows, hide, in_doubt, resolve_encode
+from .evidence import Evidence, MotionCues, motion_cues, weigh
+from .motion_calibration import MotionCalibration
 from .observer import AssociatedFrame, Observer
 from .tracks import TICK, Boxes, Tracks, TrackView, boxes_of, view_of
 
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 _FIRST_EMBEDDINGS = 10
 # Overlap with the box of a matched track from which a free box starts none: a stride is often found twice.
 BIRTH_IOU = 0.5
+# Nobody waits longer than this for an identity: at few frames a second fewer boxes confirm a track.
+CONFIRM_SECONDS = 0.15
+# A pair whose place says this much is an example of one person.
+_SURE = 2.0
+# Between frames farther apart people are expected where they would be after so many seconds: how far they
+# have walked since nobody knows, and most who are still in view have not.
+_LONGEST_STEP = 3.0
 
 
 @dataclass
@@ -41,8 +49,8 @@ class TrackerStats:
         frames: frames seen.
         identities: identities given out.
         matches_motion: matches that motion alone would have made too.
-        matches_appearance: matches that needed the part distance: the boxes did not overlap enough, or
-            motion preferred another box.
+        matches_appearance: matches that needed the part distance: the place spoke against them, or more for
+            another box.
         boxes: boxes seen.
         encoded: boxes whose embedding was used.
     """
@@ -75,10 +83,11 @@ class Candidates:
 class PartTracker:
     """Gives detections identities that last.
 
-    Each frame goes through the rounds of ``association.associate``: boxes of high score meet the tracks in
-    sight by overlap and part distance together, boxes of low score those that are left, lost tracks come back
-    by the likelihood of position and parts, and tracks not yet confirmed meet what remains. Boxes that nobody
-    claimed start new tracks.
+    What place and parts say of a track and a box is one number, a log-likelihood ratio (``evidence``),
+    whether the person was seen a frame ago or seconds ago. Each frame goes through the rounds of
+    ``association.associate``: boxes of high score, boxes of low score, and tracks not yet confirmed. Boxes
+    that nobody claimed start new tracks. What a distance in the picture or between parts is worth is learnt
+    from the stream.
 
     ``update`` is ``candidates`` and ``associate`` one after the other; who encodes by other means calls the
     two and encodes in between.
@@ -115,7 +124,6 @@ class PartTracker:
         self.encoder = encoder
         self.recorder: Observer | None = None
         self._camera = camera_motion or CameraMotion()
-        self._noise = kalman.Noise(measurement=0.05, jitter=0.2, acceleration=1.0, speed=1.0)
         self.reset()
 
     def reset(self) -> None:
@@ -125,6 +133,8 @@ class PartTracker:
         self._tracks = Tracks()
         self._memory: AppearanceMemory | None = None
         self._calibration = DistanceCalibration()
+        self._motion = MotionCalibration()
+        self._extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
         self._camera.reset()
         self._now: float | None = None
 
@@ -195,15 +205,9 @@ class PartTracker:
         now, elapsed = self._clock(timestamp)
         boxes = boxes_of(detections)
         self._predict(elapsed, now, frame, boxes)
-        cues = motion_cues(
-            self._tracks,
-            boxes,
-            self._lost(now, elapsed),
-            now,
-            self.config,
-            self._noise.measurement,
-            appearance=self._memory is not None,
-        )
+        lost = self._lost(now, elapsed)
+        noise, picture = self._motion.noise, self._picture_area(boxes)
+        cues = motion_cues(self._tracks, boxes, lost, self.config, noise.measurement, picture)
         wanted = np.ones(len(boxes.scores), bool)
         if encode == "ambiguous":
             wanted = self._in_doubt(boxes, cues, now)
@@ -225,17 +229,18 @@ class PartTracker:
         boxes, cues, now = found._boxes, found._cues, found._now
         self.embeddings = embeddings = self._used(embeddings, found.wanted, now)
         away = now - self._tracks.seen
-        pairs = pair_costs(cues, boxes.scores, away, self._memory, self._calibration, embeddings, self.config)
-        trace = associate(pairs, boxes.scores, self._tracks.ids > 0, self.config)
+        evidence = weigh(cues, boxes.scores, away, self._memory, self._calibration, embeddings, self.config)
+        trace = associate(evidence, boxes.scores, self._tracks.ids > 0, self.config)
         rows, columns = trace.tracks, trace.boxes
         born = self._births(boxes, columns)
         if self.recorder is not None:
-            seen = self._tracks, self._memory, boxes, embeddings, cues, pairs, trace, born, now
+            seen = self._tracks, self._memory, boxes, embeddings, cues, evidence, trace, born, now
             self.recorder.look(AssociatedFrame(*seen))
         if embeddings is not None:
-            self._learn_appearance(trace, boxes, embeddings, pairs, now, found._elapsed)
+            self._learn_appearance(trace, boxes, embeddings, cues, evidence, now, found._elapsed)
+        self._learn_motion(rows, columns, boxes, cues.lost, found._elapsed)
         self._correct(rows, columns, boxes, now)
-        identities = self._settle(rows, columns, boxes, born, embeddings, now)
+        identities = self._settle(rows, columns, boxes, born, embeddings, now, found._elapsed)
         if self.recorder is not None:
             self.recorder.name(self._tracks, identities)
 
@@ -262,6 +267,15 @@ class PartTracker:
             raise ValueError(f"timestamp: expected more than the last one, {self._now}, got {now}")
         self._now = now
         return now, elapsed
+
+    def _picture_area(self, boxes: Boxes) -> float:
+        """Area of the picture in square pixels, by all boxes so far: frames need not be given."""
+        sound = boxes.xyxy[boxes.usable]
+        if len(sound):
+            np.minimum(self._extent[:2], sound[:, :2].min(axis=0), out=self._extent[:2])
+            np.maximum(self._extent[2:], sound[:, 2:].max(axis=0), out=self._extent[2:])
+        left, top, right, bottom = self._extent
+        return float((right - left) * (bottom - top)) if right > left else 1.0
 
     def _used(
         self, embeddings: PartEmbeddings | None, wanted: np.ndarray, now: float
@@ -307,7 +321,7 @@ class PartTracker:
             kalman.warp(tracks.state, step.affine)
         # Nobody grows or shrinks steadily while out of sight.
         tracks.state[kalman.VELOCITY, self._lost(now, elapsed), 2:] = 0
-        kalman.predict(tracks.state, elapsed, self._noise)
+        kalman.predict(tracks.state, min(elapsed, _LONGEST_STEP), self._motion.noise)
 
     def _expire(self, now: float, elapsed: float) -> None:
         """Drop the tracks that were lost for longer than anybody is waited for.
@@ -345,12 +359,13 @@ class PartTracker:
         trace: Trace,
         boxes: Boxes,
         embeddings: PartEmbeddings,
-        pairs: PairCosts,
+        cues: MotionCues,
+        evidence: Evidence,
         now: float,
         elapsed: float,
     ) -> None:
         assert self._memory is not None
-        assert pairs.distances is not None
+        assert evidence.distances is not None
         features, visibility = embeddings.numpy()
         rows, columns = trace.tracks, trace.boxes
         clear = clear_boxes(boxes.xyxy, boxes.scores, self.config.max_cover, self.config.high_score)[columns]
@@ -358,8 +373,8 @@ class PartTracker:
         rows, columns = rows[clear], columns[clear]
         if not len(rows):
             return
-        sure = pairs.iou_distance[rows, columns] <= 0.5
-        block = pairs.distances[rows[sure][:, None], columns[sure]]
+        sure = cues.place[rows, columns] > _SURE
+        block = evidence.distances[rows[sure][:, None], columns[sure]]
         off_diagonal = ~np.eye(len(block), dtype=bool)
         self._calibration.learn(np.diagonal(block), block[off_diagonal], elapsed)
         self._memory.learn(
@@ -371,16 +386,24 @@ class PartTracker:
             forget_seconds=FORGET_SECONDS,
         )
 
+    def _learn_motion(
+        self, rows: np.ndarray, columns: np.ndarray, boxes: Boxes, lost: np.ndarray, elapsed: float
+    ) -> None:
+        """From tracks in sight whose speed is known; of lost ones those were found that strayed little."""
+        known = ~lost[rows] & (self._tracks.hits[rows] > 1)
+        self._motion.learn(self._tracks.state[:, rows[known]], boxes.cxcywh[columns[known]], elapsed)
+
     def _correct(self, rows: np.ndarray, columns: np.ndarray, boxes: Boxes, now: float) -> None:
         if not len(rows):
             return
         tracks = self._tracks
         matched = boxes.cxcywh[columns]
+        noise = self._motion.noise
         tracks.state[:, rows] = kalman.update(
-            tracks.state[:, rows], matched, self._noise.measurement * matched[:, 3:]
+            tracks.state[:, rows], matched, noise.measurement * matched[:, 3:]
         )
         again = ~tracks.has_position[rows]
-        tracks.state[:, rows[again]] = kalman.start(matched[again], self._noise)
+        tracks.state[:, rows[again]] = kalman.start(matched[again], noise)
         tracks.has_position[rows] = True
         tracks.seen[rows] = now
         tracks.hits[rows] += 1
@@ -394,6 +417,7 @@ class PartTracker:
         born: np.ndarray,
         embeddings: PartEmbeddings | None,
         now: float,
+        elapsed: float,
     ) -> np.ndarray:
         """Births and confirmations, and the end of unconfirmed tracks; returns the identities int64 [N]."""
         tracks = self._tracks
@@ -406,11 +430,13 @@ class PartTracker:
                 self._memory.keep(keep)
         if len(born):
             row_of_box[born] = len(tracks) + np.arange(len(born))
-            tracks.add(boxes, born, self._noise, now)
+            tracks.add(boxes, born, self._motion.noise, now)
             if self._memory is not None:
                 self._memory.add(*self._first_embeddings(born, embeddings), now)
         # The first frame has nothing before it that could confirm a track.
-        needed = 1 if self.stats.frames == 0 else self.config.min_hits
+        needed = 1
+        if self.stats.frames:
+            needed = min(self.config.min_hits, max(1, round(CONFIRM_SECONDS / elapsed)))
         shown = np.flatnonzero(row_of_box >= 0)
         shown_rows = row_of_box[shown]
         ready = shown_rows[(tracks.ids[shown_rows] == 0) & (tracks.hits[shown_rows] >= needed)]

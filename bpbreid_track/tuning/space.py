@@ -31,9 +31,6 @@ SPACE: dict[str, Range] = {
     "min_hits": Range(1, 6),
     "lost_seconds": Range(0.5, 5, log=True),
     "appearance_seconds": Range(2, 60, log=True, appearance=True),
-    "min_iou": Range(0.05, 0.5),
-    "appearance_weight": Range(0, 1, appearance=True),
-    "clutter_area": Range(5, 200, log=True, appearance=True),
     "max_cover": Range(0.2, 1, appearance=True),
 }
 

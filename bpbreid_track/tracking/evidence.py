@@ -1,0 +1,153 @@
+"""What place and parts say of all pairs of tracks and boxes in one frame, on one scale.
+
+Every number is a natural logarithm of how much likelier a box is the tracked person than somebody else.
+Evidence of different kinds adds up, and above 0 a pair is likelier than not. T tracks, N boxes; a row is a
+track, a column a box.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import kalman
+from .appearance_memory import AppearanceMemory
+from .boxes import iou
+from .distance_calibration import DistanceCalibration, score_normalization
+from .place import place_log_ratio
+from .tracks import TICK
+
+if TYPE_CHECKING:
+    from ..config import TrackerConfig
+    from ..embeddings import PartEmbeddings
+    from .tracks import Boxes, Tracks
+
+# Log odds against a lost person being back in just this frame.
+ABSENT = 2.5
+# Log odds against a box of low score being anybody.
+FAINT = 2.0
+# What the parts must say before a box of low score brings back a lost person.
+FAINT_RETURN = 8.0
+# Share of the people who are found where no prediction leads to, after seconds without a match: the area that
+# a runner may have reached grows with the square of time.
+ELSEWHERE, _ELSEWHERE_SECONDS = 0.02, 1.0
+# After a cut anybody may be in view, or not, wherever the box is.
+_AFTER_CUT = math.log(0.5)
+
+
+@dataclass
+class MotionCues:
+    """What motion says about all pairs, [T, N].
+
+    Attributes:
+        overlap: IoU of prediction and box.
+        place: log-likelihood ratio of the box's place, see ``place_log_ratio``.
+        allowed: bool, a sound box of the track's class.
+        lost: bool [T], tracks without a match in the frame before.
+    """
+
+    overlap: np.ndarray
+    place: np.ndarray
+    allowed: np.ndarray
+    lost: np.ndarray
+
+
+@dataclass
+class Evidence:
+    """Log-likelihood ratios of all pairs in one frame, [T, N]; -inf forbids a pair.
+
+    Attributes:
+        total: place, parts and the odds of track and box together.
+        by_place: the same without parts.
+        parts: what the part distance says, 0 where no part can be compared; None without embeddings.
+        distances: the part distance, Eq. 9; None without embeddings.
+        lost: bool [T], tracks without a match in the frame before.
+    """
+
+    total: np.ndarray
+    by_place: np.ndarray
+    parts: np.ndarray | None
+    distances: np.ndarray | None
+    lost: np.ndarray
+
+
+def motion_cues(
+    tracks: Tracks,
+    boxes: Boxes,
+    lost: np.ndarray,
+    config: TrackerConfig,
+    measurement: np.ndarray,
+    picture: float,
+) -> MotionCues:
+    """What motion says about all pairs.
+
+    Args:
+        tracks: predicted to this frame. After a cut a track has no position (``has_position``): it
+            overlaps nothing, and every place is as likely.
+        boxes: of this frame.
+        lost: bool [T], as in ``MotionCues``.
+        config: settings.
+        measurement: [4] standard deviation of a detected centre, width and height, in heights.
+        picture: its area in square pixels.
+    """
+    overlap = iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy)
+    place = place_log_ratio(tracks.state, boxes.cxcywh, measurement, picture)
+    overlap[~tracks.has_position], place[~tracks.has_position] = 0.0, _AFTER_CUT
+    allowed = np.broadcast_to(boxes.usable, place.shape)
+    if not config.class_agnostic:
+        allowed = allowed & (tracks.classes[:, None] == boxes.classes)
+    return MotionCues(overlap, place, allowed, lost)
+
+
+def weigh(
+    cues: MotionCues,
+    scores: np.ndarray,
+    away: np.ndarray,
+    memory: AppearanceMemory | None,
+    scale: DistanceCalibration,
+    embeddings: PartEmbeddings | None,
+    config: TrackerConfig,
+) -> Evidence:
+    """Evidence of all pairs, from motion and, with ``embeddings``, from parts.
+
+    Args:
+        cues: what motion says.
+        scores: [N] of the boxes, in [0, 1].
+        away: [T] seconds since the last match of each track.
+        memory: of the T tracks; needed with ``embeddings``.
+        scale: what part distances are worth.
+        embeddings: of the N boxes; None without appearance.
+        config: settings.
+    """
+    faint = scores < config.high_score
+    odds = -ABSENT * cues.lost[:, None] - FAINT * faint
+    by_place = cues.place + odds
+    by_place[~cues.allowed] = -np.inf
+    # After lost_seconds the predicted place is a guess, and only parts can bring a track back; nor does a
+    # place alone say that a box of low score is somebody who was lost.
+    given_up = cues.lost & (away > config.lost_seconds + TICK)
+    only_parts = given_up[:, None] | (cues.lost[:, None] & faint)
+    if embeddings is None:
+        by_place[only_parts] = -np.inf
+        return Evidence(by_place, by_place, None, None, cues.lost)
+    assert memory is not None
+    distances = memory.distances(embeddings)
+    parts = scale.log_ratio(distances)
+    if cues.lost.any():
+        excess = score_normalization(distances, cues.overlap, ~cues.lost, scale.between_people)
+        parts[cues.lost] = scale.log_ratio((distances - excess)[cues.lost])
+    elsewhere = ELSEWHERE * -np.expm1(-np.square(away / _ELSEWHERE_SECONDS))
+    # How little a place can say against somebody whose parts are known.
+    least = np.log(np.maximum(elsewhere, 1e-300))
+    comparable = np.isfinite(distances)
+    total = np.where(comparable, np.maximum(by_place, least[:, None] + odds), by_place)
+    total += parts
+    total[~cues.allowed] = -np.inf
+    if cues.lost.any():
+        total[only_parts & ~comparable] = -np.inf
+        total[cues.lost[:, None] & faint & (parts < FAINT_RETURN)] = -np.inf
+        by_place[only_parts] = -np.inf
+    return Evidence(total, by_place, parts, distances, cues.lost)
