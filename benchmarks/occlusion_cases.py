@@ -9,13 +9,9 @@ boxes stay as they are.
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-
-from bpbreid_track.io.mot_format import read_mot
 
 WIDTH, NEAR, COVERED = 0.10, 0.12, 0.55
 
@@ -66,16 +62,6 @@ class Case:
             columns = slice(*np.clip([round(left), round(right)], 0, width))
             out[rows, columns] = sides[int(offset > 0)][rows, columns]
         return out
-
-    def write_truth(self, folder: Path, out: Path, width: int) -> None:
-        """Copy ``folder``'s ground truth to ``out``, without the rows in the band."""
-        (out / "gt").mkdir(parents=True)
-        shutil.copy(folder / "seqinfo.ini", out)
-        truth = folder / "gt" / "gt.txt"
-        rows = read_mot(truth)
-        lines = truth.read_text(encoding="utf-8").splitlines()
-        kept = [lines[number - 1] for number in sorted(rows.line[self.kept(rows.xyxy, width)])]
-        (out / "gt" / "gt.txt").write_text("\n".join(kept) + "\n", encoding="utf-8")
 
 
 CASES = (Case("whole"), Case("gap", 0.5), Case("veil", 0.5, True))

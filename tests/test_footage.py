@@ -125,3 +125,12 @@ def test_a_run_goes_on_behind_the_rows_that_its_csv_has(tmp_path: Path) -> None:
     assert list(again.rows.values()) == list(first.rows.values()), "the rows are read as they were written"
     again.add([figures | job.row(looks[0])])
     assert not pending([job], Figures(tmp_path / "figures.csv"))
+
+
+def test_the_truth_loses_the_rows_in_the_band(shared: Path, tmp_path: Path) -> None:
+    folder = shared / "data" / "mot" / "PETS09-S2L1-300"
+    Footage(folder, "det.txt").write_truth(Case("gap", 0.5), View(), tmp_path / "pets")
+    before, after = read_mot(folder / "gt" / "gt.txt"), read_mot(tmp_path / "pets" / "gt" / "gt.txt")
+    centre = (before.xyxy[:, 0] + before.xyxy[:, 2]) / 2 / 768
+    assert len(after) == (np.abs(centre - 0.5) > 0.05).sum() < len(before)
+    assert (tmp_path / "pets" / "seqinfo.ini").is_file()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from benchmarks.occlusion_cases import CASES, Case, textures
-from bpbreid_track.io.mot_format import read_mot
+from benchmarks.occlusion_cases import CASES, textures
 
 WHOLE, GAP, VEIL = CASES
 # Boxes 40 wide in a picture 1000 wide: centres in the band, beside it on either side, and far away.
@@ -41,12 +38,3 @@ def test_textures_show_the_scene_without_its_people() -> None:
     assert left.shape == right.shape == image.shape
     assert max(left.max(), right.max()) < 100
     assert (left != right).any()
-
-
-def test_the_truth_loses_the_rows_in_the_band(shared: Path, tmp_path: Path) -> None:
-    folder = shared / "data" / "mot" / "PETS09-S2L1-300"
-    Case("gap", 0.5).write_truth(folder, tmp_path / "pets", 768)
-    before, after = read_mot(folder / "gt" / "gt.txt"), read_mot(tmp_path / "pets" / "gt" / "gt.txt")
-    centre = (before.xyxy[:, 0] + before.xyxy[:, 2]) / 2 / 768
-    assert len(after) == (np.abs(centre - 0.5) > 0.05).sum() < len(before)
-    assert (tmp_path / "pets" / "seqinfo.ini").is_file()
