@@ -44,6 +44,20 @@ def test_identity_survives_faint_detections() -> None:
     assert set(identities(PartTracker(), Scene([walker], 50))[0]) == {1}
 
 
+def test_what_scores_low_for_longer_than_people_hide_is_nobody_by_place_alone() -> None:
+    walker = Walker((100, 200), (4, 0), faint=set(range(10, 90)))
+    found = identities(PartTracker(), Scene([walker], 95))[0]
+    assert set(found[:40]) == {1}
+    assert set(found[50:90]) == {-1}
+
+
+def test_parts_keep_whoever_scores_low_for_long() -> None:
+    faint = Walker((100, 200), (4, 0), faint=set(range(30, 90)), look=1)
+    other = Walker((900, 200), look=2)
+    found = identities(PartTracker(), Scene([faint, other], 95), appearance=True)
+    assert set(found[0]) == {1}
+
+
 def test_parts_undo_the_swap_that_motion_makes_when_people_turn_back_unseen() -> None:
     by_motion = identities(PartTracker(), crossing(turn_back=True))
     by_parts = identities(PartTracker(), crossing(turn_back=True), appearance=True)
@@ -148,7 +162,8 @@ def test_every_row_comes_back_in_place_with_its_columns() -> None:
 
 def test_frames_without_people_age_the_tracks() -> None:
     tracker = PartTracker(TrackerConfig(lost_seconds=1.0))
-    tracker.update(boxes([0, 0, 40, 100]))
+    for _ in range(3):
+        tracker.update(boxes([0, 0, 40, 100]))
     for _ in range(29):
         assert len(tracker.update(sv.Detections.empty())) == 0
     assert tracker.update(boxes([0, 0, 40, 100])).tracker_id.tolist() == [1]

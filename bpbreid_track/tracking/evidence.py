@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 # Log odds against a lost person being back in just this frame.
 ABSENT = 2.5
-# Log odds against a box of low score being anybody.
-FAINT = 2.0
-# What the parts must say before a box of low score brings back a lost person.
+# Log odds against a box of low score being anybody, beyond what its score says itself.
+FAINT = 1.0
+# Log odds a second against a lost person still being alone at the expected place.
+REPLACED = 1.0
+_LEAST_SCORE = 0.01
+# What the parts must say before a box of low score continues somebody who was lost or scored low of late.
 FAINT_RETURN = 8.0
 # Share of the people who are found where no prediction leads to, after seconds without a match: the area that
 # a runner may have reached grows with the square of time.
@@ -105,6 +108,7 @@ def motion_cues(
 def weigh(
     cues: MotionCues,
     scores: np.ndarray,
+    mean_scores: np.ndarray,
     away: np.ndarray,
     memory: AppearanceMemory | None,
     scale: DistanceCalibration,
@@ -116,6 +120,7 @@ def weigh(
     Args:
         cues: what motion says.
         scores: [N] of the boxes, in [0, 1].
+        mean_scores: [T] mean score of each track's boxes of late.
         away: [T] seconds since the last match of each track.
         memory: of the T tracks; needed with ``embeddings``.
         scale: what part distances are worth.
@@ -123,14 +128,17 @@ def weigh(
         config: settings.
     """
     faint = scores < config.high_score
-    odds = -ABSENT * cues.lost[:, None] - FAINT * faint
+    odds = np.log(np.maximum(scores, _LEAST_SCORE)) - FAINT * faint - ABSENT * cues.lost[:, None]
     by_place = cues.place + odds
     by_place[~cues.allowed] = -np.inf
-    # After lost_seconds the predicted place is a guess, and only parts can bring a track back; nor does a
-    # place alone say that a box of low score is somebody who was lost.
-    given_up = cues.lost & (away > config.lost_seconds + TICK)
-    only_parts = given_up[:, None] | (cues.lost[:, None] & faint)
+    # A place alone does not say that a box of low score is somebody who was lost, or who scored low of late.
+    unsure = faint & (cues.lost | (mean_scores < config.high_score))[:, None]
+    # After lost_seconds the predicted place is a guess, and only parts can bring a track back.
+    only_parts = unsure | (cues.lost & (away > config.lost_seconds + TICK))[:, None]
+    # By place alone, others may be where somebody was expected: more likely by the second.
+    replaced = REPLACED * (cues.lost * np.minimum(away, config.lost_seconds))[:, None]
     if embeddings is None:
+        by_place -= replaced
         by_place[only_parts] = -np.inf
         return Evidence(by_place, by_place, None, None, cues.lost)
     assert memory is not None
@@ -143,11 +151,10 @@ def weigh(
     # How little a place can say against somebody whose parts are known.
     least = np.log(np.maximum(elsewhere, 1e-300))
     comparable = np.isfinite(distances)
-    total = np.where(comparable, np.maximum(by_place, least[:, None] + odds), by_place)
+    total = np.where(comparable, np.maximum(by_place, least[:, None] + odds), by_place - replaced)
     total += parts
     total[~cues.allowed] = -np.inf
-    if cues.lost.any():
-        total[only_parts & ~comparable] = -np.inf
-        total[cues.lost[:, None] & faint & (parts < FAINT_RETURN)] = -np.inf
-        by_place[only_parts] = -np.inf
+    total[only_parts & ~comparable] = -np.inf
+    total[unsure & (parts < FAINT_RETURN)] = -np.inf
+    by_place[only_parts] = -np.inf
     return Evidence(total, by_place, parts, distances, cues.lost)

@@ -36,6 +36,8 @@ BIRTH_IOU = 0.5
 CONFIRM_SECONDS = 0.15
 # A pair whose place says this much is an example of one person.
 _SURE = 2.0
+# Boxes of the last second say whether a track is a person. Longer would keep alive what scored high once.
+_SCORE_SECONDS = 1.0
 # Between frames farther apart people are expected where they would be after so many seconds: how far they
 # have walked since nobody knows, and most who are still in view have not.
 _LONGEST_STEP = 3.0
@@ -229,7 +231,16 @@ class PartTracker:
         boxes, cues, now = found._boxes, found._cues, found._now
         self.embeddings = embeddings = self._used(embeddings, found.wanted, now)
         away = now - self._tracks.seen
-        evidence = weigh(cues, boxes.scores, away, self._memory, self._calibration, embeddings, self.config)
+        evidence = weigh(
+            cues,
+            boxes.scores,
+            self._tracks.mean_score,
+            away,
+            self._memory,
+            self._calibration,
+            embeddings,
+            self.config,
+        )
         trace = associate(evidence, boxes.scores, self._tracks.ids > 0, self.config)
         rows, columns = trace.tracks, trace.boxes
         born = self._births(boxes, columns)
@@ -405,6 +416,8 @@ class PartTracker:
         again = ~tracks.has_position[rows]
         tracks.state[:, rows[again]] = kalman.start(matched[again], noise)
         tracks.has_position[rows] = True
+        share = -np.expm1(-(now - tracks.seen[rows]) / _SCORE_SECONDS)
+        tracks.mean_score[rows] += share * (boxes.scores[columns] - tracks.mean_score[rows])
         tracks.seen[rows] = now
         tracks.hits[rows] += 1
         tracks.classes[rows] = boxes.classes[columns]

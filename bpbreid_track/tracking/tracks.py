@@ -36,6 +36,7 @@ class Tracks:
         self.ids = np.zeros(0, np.int64)  # 0 until confirmed
         self.seen = np.zeros(0)  # time of the last match
         self.hits = np.zeros(0, np.int64)
+        self.mean_score = np.zeros(0)  # of its boxes in the last second
         self.has_position = np.zeros(0, bool)  # False from a cut to the next match: might be anywhere
         self.classes = np.zeros(0, np.int64)
         self.numbers = np.zeros(0, np.int64)  # from 0 in the order of birth, also of those never confirmed
@@ -48,6 +49,7 @@ class Tracks:
         """Drop all tracks outside the mask ``rows``."""
         self.state = self.state[:, rows]
         self.ids, self.seen, self.hits = self.ids[rows], self.seen[rows], self.hits[rows]
+        self.mean_score = self.mean_score[rows]
         self.has_position = self.has_position[rows]
         self.classes, self.numbers = self.classes[rows], self.numbers[rows]
 
@@ -58,6 +60,7 @@ class Tracks:
         self.ids = np.concatenate((self.ids, np.zeros(count, np.int64)))
         self.seen = np.concatenate((self.seen, np.full(count, now)))
         self.hits = np.concatenate((self.hits, np.ones(count, np.int64)))
+        self.mean_score = np.concatenate((self.mean_score, boxes.scores[born]))
         self.has_position = np.concatenate((self.has_position, np.ones(count, bool)))
         self.classes = np.concatenate((self.classes, boxes.classes[born]))
         self.numbers = np.concatenate((self.numbers, self._born + np.arange(count)))
