@@ -83,6 +83,11 @@ class DetectorConfig(Settings):
     batch_size: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
         "auto", description="Frames a pass; auto: 1 on a CPU, 8 on a GPU."
     )
+    runtime: Literal["auto", "torch", "openvino", "onnx"] = Field(
+        "auto",
+        description="What runs the network of a .pt on a CPU; auto: OpenVINO where it is installed, then "
+        "onnxruntime (with onnx), then torch.",
+    )
 
 
 class EncoderConfig(Settings):
