@@ -22,6 +22,11 @@ _PACKAGE = Path(__file__).resolve().parent
 _CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
 
+def cache_folder() -> Path:
+    """The folder for downloaded weights and exported networks (``BPBREID_CACHE``); it need not exist yet."""
+    return Path(os.environ.get("BPBREID_CACHE") or "~/.cache/bpbreid_track").expanduser()
+
+
 class FormerSetting(UserWarning):
     """A setting of an earlier release was given."""
 
@@ -98,6 +103,10 @@ class EncoderConfig(Settings):
         None,
         description="Average with the embeddings of the mirrored crops: better, and twice the work. "
         "None: as the weights say.",
+    )
+    runtime: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        description="What runs the network on a CPU; auto: OpenVINO where it is installed, else torch.",
     )
 
 

@@ -26,8 +26,9 @@ import supervision as sv
 import torch
 from torch import Tensor, nn
 
+from ..config import cache_folder
 from ..errors import InputError, UsageError
-from .weights import cache_folder, import_ultralytics
+from .weights import import_ultralytics
 
 logger = logging.getLogger(__name__)
 

@@ -216,8 +216,10 @@ def _encoder(
         precision=precision,
         batch_size=settings.encoder.batch_size,
         mirror=settings.encoder.mirror,
+        runtime=settings.encoder.runtime,
     )
-    return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision})"
+    how = ", OpenVINO" if loaded.runtime == "openvino" else ""
+    return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision}{how})"
 
 
 def _cached_frames(
