@@ -88,6 +88,13 @@ class DetectorConfig(Settings):
     batch_size: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
         "auto", description="Frames a pass; auto: 1 on a CPU, 8 on a GPU."
     )
+    every: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Search every so many frames; boxes of the frames between are interpolated, which are "
+        "written as many frames late.",
+    )
     runtime: Literal["auto", "torch", "openvino", "onnx"] = Field(
         "auto",
         description="What runs the network of a .pt on a CPU; auto: OpenVINO where it is installed, then "
