@@ -68,9 +68,9 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in tiles (AMX). Elsewhere fp32 is exact and no slower.
+    """Whether the CPU multiplies bf16 in tiles (AMX). Elsewhere fp32 is exact and hardly slower.
 
-    With AVX512-BF16 alone bf16 took 1.2 to 1.5 times as long as fp32 (docs/results.md).
+    With AVX512-BF16 alone bf16 had 0.9 to 1.1 times the speed of fp32 (docs/results.md).
     """
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 

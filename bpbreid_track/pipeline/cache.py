@@ -277,13 +277,12 @@ def open_cache(
             "content": fingerprint.of_media(files) if files else None,
         },
         "detector": found_by,
-        "encoder": {"weights": None, "precision": None, "runtime": None, "mirrored": None, "parts": None},
+        "encoder": {"weights": None, "precision": None, "mirrored": None, "parts": None},
     }
     if encoder is not None:
         identity["encoder"] = {
             "weights": fingerprint.of_encoder(encoder),
             "precision": getattr(encoder, "precision", None),
-            "runtime": getattr(encoder, "runtime", None),
             "mirrored": getattr(encoder, "mirror", None),
             "parts": list(getattr(encoder, "part_names", ())),
         }
