@@ -30,13 +30,16 @@ SCORE = 0.1
 Run = Callable[[argparse.Namespace, Path], tuple[int, float]]
 
 
-def _ours(config: str | None = None, **options: Any) -> Run:
+def _ours(config: str | None = None, runtime: str = "auto", **options: Any) -> Run:
     """``bpbreid-track`` with a preset, or with the defaults at the size of the others."""
 
     def run(arguments: argparse.Namespace, out: Path) -> tuple[int, float]:
         from bpbreid_track import track_video
 
-        settings: Any = config or {"detector": {"image_size": arguments.image_size, "confidence": SCORE}}
+        settings: Any = config or {
+            "detector": {"image_size": arguments.image_size, "confidence": SCORE, "runtime": runtime},
+            "encoder": {"runtime": runtime},
+        }
         given = {"detector": arguments.weights, "config": settings, "device": "cpu", **options}
         report = track_video(arguments.video, out / "ours.mp4", max_frames=arguments.frames, **given)
         return report.frames, report.seconds
@@ -124,6 +127,7 @@ def _blank() -> Any:
 
 WAYS: dict[str, Run] = {
     "bpbreid-track": _ours(),
+    "bpbreid-track, all through torch": _ours(runtime="torch"),
     "bpbreid-track, motion only": _ours(encoder=None),
     "bpbreid-track, preset cpu (640, every other frame)": _ours("cpu"),
     "detector alone, OpenVINO": _detector_alone("openvino"),
