@@ -11,6 +11,8 @@ In every round each way is timed once, one after the other, so that a busy machi
 * ``pil``       crops resized and normalised one by one with PIL and torchvision, then one pass;
 * ``single``    as ``opencv``, with a pass of the network for every crop.
 
+With ``--runtimes MOT_SEQUENCE`` torch, OpenVINO and onnxruntime encode its people in fp32, bf16 and int8.
+
 Frames are seeded noise and boxes have the sizes of pedestrians: neither changes the time. Weights are random,
 or those of ``--weights`` (``default``: the bundled encoder).
 """
@@ -31,6 +33,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from encoder_runtimes import compare  # noqa: E402
+from encoder_runtimes import table as runtimes_table  # noqa: E402
 from PIL import Image  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 from torch import Tensor  # noqa: E402
@@ -179,15 +183,25 @@ def main() -> None:
         action=argparse.BooleanOptionalAction,
         help="mirrored crops too, two passes of the network (as the weights say; random ones do not)",
     )
+    parser.add_argument(
+        "--runtimes", type=Path, metavar="MOT_SEQUENCE", help="compare runtimes on its people, with --weights"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     arguments = parser.parse_args()
+    if arguments.runtimes and not arguments.weights:
+        parser.error("--runtimes needs --weights, for example default")
     facts = circumstances(
-        ["torchvision", "timm", "opencv-python", "pillow"],
+        ["torchvision", "timm", "opencv-python", "pillow", "openvino", "onnxruntime"],
         seed=SEED,
         config=vars(arguments) | {"threads": torch.get_num_threads()},
     )
     if arguments.device != "cpu":
         facts["machine"]["gpu"] = torch.cuda.get_device_name(resolve_device(arguments.device))
+    if arguments.runtimes:
+        network = load_checkpoint(find_encoder_weights(arguments.weights)).eval()
+        lines = compare(network, arguments.runtimes, arguments.batch, arguments.rounds, arguments.mirror)
+        print(as_text(facts), runtimes_table(lines), sep="\n\n")
+        return
     rows = []
     for backbone in [arguments.weights] if arguments.weights else arguments.backbones.split(","):
         for precision in arguments.precisions.split(","):

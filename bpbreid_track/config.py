@@ -22,6 +22,11 @@ _PACKAGE = Path(__file__).resolve().parent
 _CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
 
+def cache_folder() -> Path:
+    """The folder for downloaded weights and exported networks (``BPBREID_CACHE``); it need not exist yet."""
+    return Path(os.environ.get("BPBREID_CACHE") or "~/.cache/bpbreid_track").expanduser()
+
+
 class FormerSetting(UserWarning):
     """A setting of an earlier release was given."""
 
@@ -83,6 +88,18 @@ class DetectorConfig(Settings):
     batch_size: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
         "auto", description="Frames a pass; auto: 1 on a CPU, 8 on a GPU."
     )
+    every: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Search every so many frames; boxes of the frames between are interpolated, which are "
+        "written as many frames late.",
+    )
+    runtime: Literal["auto", "torch", "openvino", "onnx"] = Field(
+        "auto",
+        description="What runs the network of a .pt on a CPU; auto: OpenVINO where it is installed, then "
+        "onnxruntime (with onnx), then torch.",
+    )
 
 
 class EncoderConfig(Settings):
@@ -93,6 +110,10 @@ class EncoderConfig(Settings):
         None,
         description="Average with the embeddings of the mirrored crops: better, and twice the work. "
         "None: as the weights say.",
+    )
+    runtime: Literal["auto", "torch", "openvino"] = Field(
+        "auto",
+        description="What runs the network on a CPU; auto: OpenVINO where it is installed, else torch.",
     )
 
 

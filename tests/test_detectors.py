@@ -92,13 +92,17 @@ def test_a_batch_gives_what_single_frames_give(pets: list[Frame], pose_weights: 
 
 
 def test_only_persons_are_kept_of_a_network_that_knows_more(shared: Path, pets: list[Frame]) -> None:
-    detector = load_detector(str(shared / "weights/yolo11n.pt"), DetectorConfig(image_size=640), CPU)
+    config = DetectorConfig(image_size=640, runtime="torch")
+    detector = load_detector(str(shared / "weights/yolo11n.pt"), config, CPU)
     assert isinstance(detector, UltralyticsDetector)
     assert detector.classes == [0]
     assert set(detector(pets[:1])[0].class_id) == {0}
 
 
-def test_the_process_keeps_its_threads_and_environment(pose_weights: Path) -> None:
+def test_the_process_keeps_its_threads_and_environment(
+    pose_weights: Path,
+    pose_detector: UltralyticsDetector,  # has exported the network, which is announced
+) -> None:
     program = (
         "import os, cv2, torch; torch.set_num_threads(2); cv2.setNumThreads(2); before = dict(os.environ)\n"
         "from bpbreid_track.detection.detectors import UltralyticsDetector\n"

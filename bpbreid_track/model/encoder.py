@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,10 +19,12 @@ from ..errors import InputError, UsageError, did_you_mean
 from .crops import Regions, crop_source, normalise
 from .inference import exact_float32, inference_copy, resolve_device, resolve_precision
 from .network import BPBReID
+from .openvino_copy import openvino_copy
 from .options import ModelOptions
 from .part_groups import mirrored_parts
 from .runtimes import Runtime, is_exported, open_runtime
 
+_RUNTIMES = ("auto", "torch", "openvino")
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 # On a CPU the feature maps of more images than this for each thread leave the caches: ResNet-50 in bf16 on
@@ -52,7 +55,7 @@ class Encoder:
         network: a ``BPBReID``, or an exported network (``open_runtime``).
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto`` is where the network's weights are.
         precision: ``fp32`` (exact: no TF32), ``bf16``, ``fp16``; ``auto`` is bf16 or fp16 on CUDA, bf16 on
-            CPUs with instructions for it, else fp32. An exported network has its own.
+            CPUs with AMX, else fp32. An exported network has its own.
         batch_size: most crops in one pass of the network. On a CPU passes are smaller, which is faster.
         compile: run the network through ``torch.compile``. Batches are then padded to few sizes, so that a
             changing number of people does not compile anew. No effect on exported networks.
@@ -66,6 +69,7 @@ class Encoder:
         device: where images are taken to and where results stay.
         precision: ``fp32``, ``bf16``, ``fp16`` or ``int8``.
         mirror: whether embeddings are averages with those of the mirrored crops.
+        runtime: ``torch`` or ``openvino``, what runs a network that was given as a module.
 
     Raises:
         UsageError: a device or precision that is not to be had.
@@ -96,6 +100,7 @@ class Encoder:
         self.precision: str
         self._forward: Callable[[Tensor], tuple[Tensor, Tensor]]
         self._copy: BPBReID | None = None
+        self.runtime = "torch"
         self._padded = False
         if isinstance(network, BPBReID):
             home = next(network.parameters()).device
@@ -126,6 +131,7 @@ class Encoder:
         batch_size: int = 64,
         compile: bool = False,
         mirror: bool | None = None,
+        runtime: str = "torch",
     ) -> Encoder:
         """An encoder from a file or from the weights that come with the package.
 
@@ -137,6 +143,9 @@ class Encoder:
             batch_size: as for the constructor.
             compile: as for the constructor.
             mirror: as for the constructor.
+            runtime: what runs a checkpoint on a CPU: ``torch``; ``openvino``, exported on first use; ``auto``
+                for OpenVINO where it is installed, in fp32 and bf16. Where OpenVINO fails a warning says so,
+                and torch does it.
 
         Raises:
             InputError: no such file, or not one of these; the message says the mend.
@@ -150,7 +159,7 @@ class Encoder:
             resolved = resolve_device(device)
             resolve_precision(precision, resolved)  # wrong usage shows before a large file is read
             network, device = load_checkpoint(path), resolved
-        return cls(
+        encoder = cls(
             network,
             device=device,
             precision=precision,
@@ -158,6 +167,25 @@ class Encoder:
             compile=compile,
             mirror=mirror,
         )
+        if isinstance(network, BPBReID) and not compile and encoder._may_run_through_openvino(runtime):
+            copy = openvino_copy(network, path, encoder.precision)
+            if copy is not None:
+                encoder.runtime, encoder._forward = "openvino", copy.run
+        return encoder
+
+    def _may_run_through_openvino(self, wanted: str) -> bool:
+        if wanted not in _RUNTIMES:
+            raise UsageError(f"unknown runtime {wanted!r}{did_you_mean(wanted, _RUNTIMES)}")
+        possible = self.device.type == "cpu" and self.precision in {"fp32", "bf16"}
+        installed = importlib.util.find_spec("openvino") is not None
+        if wanted == "openvino" and not possible:
+            raise UsageError(
+                f"encoder.runtime openvino: runs on a CPU in fp32 or bf16, not on {self.device} in "
+                f"{self.precision}"
+            )
+        if wanted == "openvino" and not installed:
+            raise InputError("encoder.runtime openvino: openvino not installed; pip install openvino")
+        return wanted != "torch" and possible and installed
 
     def __repr__(self) -> str:
         height, width = self.input_size

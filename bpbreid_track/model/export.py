@@ -88,13 +88,14 @@ def export(
             _write_torchscript(graph, example, metadata, target)
         else:
             work = Path(folder) / "network.onnx"
-            _write_onnx(graph, example, work)
+            if kind == "onnx" or precision == "int8":
+                _write_onnx(graph, example, work)
             if precision == "int8":
                 work = _quantised(work, _calibration_images(calibration or (), network))
             if kind == "onnx":
                 _finish_onnx(work, metadata, target)
             else:
-                _finish_openvino(work, metadata, target)
+                _write_openvino(graph if precision == "fp32" else work, example, metadata, target)
     return target
 
 
@@ -139,9 +140,12 @@ def _finish_onnx(model: Path, metadata: str, target: Path) -> None:
     onnx.save(document, str(target))
 
 
-def _finish_openvino(model: Path, metadata: str, target: Path) -> None:
+def _write_openvino(model: nn.Module | Path, example: Tensor, metadata: str, target: Path) -> None:
     openvino = _library("openvino")
-    document = openvino.convert_model(str(model))
+    if isinstance(model, Path):
+        document = openvino.convert_model(str(model))
+    else:
+        document = openvino.convert_model(model, example_input=example, input=[-1, *example.shape[1:]])
     document.set_rt_info(metadata, [METADATA_KEY, "model"])
     openvino.save_model(document, str(target), compress_to_fp16=False)
 

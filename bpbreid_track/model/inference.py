@@ -46,8 +46,8 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
 def resolve_precision(precision: str, device: torch.device) -> str:
     """``fp32``, ``bf16`` or ``fp16`` for a network of float weights on ``device``.
 
-    ``auto`` is bf16 on CUDA from compute capability 8 and on CPUs with instructions for it, fp16 on older
-    CUDA devices, else fp32.
+    ``auto`` is bf16 on CUDA from compute capability 8 and on CPUs with AMX, fp16 on older CUDA devices, else
+    fp32.
 
     Raises:
         UsageError: unknown, or int8, which only exported networks have.
@@ -68,9 +68,11 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in hardware (AVX512-BF16, AMX); elsewhere bf16 is slower than fp32."""
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in checks)
+    """Whether the CPU multiplies bf16 in tiles (AMX). Elsewhere fp32 is exact and hardly slower.
+
+    With AVX512-BF16 alone bf16 had 0.9 to 1.1 times the speed of fp32 (docs/results.md).
+    """
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 def inference_copy(network: BPBReID, device: torch.device, precision: str) -> BPBReID:

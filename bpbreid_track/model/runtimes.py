@@ -88,7 +88,7 @@ class OnnxRuntime(Runtime):
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's errors share no base class
-            raise InputError(f"{path}: onnxruntime cannot read it ({_one_line(error)})") from error
+            raise InputError(f"{path}: onnxruntime cannot read it ({one_line(error)})") from error
         super().__init__(path, self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY))
         _check_precision(path, precision, self.precision)
         self.device = torch.device("cpu")
@@ -110,7 +110,7 @@ class OpenVinoRuntime(Runtime):
         try:
             model = core.read_model(path)
         except RuntimeError as error:
-            raise InputError(f"{path}: OpenVINO cannot read it ({_one_line(error)})") from error
+            raise InputError(f"{path}: OpenVINO cannot read it ({one_line(error)})") from error
         where = [METADATA_KEY, "model"]
         super().__init__(path, model.get_rt_info(where).astype(str) if model.has_rt_info(where) else None)
         if self.precision == "fp32" and (precision == "bf16" or (precision == "auto" and cpu_has_bf16())):
@@ -144,7 +144,7 @@ class TorchScriptRuntime(Runtime):
         try:
             self._module = torch.jit.load(str(path), map_location=self.device, _extra_files=extra)
         except RuntimeError as error:
-            raise InputError(f"{path}: PyTorch cannot read it as TorchScript ({_one_line(error)})") from error
+            raise InputError(f"{path}: PyTorch cannot read it as TorchScript ({one_line(error)})") from error
         super().__init__(path, extra[METADATA_KEY])
         _check_precision(path, precision, self.precision)
 
@@ -199,6 +199,6 @@ def _library(name: str, path: Path) -> Any:
         raise InputError(f"{path}: needs {name}; pip install 'bpbreid-track[export]'") from error
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if len(text) <= 160 else f"{text[:157]}..."

@@ -104,7 +104,8 @@ def track_video(
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     settings = run_config(config)
-    extra = [column for column, wanted in (("name", gallery is not None), ("filled", link)) if wanted]
+    filled = link or settings.detector.every > 1
+    extra = [column for column, wanted in (("name", gallery is not None), ("filled", filled)) if wanted]
     outputs = Outputs(out, tracks, crops, explain, extra)
     outputs.check([source, detector, encoder, config, cache])
     if save_gallery is not None:
@@ -121,6 +122,10 @@ def track_video(
         own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
         if not own_rate:
             settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
+        if settings.detector.every > 1:
+            gap = settings.detector.every / settings.tracker.frame_rate
+            fill = {"fill_seconds": max(settings.link.fill_seconds, 1.5 * gap)}
+            settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
         find = _detector(detector, settings.detector, device)
         embed, encoder_words = _encoder(encoder, settings, device, precision)
         settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
@@ -216,8 +221,10 @@ def _encoder(
         precision=precision,
         batch_size=settings.encoder.batch_size,
         mirror=settings.encoder.mirror,
+        runtime=settings.encoder.runtime,
     )
-    return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision})"
+    how = ", OpenVINO" if loaded.runtime == "openvino" else ""
+    return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision}{how})"
 
 
 def _cached_frames(
@@ -226,6 +233,8 @@ def _cached_frames(
     """Frames of a source whose boxes may be known already: pictures only where somebody needs them."""
     pictures = settings.tracker.camera_motion != "none" or window is not None
     pictures |= bool({"crops", "video"} & outputs.paths.keys())
+    # A cache knows nothing of frames that were not searched.
+    pictures |= settings.detector.every > 1
 
     def read(max_frames: int | None, shown: bool) -> Iterable[Frame]:
         return store.frames(reader, max_frames, pictures=pictures or shown)

@@ -265,6 +265,9 @@ def open_cache(
     found_by: dict[str, Any] = {"name": detector.name}
     if hasattr(detector, "files"):
         found_by["content"] = fingerprint.of_files(detector.files)
+    # What runs the network moves boxes by fractions of a pixel; ``auto`` says not which it is.
+    found_by |= settings.model_dump(mode="json", exclude={"batch_size"})
+    found_by["runtime"] = getattr(detector, "runtime", None)
     identity: dict[str, dict[str, Any]] = {
         "program": {"version": __version__},
         "source": {
@@ -273,7 +276,7 @@ def open_cache(
             "frame count": source.frame_count,
             "content": fingerprint.of_media(files) if files else None,
         },
-        "detector": found_by | settings.model_dump(mode="json", exclude={"batch_size"}),
+        "detector": found_by,
         "encoder": {"weights": None, "precision": None, "mirrored": None, "parts": None},
     }
     if encoder is not None:

@@ -51,7 +51,8 @@ class TrackingReport:
         outputs: path of each thing written: ``video``, ``tracks``, ``crops``, ``explain``,
             ``gallery``.
         joined: tracklets that linking continued under the number of an earlier one; None: no linking.
-        filled: boxes that linking filled in; None: no linking.
+        filled: boxes that linking filled in, or else those of frames that were not searched; None:
+            neither was asked for.
         named: identities that were given each name of the gallery; None: no gallery.
         interrupted: Ctrl-C or SIGTERM ended the run early.
         cached_frames: frames whose boxes and embeddings were read from a cache.
@@ -101,6 +102,8 @@ class TrackingReport:
         }
         if self.cached_frames:
             rows["cache"] = f"{self.cached_frames} frames were neither searched nor encoded again"
+        if self.joined is None and self.filled is not None:
+            rows["interpolated"] = f"{self.filled} boxes, in the frames that were not searched"
         if self.joined is not None:
             rows["linking"] = f"{self.joined} tracklets joined, {self.filled} boxes filled in"
         if self.named is not None:

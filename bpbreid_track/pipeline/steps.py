@@ -17,6 +17,7 @@ from ..config import RunConfig
 from ..detection.detectors import Detector
 from ..explain.reasons import MatchReason, shorts
 from ..explain.recorder import ReasonRecorder
+from ..identities.between import between
 from ..identities.identity_manager import IdentityManager
 from ..io.annotate import WHY, Painter
 from ..io.sources.base import Frame, Source
@@ -42,6 +43,7 @@ class Item:
 
     frame: Frame
     detections: sv.Detections
+    searched: bool = True
     embeddings: PartEmbeddings | None = None
     painted: np.ndarray | None = None
     reasons: tuple[list[MatchReason], list[int]] | None = None
@@ -98,20 +100,29 @@ class Find(Stage):
         detector: gives the boxes.
         encoder: None where only boxes in doubt will be encoded, or none at all.
         cache: what it has is neither searched nor encoded again.
-        batch: frames at once.
+        batch: frames at once that are searched.
+        every: of so many frames the last one is searched, and so are the first and the last of the run.
     """
 
     name = "detect"
 
-    def __init__(self, detector: Detector, encoder: Encoder | None, cache: Cache | None, batch: int) -> None:
+    def __init__(
+        self, detector: Detector, encoder: Encoder | None, cache: Cache | None, batch: int, every: int = 1
+    ) -> None:
         self._detector, self._encoder, self._cache = detector, encoder, cache
-        self.batch = batch
+        self.batch, self._every = batch * every, every
+        self._begun = False
         self.watches = {"detect": Stopwatch(), "encode": Stopwatch()}
 
     def __call__(self, items: list[Item]) -> list[Item]:
-        frames = [item.frame for item in items]
+        # A batch is cut short only by the end of the run.
+        for number, item in enumerate(items, start=1):
+            item.searched = number % self._every == 0 or number == len(items) or not self._begun
+            self._begun = True
+        searched = [item for item in items if item.searched]
+        frames = [item.frame for item in searched]
         found = self._cache.through(frames, self._find) if self._cache is not None else self._find(frames)
-        for item, (boxes, embeddings) in zip(items, found, strict=True):
+        for item, (boxes, embeddings) in zip(searched, found, strict=True):
             item.detections, item.embeddings = boxes, embeddings
         return items
 
@@ -155,6 +166,7 @@ class Associate(FrameStage):
     ) -> None:
         self._tracker, self._encoder = tracker, encoder
         self._use_timestamps = use_timestamps
+        self._count = 0
         self._identities = identities
         self._recorder = tracker.recorder = recorder
         self._encode = resolve_encode(tracker.config.encode, encoder)
@@ -162,8 +174,14 @@ class Associate(FrameStage):
 
     def step(self, item: Item) -> None:
         frame, tracker, watch = item.frame, self._tracker, self.watches["associate"]
+        self._count += 1
+        if not item.searched:  # nothing for the tracker, whose time passes all the same
+            item.detections.tracker_id = np.zeros(0, np.int64)
+            if self._identities is not None:
+                self._identities.take(frame, item.detections, None)
+            return
         with watch.measure(0):
-            time = frame.timestamp if self._use_timestamps else None
+            time = frame.timestamp if self._use_timestamps else self._count / tracker.config.frame_rate
             found = tracker.candidates(item.detections, frame.image, timestamp=time, encode=self._encode)
         embeddings = item.embeddings
         if self._encoder is not None and embeddings is None:
@@ -183,6 +201,42 @@ class Associate(FrameStage):
         report.matches_motion = stats.matches_motion
         report.matches_appearance = stats.matches_appearance
         report.encoded = stats.encoded
+
+
+class Interpolate(Stage):
+    """Boxes of the frames that were not searched: straight lines in time between those that were.
+
+    Args:
+        every: as for ``Find``; frames wait for the next one that was searched.
+    """
+
+    name = "interpolate"
+
+    def __init__(self, every: int) -> None:
+        self.batch = every
+        self.watches = {}
+        self._last: Item | None = None
+        self._filled = 0
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        waiting: list[Item] = []
+        for item in items:
+            if not item.searched:
+                waiting.append(item)
+                continue
+            if self._last is not None:
+                start, end = self._last.frame.timestamp, item.frame.timestamp
+                for gap in waiting:
+                    share = (gap.frame.timestamp - start) / (end - start)
+                    gap.detections = between(self._last.detections, item.detections, share)
+                    self._filled += len(gap.detections)
+            waiting, self._last = [], item
+            item.detections.data["filled"] = np.zeros(len(item.detections), bool)
+        return items
+
+    def report(self, report: TrackingReport) -> None:
+        report.detections -= self._filled
+        report.filled = self._filled
 
 
 class Replay(FrameStage):
@@ -257,10 +311,12 @@ def online_stages(
     if "explain" in outputs.paths or "why" in settings.draw.overlay:
         recorder = ReasonRecorder(settings.tracker)
     batch = 1 if source.live else _batch_size(detector, encoder, settings)
+    every = settings.detector.every
     tracker = PartTracker(settings.tracker)
     return [
-        Find(detector, None if later else encoder, cache, batch),
+        Find(detector, None if later else encoder, cache, batch, every),
         Associate(tracker, encoder if later else None, use_timestamps, identities, recorder),
+        *([Interpolate(every)] if every > 1 else []),
         *_picture_stages(source, encoder, settings, outputs, shown),
         Write(outputs),
     ]

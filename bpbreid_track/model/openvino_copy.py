@@ -1,0 +1,55 @@
+"""A checkpoint's network through OpenVINO, exported on first use."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import tempfile
+from pathlib import Path
+
+import torch
+
+from .._version import __version__
+from ..config import cache_folder
+from .export import export
+from .network import BPBReID
+from .runtimes import OpenVinoRuntime, one_line
+
+logger = logging.getLogger(__name__)
+
+
+def openvino_copy(network: BPBReID, weights: Path, precision: str) -> OpenVinoRuntime | None:
+    """``network`` through OpenVINO, for a CPU; None where that does not work, and a warning says why.
+
+    The file stays in the cache folder, named after the content of ``weights`` and all versions, and appears
+    whole or not at all.
+
+    Args:
+        network: as ``weights`` gave it.
+        weights: a file.
+        precision: ``fp32`` or ``bf16``.
+    """
+    try:
+        versions = [f"{name}{importlib.metadata.version(name)}" for name in ("torch", "openvino")]
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:32]
+        folder = cache_folder() / "exported" / "-".join([digest, f"bpbreid_track{__version__}", *versions])
+        target = folder / "network.xml"
+        if not target.is_file():
+            logger.warning("exporting %s for openvino, once; this takes some seconds", weights.name)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+                whole = Path(work) / "whole"
+                whole.mkdir()
+                export(network, whole / "network.xml")
+                try:
+                    whole.rename(folder)
+                except OSError:
+                    if not target.is_file():  # another process was faster, or nobody was
+                        raise
+        opened = OpenVinoRuntime(target, "cpu", precision)
+        opened.embed(torch.zeros(1, 3, *network.options.input_size))
+    except Exception as error:  # OpenVINO's errors share no base class
+        logger.warning("%s is run by torch, OpenVINO failed: %s", weights, one_line(error))
+        return None
+    return opened

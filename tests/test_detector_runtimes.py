@@ -1,0 +1,168 @@
+"""The network of a detector through other runtimes than torch: same boxes, and torch where one fails."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import supervision as sv
+
+from bpbreid_track.config import DetectorConfig
+from bpbreid_track.detection import runtimes
+from bpbreid_track.detection.detectors import UltralyticsDetector
+from bpbreid_track.detection.runtimes import choose_runtime, exported
+from bpbreid_track.detection.weights import wheel_weights
+from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.io.sources.base import Frame
+
+SIZE = 960
+
+
+@pytest.fixture(scope="module")
+def weights() -> Path:
+    path = wheel_weights()
+    assert path is not None, "the extra 'offline' belongs to the development environment"
+    return path
+
+
+@pytest.fixture(scope="module")
+def filled(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the OpenVINO export of ``weights``."""
+    pytest.importorskip("openvino")
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BPBREID_CACHE", str(folder))
+        exported("openvino", weights, DetectorConfig().max_detections)
+    return folder
+
+
+@pytest.fixture
+def cache(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in use."""
+    folder = shutil.copytree(filled, tmp_path / "cache")
+    monkeypatch.setenv("BPBREID_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pets(shared: Path) -> list[Frame]:
+    folder = shared / "data/mot/PETS09-S2L1-300/img1"
+    return [Frame(i, i / 7, cv2.imread(str(folder / f"{i + 1:06d}.jpg"))) for i in (0, 150)]
+
+
+def _detector(weights: Path, runtime: str = "auto", **settings: Any) -> UltralyticsDetector:
+    config = DetectorConfig(**{"runtime": runtime, "image_size": SIZE, "confidence": 0.2} | settings)
+    return UltralyticsDetector(weights, config, "cpu")
+
+
+def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
+    weights: Path, cache: Path, pets: list[Frame]
+) -> None:
+    fast, torch = _detector(weights, batch_size=2), _detector(weights, "torch")
+    assert (fast.runtime, torch.runtime) == ("openvino", "torch")
+    assert "OpenVINO" in fast.description
+    part = Frame(2, 1.0, np.ascontiguousarray(pets[0].image[100:, 300:]))
+    for frame in (*pets, part):
+        boxes, expected = fast([frame])[0], torch([frame])[0]
+        assert len(boxes) == len(expected) > 0
+        overlaps = sv.box_iou_batch(boxes.xyxy, expected.xyxy).max(axis=1)
+        assert overlaps.min() > 0.99
+        np.testing.assert_array_equal(boxes.xyxy, fast([frame])[0].xyxy)
+    for frame, boxes in zip(pets, fast(pets), strict=True):
+        np.testing.assert_allclose(boxes.xyxy, fast([frame])[0].xyxy, atol=0.05)
+
+
+def test_the_export_is_whole_named_after_its_content_and_made_once(
+    weights: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = exported("openvino", weights, DetectorConfig().max_detections)
+    assert sorted(path.name for path in found.parent.iterdir()) == ["network.bin", "network.xml"]
+    assert list((cache / "exported").iterdir()) == [found.parent]
+    assert not caplog.records
+
+
+def test_who_exports_at_the_same_time_takes_what_is_there_first(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BPBREID_CACHE", str(tmp_path))
+
+    def slow_export(runtime: Any, made: Path, most: int) -> None:
+        made.with_suffix(".xml").write_text("mine")
+        if not (made.parent.parent / "done").exists():
+            (made.parent.parent / "done").touch()
+            exported("openvino", weights, most)  # another process, from its beginning to its end
+
+    monkeypatch.setattr(runtimes, "_export", slow_export)
+    found = exported("openvino", weights, 300)
+    assert found.read_text() == "mine"
+    assert {path.name for path in (tmp_path / "exported").iterdir()} == {"done", found.parent.name}
+
+
+def _cut(network: Path) -> None:
+    network.write_bytes(network.read_bytes()[:1000])
+
+
+def _other_numbers(network: Path) -> None:
+    weights = network.with_suffix(".bin")
+    first_convolution = re.search(r'offset="(\d+)" size="1728"', network.read_text())  # float [16, 3, 3, 3]
+    assert first_convolution is not None
+    start, content = int(first_convolution[1]), bytearray(weights.read_bytes())
+    content[start : start + 1728] = bytes(1728)
+    weights.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        pytest.param(_cut, "delete it", id="unreadable"),
+        pytest.param(_other_numbers, "other boxes", id="wrong-boxes"),
+    ],
+)
+def test_a_damaged_export_is_not_used_and_one_line_says_so(
+    damage: Any, reason: str, weights: Path, cache: Path, pets: list[Frame], caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(exported("openvino", weights, DetectorConfig().max_detections))
+    detector = _detector(weights, "openvino")
+    assert detector.runtime == "torch"
+    assert "OpenVINO" not in detector.description
+    (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert reason in record.getMessage()
+    assert "\n" not in record.getMessage()
+    assert len(detector(pets[:1])[0]) > 0
+
+
+def test_a_cache_that_cannot_be_written_costs_speed_only(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BPBREID_CACHE", str(tmp_path / "file"))
+    assert _detector(weights).runtime == "torch"
+    assert "is run by torch, OpenVINO failed" in caplog.text
+
+
+def test_what_is_not_installed_is_passed_over_or_named_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    weights = Path("people.pt")
+    monkeypatch.setitem(runtimes._PACKAGES, "openvino", ("no_such_package",))
+    assert choose_runtime("auto", weights, "cpu") == "onnx"
+    with pytest.raises(InputError, match="pip install no_such_package"):
+        choose_runtime("openvino", weights, "cpu")
+    monkeypatch.setitem(runtimes._PACKAGES, "onnx", ("no_such_package",))
+    assert choose_runtime("auto", weights, "cpu") == "torch"
+
+
+@pytest.mark.parametrize(
+    ("weights", "device"),
+    [("people.pt", "cuda:0"), ("people.pt", "mps"), ("people.onnx", "cpu"), ("people", "cpu")],
+)
+def test_gpus_and_exported_weights_are_left_as_they_are(weights: str, device: str) -> None:
+    assert choose_runtime("auto", Path(weights), device) == "torch"
+    with pytest.raises(UsageError, match=r"detector\.runtime openvino"):
+        choose_runtime("openvino", Path(weights), device)
