@@ -15,14 +15,14 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import UsageError, did_you_mean
+from .errors import Notice, UsageError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel configs/ lies inside the package, in a checkout beside it.
 _CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
 
 
-class FormerSetting(UserWarning):
+class FormerSetting(Notice):
     """A setting of an earlier release was given."""
 
 

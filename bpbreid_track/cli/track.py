@@ -232,11 +232,13 @@ class _DemoScore:
         """Lines for the summary."""
         from ..evaluation import evaluate_tracks
         from ..io.demo.source import DemoSource
+        from ..io.part_file import write_whole
 
-        DemoSource().write_truth(self._truth)
-        truth = self._truth.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = Path(self._folder.name) / "whole.txt"
+        DemoSource().write_truth(whole)
+        truth = whole.read_text(encoding="utf-8").splitlines(keepends=True)
         seen = [row for row in truth if int(row.split(",")[0]) <= self._frames]
-        self._truth.write_text("".join(seen), encoding="utf-8")
+        write_whole(self._truth, "".join(seen).encode())
         if self._truth.parent != Path(self._folder.name):
             yield "truth", str(self._truth)
         try:

@@ -53,7 +53,7 @@ class TrackingReport:
         joined: tracklets that linking continued under the number of an earlier one; None: no linking.
         filled: boxes that linking filled in; None: no linking.
         named: identities that were given each name of the gallery; None: no gallery.
-        interrupted: Ctrl-C or SIGTERM ended the run early.
+        interrupted: Ctrl-C, SIGTERM or SIGHUP ended the run early.
         cached_frames: frames whose boxes and embeddings were read from a cache.
     """
 
