@@ -108,7 +108,7 @@ class Outputs:
                     source.height,
                     source.frame_rate,
                     pixel_aspect=source.pixel_aspect,
-                    rounding_loss=source.rounding_loss,
+                    rounded_down=source.rounded_down,
                     sound=source.sound,
                     live=source.live,
                 )

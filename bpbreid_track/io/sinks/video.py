@@ -57,7 +57,7 @@ class VideoSink:
         preset: x264's trade of time for size, ``ultrafast`` to ``veryslow``.
         crf: x264's quality, 0 (lossless) to 51; about 20 looks like the source.
         pixel_aspect: ``Source.pixel_aspect``.
-        rounding_loss: ``Source.rounding_loss``.
+        rounded_down: ``Source.rounded_down``.
         sound: ``Source.sound``; copied as it is where the container takes it.
         live: frames may come more slowly than ``frame_rate`` says; none is held back.
 
@@ -80,7 +80,7 @@ class VideoSink:
         preset: str = "veryfast",
         crf: int = 20,
         pixel_aspect: Fraction = Fraction(1),
-        rounding_loss: float = 0.0,
+        rounded_down: bool = False,
         sound: Sound | None = None,
         live: bool = False,
     ) -> None:
@@ -90,7 +90,7 @@ class VideoSink:
         self.width, self.height = width, height
         self.frames_written = 0
         self.notes: list[str] = []
-        self._rounding_loss = rounding_loss
+        self._rounded_down = rounded_down
         self._closed = False
         rate = Fraction(frame_rate).limit_denominator(100_000)
         # A whole number of ticks a frame keeps constant rates exact; many ticks keep variable ones close.
@@ -140,7 +140,7 @@ class VideoSink:
         self._last_pts = max(pts, self._last_pts + 1) if self.frames_written else max(pts, 0)
         if self.width % 2 or self.height % 2:
             image = cv2.copyMakeBorder(image, 0, self.height % 2, 0, self.width % 2, cv2.BORDER_REPLICATE)
-        planes = to_yuv420(image, self._rounding_loss)
+        planes = to_yuv420(image, self._rounded_down)
         picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         picture.pts, picture.time_base = self._last_pts, self._time_base
         self._mux(picture)
@@ -181,7 +181,8 @@ class VideoSink:
             _copy(self._file.part, self._file.successor, self._muxer, self._final)
         except (av.error.FFmpegError, OSError):
             # It plays without, though not every program can seek in it. No room is the usual reason.
-            self._file.successor.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._file.successor.unlink(missing_ok=True)
             self.notes.append(f"{self.path}: no room to put its index to the front; it is fragmented")
         else:
             self._file.finish(successor=True)

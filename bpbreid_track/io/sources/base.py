@@ -62,8 +62,8 @@ class Source(ABC):
         notes: what the user should hear about the reading, filled while it goes on.
         files: what is read from disk; empty for streams and made-up scenes.
         pixel_aspect: width of a pixel by its height; above 1 the video is shown wider than it is stored.
-        rounding_loss: levels by which pictures lie below their true brightness on average, because they were
-            rounded down on the way to BGR: 0.5 for most videos.
+        rounded_down: pictures lie below their true brightness, because FFmpeg's scaler rounds down on the way
+            to BGR, as it does for most videos.
         sound: what can be heard; None: nothing.
     """
 
@@ -77,7 +77,7 @@ class Source(ABC):
     notes: list[str]
     files: Sequence[Path] = ()
     pixel_aspect: Fraction = Fraction(1)
-    rounding_loss: float = 0.0
+    rounded_down: bool = False
     sound: Sound | None = None
 
     @abstractmethod

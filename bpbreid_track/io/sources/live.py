@@ -27,7 +27,7 @@ from .video import (
     presentation_time,
     public_name,
     reason,
-    rounding_loss,
+    rounded_down,
     video_stream,
 )
 
@@ -141,7 +141,7 @@ class StreamSource(CameraSource):
         self._first = first
         self.height, self.width = self._converter.to_bgr(first).shape[:2]
         self.pixel_aspect = pixel_aspect(video_stream(container), first)
-        self.rounding_loss = rounding_loss(first)
+        self.rounded_down = rounded_down(first)
         if container.streams.audio:
             self.sound = Sound(self.name, lost="it is live, and sound is read from files alone")
 

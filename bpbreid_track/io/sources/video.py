@@ -58,7 +58,7 @@ class VideoSource(Source):
             self.close()
             raise InputError(f"{self._where}: no frame of this video decodes; it is damaged or incomplete")
         self.height, self.width = FrameConverter().to_bgr(first).shape[:2]
-        self.pixel_aspect, self.rounding_loss = pixel_aspect(stream, first), rounding_loss(first)
+        self.pixel_aspect, self.rounded_down = pixel_aspect(stream, first), rounded_down(first)
         if self._container.streams.audio:
             self.sound = Sound(location, presentation_time(first) or 0.0, self._why_silent(stream, first))
         self.close()
@@ -238,12 +238,12 @@ def pixel_aspect(stream: Any, picture: Any) -> Fraction:
     return 1 / stated if _orientation(picture)[0] else stated
 
 
-def rounding_loss(picture: Any) -> float:
-    """``Source.rounding_loss`` of what ``FrameConverter`` makes of pictures of this kind."""
+def rounded_down(picture: Any) -> bool:
+    """``Source.rounded_down`` of what ``FrameConverter`` makes of pictures of this kind."""
     form = picture.format
     subsampled = not form.is_rgb and 0 < form.chroma_width(64) < 64
     full_range = picture.color_range == ColorRange.JPEG or form.name.startswith("yuvj")
-    return 0.5 if subsampled and not full_range else 0.0
+    return subsampled and not full_range
 
 
 def _expected_frames(container: Any, stream: Any) -> int | None:
