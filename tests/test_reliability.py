@@ -22,8 +22,8 @@ import supervision as sv
 from bpbreid_track import track_video
 from bpbreid_track.cli.track import run
 from bpbreid_track.detection.detectors import PrecomputedDetector
-from bpbreid_track.errors import InputError, Notice
-from bpbreid_track.io.part_file import PartFile, part_name, write_whole
+from bpbreid_track.errors import InputError, Notice, UsageError
+from bpbreid_track.io.part_file import FolderClaim, PartFile, part_name, write_whole
 from bpbreid_track.io.sinks.crops import CropSink
 from bpbreid_track.io.sinks.tracks import MotSink, open_track_sink
 from bpbreid_track.io.sinks.video import VideoSink
@@ -296,7 +296,9 @@ def test_a_folder_that_goes_in_mid_run_is_an_error_and_costs_nothing(
             encoder="none",
             max_frames=30,
             on_frame=on_frame,
+            cache=folder / "c",
         )
+    assert len(StoredFrames(folder / "c")) > 10
     assert len((folder / "t.jsonl").read_text().splitlines()) > 10
     assert decoded_frames(folder / "o.mp4") > 10
 
@@ -362,6 +364,29 @@ def test_a_file_is_free_again_after_its_run(tmp_path: Path) -> None:
         PartFile(tmp_path / "t.txt")
     first.discard()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.txt"]
+
+
+@posix
+def test_a_folder_has_one_writer(tmp_path: Path) -> None:
+    first = FolderClaim(tmp_path / "people")
+    with pytest.raises(InputError, match="people: another run is writing it"):
+        FolderClaim(tmp_path / "people")
+    first.release()
+    assert not (tmp_path / "people").exists()  # made for nothing
+    FolderClaim(tmp_path / "people").release()
+
+
+@pytest.mark.parametrize("left", ["o.part.mp4", "o.killed.mp4"])
+def test_what_a_killed_run_left_is_not_tracked_into_its_own_name(
+    det: Path, tmp_path: Path, left: str
+) -> None:
+    with VideoSink(tmp_path / "whole.mp4", 64, 64, 25) as sink:
+        sink.write(frame().image)
+    (tmp_path / "whole.mp4").rename(tmp_path / left)
+    with pytest.raises(UsageError, match="is read by this run and would be overwritten"):
+        track_video(tmp_path / left, tmp_path / "o.mp4", detector=det, encoder="none")
+    track_video(tmp_path / left, tmp_path / "other.mp4", detector=det, encoder="none")
+    assert (tmp_path / left).exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

@@ -181,7 +181,7 @@ class PartFile:
 
     def _rescue(self, file: FileIO) -> None:
         """Put aside what a killed run has left, until this one has finished."""
-        rescued = self._target.with_name(f"{self._target.stem}.killed{self._target.suffix}")
+        rescued = kept_names(self._target)[1]
         if fcntl is None:
             file.close()
         os.replace(self.part, rescued)
@@ -258,6 +258,11 @@ def check_free(path: str | os.PathLike[str]) -> None:
 def part_name(path: Path) -> Path:
     """The name of ``path`` while it is being written: players go by the suffix, so it stays the last."""
     return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+def kept_names(path: Path) -> tuple[Path, Path]:
+    """Where a killed run leaves what it had of ``path``, and where the next one keeps it."""
+    return part_name(path), path.with_name(f"{path.stem}.killed{path.suffix}")
 
 
 class FolderClaim:

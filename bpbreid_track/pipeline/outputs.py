@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError, UsageError
 from ..explain.writer import ExplainSink, check_explain_path
+from ..io.part_file import kept_names
 from ..io.sinks.crops import CropSink
 from ..io.sinks.tracks import Sink, TextSink, check_track_path, open_track_sink
 from ..io.sinks.video import VideoSink, check_video_path
@@ -40,6 +41,7 @@ class Outputs:
         paths: those that were given, by kind.
         frames_written: frames that every sink has taken.
         finished: files and folders that are complete.
+        broken: those that can be used and lack the last frames.
         notes: what the user should hear about the writing.
     """
 
@@ -59,6 +61,7 @@ class Outputs:
         self._all_or_nothing = all_or_nothing
         self.frames_written = 0
         self.finished: list[Path] = []
+        self.broken: list[Path] = []
         self._video: VideoSink | None = None
         self._sinks: list[tuple[str, Sink]] = []
         self._explain: ExplainSink | None = None
@@ -79,8 +82,10 @@ class Outputs:
             )
         read = [Path(item) for item in inputs if isinstance(item, str | os.PathLike) and os.path.exists(item)]
         for path in self.paths.values():
+            # What a killed run left can be read, but not into the very name that will replace it.
+            replaced = [name for name in (path, *kept_names(path)) if name.exists()]
             for other in read:
-                if path.exists() and path.samefile(other):
+                if any(name.samefile(other) for name in replaced):
                     raise UsageError(
                         f"{path}: is read by this run and would be overwritten; give another path"
                     )
@@ -155,7 +160,8 @@ class Outputs:
             except Exception as error:  # the other sinks are to be finished first
                 first_error = first_error or error
             else:
-                self.finished.append(self.paths[kind])
+                broken = self.broken if isinstance(sink, VideoSink) and sink.failed else self.finished
+                broken.append(self.paths[kind])
         if first_error is not None:
             raise first_error
 
@@ -178,6 +184,8 @@ class Outputs:
 
     def describe(self) -> str:
         """What has been written, in words; empty where nothing has."""
-        if not self.frames_written or not self.finished:
-            return ""
-        return f"{self.frames_written} frames were written to {', '.join(map(str, self.finished))}"
+        words = []
+        if self.frames_written and self.finished:
+            words.append(f"{self.frames_written} frames were written to {', '.join(map(str, self.finished))}")
+        words += [f"{path} lacks the last ones" for path in self.broken]
+        return "; ".join(words)

@@ -146,6 +146,11 @@ class VideoSink:
         self._mux(picture)
         self.frames_written += 1
 
+    @property
+    def failed(self) -> bool:
+        """Whether a frame could not be written."""
+        return self._file.failed
+
     def close(self) -> None:
         """Finish the video and give it its name; without a frame there is no file. May be called twice.
 
