@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,8 @@ from bpbreid_track import track_video
 from bpbreid_track.cli.track import run
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, Notice, UsageError
-from bpbreid_track.io.part_file import FolderClaim, PartFile, part_name, write_whole
+from bpbreid_track.io.locks import FolderClaim
+from bpbreid_track.io.part_file import PartFile, part_name, write_whole
 from bpbreid_track.io.sinks.crops import CropSink
 from bpbreid_track.io.sinks.tracks import MotSink, open_track_sink
 from bpbreid_track.io.sinks.video import VideoSink
@@ -422,25 +425,35 @@ def test_the_interpreter_has_nothing_to_add_to_it() -> None:
 
 
 @posix
-def test_a_terminal_that_closes_ends_the_run_in_good_order(film: tuple[str, str], tmp_path: Path) -> None:
+def test_a_terminal_that_closes_ends_the_run_in_good_order(
+    film: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source, boxes = film
-    import fcntl
-    import termios
-
     ours, theirs = os.openpty()
-    process = start(
-        [source, "--detector", boxes, "--encoder", "none", "--out", "o.mp4", "--tracks", "t.jsonl"],
-        tmp_path,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    os.close(theirs)
-    wait_for_lines(tmp_path / "t.jsonl", 20, process)
-    os.close(ours)  # the session of ssh is gone: the kernel sends SIGHUP, and writing to the terminal fails
-    process.wait(timeout=60)
-    assert process.returncode == 130
-    rows = (tmp_path / "t.jsonl").read_text().splitlines()
-    assert decoded_frames(tmp_path / "o.mp4") == len(rows) < 295
+    rows = tmp_path / "t.jsonl"
+
+    def hang_up() -> None:  # as the kernel does when the connection of ssh breaks
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (rows.is_file() and rows.read_bytes().count(b"\n") > 20):
+            time.sleep(0.01)
+        os.close(ours)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    files = ["--out", str(tmp_path / "o.mp4"), "--tracks", str(rows)]
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    hanging_up = threading.Thread(target=hang_up)
+    try:
+        with open(theirs, "w") as terminal:
+            monkeypatch.setattr(sys, "stderr", terminal)
+            hanging_up.start()
+            code = run([source, "--detector", boxes, "--encoder", "none", *files])
+            hanging_up.join()
+            with suppress(OSError):
+                terminal.flush()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), theirs)
+    finally:
+        monkeypatch.undo()
+        signal.signal(signal.SIGHUP, before)
+    assert code == 130
+    lines = rows.read_text().splitlines()
+    assert 20 < decoded_frames(tmp_path / "o.mp4") == len(lines) < 295

@@ -15,19 +15,13 @@ import shutil
 import stat
 import time
 import warnings
-import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
 from ..errors import InputError, Notice
+from .locks import CAN_LOCK, is_locked, lock, taken, writing
 from .paths import check_writable
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _LOOK = 1.0  # seconds between two looks whether the folder is still there
 
@@ -86,7 +80,7 @@ class PartFile:
 
     def appear(self) -> None:
         """Take the name now, unless another file has it. For files that can be read at any moment."""
-        if fcntl is None or self._special or self.part == self._target or os.path.lexists(self._target):
+        if not CAN_LOCK or self._special or self.part == self._target or os.path.lexists(self._target):
             return
         with writing(self.path):
             os.replace(self.part, self._target)
@@ -127,7 +121,7 @@ class PartFile:
                 gone = not self.in_place
                 if gone:
                     self._restore()
-                if fcntl is None:
+                if not CAN_LOCK:
                     self._file.close()
                 if successor and not gone:
                     os.replace(self.successor, self._target)
@@ -145,7 +139,7 @@ class PartFile:
         """Leave nothing behind but what was there before. May be called twice."""
         if self._file.closed:
             return
-        if fcntl is None:
+        if not CAN_LOCK:
             self._file.close()
         if not self._special:
             with suppress(OSError):
@@ -158,17 +152,17 @@ class PartFile:
                 os.open(self.part, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+"
             )
             try:
-                if not _lock(file):
-                    raise InputError(_taken(self.path))
+                if not lock(file):
+                    raise InputError(taken(self.path))
                 if not _is(file, self.part):  # finished or moved between the two
                     file.close()
                     continue
                 if not self._rescue_leftovers:
                     file.truncate(0)
                 if os.fstat(file.fileno()).st_size == 0:
-                    if _locked(self._target):  # it has its name already
+                    if is_locked(self._target):  # it has its name already
                         self.part.unlink()
-                        raise InputError(_taken(self.path))
+                        raise InputError(taken(self.path))
                     with suppress(OSError):  # what is written keeps the rights of what it replaces
                         os.chmod(self.part, stat.S_IMODE(self._target.stat().st_mode))
                     with suppress(OSError):
@@ -182,7 +176,7 @@ class PartFile:
     def _rescue(self, file: FileIO) -> None:
         """Put aside what a killed run has left, until this one has finished."""
         rescued = kept_names(self._target)[1]
-        if fcntl is None:
+        if not CAN_LOCK:
             file.close()
         os.replace(self.part, rescued)
         file.close()
@@ -214,19 +208,6 @@ class PartFile:
             shutil.copyfileobj(self._file, copy)
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Errors of the system as one line.
-
-    Raises:
-        InputError: in place of an OSError.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file that is there whole or not at all.
 
@@ -251,8 +232,8 @@ def check_free(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     check_writable(path)
     target = Path(os.path.realpath(path))
-    if _locked(target) or _locked(part_name(target)):
-        raise InputError(_taken(path))
+    if is_locked(target) or is_locked(part_name(target)):
+        raise InputError(taken(path))
 
 
 def part_name(path: Path) -> Path:
@@ -265,74 +246,11 @@ def kept_names(path: Path) -> tuple[Path, Path]:
     return part_name(path), path.with_name(f"{path.stem}.killed{path.suffix}")
 
 
-class FolderClaim:
-    """A folder that this process alone writes, until ``release`` or the end of the process.
-
-    Args:
-        folder: made if it is missing; its parent must exist.
-
-    Raises:
-        InputError: another run writes it, or it cannot be made.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with writing(folder):
-            try:
-                folder.mkdir()
-                self._made = True
-            except FileExistsError:
-                self._made = False
-            if fcntl is None:
-                return
-            handle = os.open(folder, os.O_RDONLY)
-        self._close = weakref.finalize(self, os.close, handle)
-        if not _lock(handle):
-            self._close()
-            raise InputError(_taken(folder))
-
-    def release(self) -> None:
-        """Let others have it; it goes if it was made here and is empty. May be called twice."""
-        if self._made:
-            with suppress(OSError):
-                self._folder.rmdir()
-        if fcntl is not None:
-            self._close()
-
-
-def _lock(file: FileIO | int) -> bool:
-    """Whether nobody else holds it; true also where the file system knows no locks."""
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _locked(path: Path) -> bool:
-    """Whether another run holds the file of this name; not so where there is none."""
-    if not path.is_file():
-        return False
-    try:
-        with FileIO(path) as file:
-            return not _lock(file)
-    except OSError:
-        return False
-
-
 def _is(file: FileIO, path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except OSError:
         return False
-
-
-def _taken(path: Path) -> str:
-    return f"{path}: another run is writing it; wait for its end or give another path"
 
 
 def _gone(path: Path) -> str:

@@ -14,8 +14,8 @@ from ..errors import UsageError
 from ..identities.gallery import check_gallery_folder, load_gallery, save_gallery_files
 from ..identities.identity_manager import IdentityManager
 from ..identities.track_history import TrackHistory
+from ..io.locks import FolderClaim
 from ..io.open_source import open_source
-from ..io.part_file import FolderClaim
 from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
 from ..tracking.encode_policy import resolve_encode

@@ -29,7 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..io.part_file import PartFile, writing
+from ..io.locks import writing
+from ..io.part_file import PartFile
 
 MAGIC = b"BPBREID-CACHE 1\n"
 _END = b"BPBREID-END\n"

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ...errors import InputError
-from ..part_file import FolderClaim, writing
+from ..locks import FolderClaim, writing
 from ..sources.base import Frame
 
 if TYPE_CHECKING:
