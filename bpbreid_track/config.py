@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import UsageError, did_you_mean
+from .errors import Notice, UsageError, did_you_mean
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel configs/ lies inside the package, in a checkout beside it.
@@ -27,7 +27,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("BPBREID_CACHE") or "~/.cache/bpbreid_track").expanduser()
 
 
-class FormerSetting(UserWarning):
+class FormerSetting(Notice):
     """A setting of an earlier release was given."""
 
 

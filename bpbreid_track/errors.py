@@ -21,6 +21,10 @@ class UsageError(InputError):
     exit_code = 2
 
 
+class Notice(UserWarning):
+    """What the user should hear while the program goes on. The command line prints the message alone."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The tail of an error message for an unknown ``word``.
 

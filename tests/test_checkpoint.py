@@ -457,6 +457,15 @@ def test_what_is_saved_is_read_back_bit_for_bit(ours: BPBReID, tmp_path: Path) -
     assert all(torch.equal(value, loaded[key]) for key, value in ours.state_dict().items())
 
 
+def test_one_network_gives_one_file(ours: BPBReID, tmp_path: Path) -> None:
+    contents = set()
+    for number, keys in enumerate(["abcd", "dcba"] * 4):
+        save_checkpoint(ours, tmp_path / "x.safetensors", dict.fromkeys(keys, 1))
+        contents.add((tmp_path / "x.safetensors").read_bytes())
+        assert len(contents) == 1, f"save {number} differs"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors"]
+
+
 def test_the_name_of_a_file_does_not_matter(ours: BPBReID, tmp_path: Path) -> None:
     save_checkpoint(ours, tmp_path / "ours.pth")
     torch.save(small_state(), tmp_path / "theirs.safetensors")

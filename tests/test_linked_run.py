@@ -210,7 +210,7 @@ def test_detector_that_fails_keeps_the_frames_before(pets: Path, det: Path, tmp_
     with pytest.raises(RuntimeError, match="on fire") as caught:
         track_video(pets, out, tracks=tracks, detector=Blinking(det, fail_at=18), encoder="none", link=True)
     assert len(decoded(out)) == len(lines(tracks)) == 18
-    assert caught.value.__notes__ == [f"18 frames were written to {path}" for path in (out, tracks)]
+    assert caught.value.__notes__ == [f"18 frames were written to {path}" for path in (tracks, out)]
 
 
 def test_output_that_cannot_be_written_is_told_before_tracking(pets: Path, det: Path, tmp_path: Path) -> None:

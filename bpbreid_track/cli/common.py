@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import typer
 
 from .._version import __version__
-from ..config import FormerSetting
-from ..errors import InputError, UsageError, did_you_mean
+from ..errors import InputError, Notice, UsageError, did_you_mean
 
 INTERRUPTED = 130
+# What writing to a full disk or to a terminal that is gone says. Files of ours are named in their errors.
+_UNWRITABLE = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 def run_app(
@@ -39,14 +44,16 @@ def run_app(
         return fail(program, message, code)
 
     def hint(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, FormerSetting):
-            typer.echo(f"{program}: warning: {message}", err=True)
+        if issubclass(category, Notice):
+            say(f"{program}: warning: {message}")
         else:
             shown(message, category, *where, **more)
 
     shown, warnings.showwarning = warnings.showwarning, hint
     try:
         code = command.main(list(arguments), prog_name=program, standalone_mode=False) or 0
+        if sys.stdout is not None:  # closed by the caller
+            sys.stdout.flush()
         # Typer makes an exit code of Ctrl-C by itself, from 0.20-odd on.
         if code == INTERRUPTED and on_interrupt is not None:
             return answer(on_interrupt, INTERRUPTED)
@@ -54,10 +61,14 @@ def run_app(
     except (KeyboardInterrupt, typer.Abort):
         return answer(on_interrupt or "interrupted", INTERRUPTED)
     except BrokenPipeError:
+        _silence(sys.stdout)
         return InputError.exit_code
     except InputError as error:
         return answer(with_notes(error, str(error)), error.exit_code)
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
+            _silence(sys.stdout)
+            return answer(f"standard output cannot be written: {error.strerror}", InputError.exit_code)
         usage = _usage_message(error, command, program, arguments)
         if usage is not None:
             return answer(usage, UsageError.exit_code)
@@ -80,8 +91,22 @@ def version_option(program: str) -> Any:
 
 def fail(program: str, message: str, code: int) -> int:
     """Say in one line on stderr what went wrong; returns ``code``."""
-    typer.echo(f"{program}: error: {' '.join(message.split())}", err=True)
+    say(f"{program}: error: {' '.join(message.split())}")
     return code
+
+
+def say(line: str) -> None:
+    """A line on stderr; a terminal that has closed is no reason to fail."""
+    with suppress(OSError):
+        typer.echo(line, err=True)
+
+
+def _silence(stream: TextIO) -> None:
+    """Lead ``stream`` to nowhere: else the interpreter fails at its end with what is left in it, code 120."""
+    with suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def with_notes(error: BaseException, message: str) -> str:

@@ -9,14 +9,14 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..errors import InputError, UsageError, did_you_mean
-from .common import INTERRUPTED, fail, run_app, version_option, with_notes
+from .common import INTERRUPTED, fail, run_app, say, version_option, with_notes
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -131,7 +131,7 @@ def track(
             nonlocal announcement
             # Not before something has been written: a run that fails at once says one thing only.
             if announcement and not quiet:
-                typer.echo(announcement, err=True)
+                say(announcement)
                 announcement = None
             if score is not None:
                 score.add(frame, detections)
@@ -160,7 +160,7 @@ def track(
         if not quiet:
             _show_report(report, score)
         for note in report.notes:
-            typer.echo(f"{PROGRAM}: warning: {note}", err=True)
+            say(f"{PROGRAM}: warning: {note}")
     return INTERRUPTED if report.interrupted else 0
 
 
@@ -232,11 +232,13 @@ class _DemoScore:
         """Lines for the summary."""
         from ..evaluation import evaluate_tracks
         from ..io.demo.source import DemoSource
+        from ..io.part_file import write_whole
 
-        DemoSource().write_truth(self._truth)
-        truth = self._truth.read_text(encoding="utf-8").splitlines(keepends=True)
+        whole = Path(self._folder.name) / "whole.txt"
+        DemoSource().write_truth(whole)
+        truth = whole.read_text(encoding="utf-8").splitlines(keepends=True)
         seen = [row for row in truth if int(row.split(",")[0]) <= self._frames]
-        self._truth.write_text("".join(seen), encoding="utf-8")
+        write_whole(self._truth, "".join(seen).encode())
         if self._truth.parent != Path(self._folder.name):
             yield "truth", str(self._truth)
         try:
@@ -264,4 +266,5 @@ def _show_report(report: TrackingReport, score: _DemoScore | None) -> None:
     table = report.summary()
     for key, value in score.rows() if score is not None and report.frames else ():
         table.add_row(key, value)
-    Console(stderr=True, highlight=False).print(table)
+    with suppress(OSError):  # a terminal that has closed
+        Console(stderr=True, highlight=False).print(table)

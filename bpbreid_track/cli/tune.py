@@ -146,6 +146,8 @@ def _progress(trials: int, metric: str, quiet: bool) -> Iterator[Callable[[int, 
 def _write(out: Path, outcome: Outcome, searched: list[Stretch], held_out: list[Stretch], seed: int) -> None:
     import yaml
 
+    from ..io.part_file import write_whole
+
     metric = outcome.metric
     gains = ", ".join(
         f"{words} {', '.join(map(str, part))}: {getattr(values['default'], metric):.2f} -> "
@@ -159,7 +161,7 @@ def _write(out: Path, outcome: Outcome, searched: list[Stretch], held_out: list[
     text = yaml.safe_dump(
         {"description": description, "tracker": outcome.settings}, sort_keys=False, width=100
     )
-    out.write_text(text, encoding="utf-8")
+    write_whole(out, text.encode())
 
 
 def _show(outcome: Outcome, searched: list[Stretch], held_out: list[Stretch]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..io.paths import check_writable
+from ..io.part_file import check_free
 from ..io.sinks.tracks import TextSink
 from ..io.sources.base import Frame
 from .reader import FORMAT, VERSION
@@ -33,7 +33,7 @@ class ExplainSink(TextSink):
 
     def __init__(self, path: str | os.PathLike[str], about: dict[str, Any]) -> None:
         super().__init__(path)
-        self._append(json.dumps({"format": FORMAT, "version": VERSION, **about}, ensure_ascii=False) + "\n")
+        self._head(json.dumps({"format": FORMAT, "version": VERSION, **about}, ensure_ascii=False) + "\n")
 
     def write(self, frame: Frame, reasons: Sequence[MatchReason], forgotten: Sequence[int]) -> None:
         """Append one frame."""
@@ -51,8 +51,8 @@ def check_explain_path(path: str | os.PathLike[str]) -> None:
 
     Raises:
         UsageError: a name that does not end in .jsonl.
-        InputError: the folder is missing or not writable.
+        InputError: the folder is missing or not writable, or another run writes the file.
     """
     if Path(path).suffix.lower() != ".jsonl":
         raise UsageError(f"{path}: reasons are written as .jsonl")
-    check_writable(Path(path))
+    check_free(path)

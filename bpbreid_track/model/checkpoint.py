@@ -9,6 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,13 +69,27 @@ def save_checkpoint(
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
         "options": network.options.model_dump_json(),
-        "provenance": json.dumps(dict(extra or {})),
+        "provenance": json.dumps(dict(extra or {}), sort_keys=True),
     }
     # Not save_file, which makes files that nobody but their owner can read.
+    part = Path(path).with_name(f"{Path(path).stem}.{os.getpid()}.part{Path(path).suffix}")
     try:
-        Path(path).write_bytes(save(state, metadata))
+        part.write_bytes(_in_order(save(state, metadata)))
+        part.replace(path)
     except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written ({error})") from error
+
+
+def _in_order(data: bytes) -> bytes:
+    """The bytes of a safetensors file with its metadata in order: the library shuffles them at each call."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    words = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    words += b" " * (-len(words) % 8)
+    return len(words).to_bytes(8, "little") + words + data[8 + size :]
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> BPBReID:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
@@ -13,6 +14,7 @@ from ..errors import UsageError
 from ..identities.gallery import check_gallery_folder, load_gallery, save_gallery_files
 from ..identities.identity_manager import IdentityManager
 from ..identities.track_history import TrackHistory
+from ..io.locks import FolderClaim
 from ..io.open_source import open_source
 from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
@@ -60,9 +62,9 @@ def track_video(
 
     The tracker goes by the source's timestamps, unless ``tracker.frame_rate`` is set in ``config``.
 
-    Ctrl-C or SIGTERM end the run early but in good order: frames already detected are still written, every
-    output is complete, and the report says ``interrupted``. A second Ctrl-C raises KeyboardInterrupt without
-    waiting for what is in flight; the files are finished all the same.
+    Ctrl-C, SIGTERM or SIGHUP end the run early but in good order: frames already detected are still written,
+    every output is complete, and the report says ``interrupted``. A second Ctrl-C raises KeyboardInterrupt
+    without waiting for what is in flight; the files are finished all the same.
 
     Args:
         source: a video file, image folder or glob, MOTChallenge sequence folder, webcam index, address of a
@@ -108,90 +110,93 @@ def track_video(
     extra = [column for column, wanted in (("name", gallery is not None), ("filled", filled)) if wanted]
     outputs = Outputs(out, tracks, crops, explain, extra)
     outputs.check([source, detector, encoder, config, cache])
-    if save_gallery is not None:
-        check_gallery_folder(save_gallery)
-    with ExitStack() as prepared:
-        reader = source if isinstance(source, Source) else open_source(source)
-        prepared.callback(reader.close)
-        if link:
-            check_rereadable(source, reader, bool(out or crops or on_frame))
-        window = WindowSink(reader.name) if show else None
-        if window is not None:
-            prepared.callback(window.close)
-        # A stated rate is meant to overrule what the file says; a camera's clock cannot be overruled.
-        own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
-        if not own_rate:
-            settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
-        if settings.detector.every > 1:
-            gap = settings.detector.every / settings.tracker.frame_rate
-            fill = {"fill_seconds": max(settings.link.fill_seconds, 1.5 * gap)}
-            settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
-        find = _detector(detector, settings.detector, device)
-        embed, encoder_words = _encoder(encoder, settings, device, precision)
-        settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
-        store = None
-        if cache is not None:
-            store = open_cache(cache, reader, find, embed, settings.detector, outputs.paths.values())
-            prepared.callback(store.close)
-        history = TrackHistory() if link else None
-        identities = _identities(settings, embed, history, gallery, save_gallery)
-        interrupts = Interrupts()
-        # The reasons are those of the first reading: linking comes after them.
-        written = Outputs(None, None, None, explain) if link else outputs
-        stages = online_stages(
-            reader,
-            find,
-            embed,
-            settings,
-            written,
-            cache=store,
-            shown=window is not None,
-            use_timestamps=not own_rate,
-            identities=identities,
-        )
-        run = Run(
-            reader,
-            stages,
-            read=None if store is None else _cached_frames(store, reader, settings, written, window),
-            window=window,
-            interrupts=interrupts,
-        )
-        linked = None
-        if history is not None and identities is not None:
-
-            def again(
-                source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
-            ) -> Run:
-                stages = replay_stages(source, recorded, embed, settings, outputs)
-                return Run(source, stages, interrupts=interrupts)
-
-            rate = settings.tracker.frame_rate if own_rate else None
-            texts, pictures = Outputs(None, tracks, None, extra=extra), Outputs(out, None, crops)
-            linked = LinkedRun(source, reader, again, identities, history, texts, pictures, interrupts, rate)
-        report = TrackingReport(
-            source=reader.name,
-            detector=getattr(find, "description", find.name),
-            encoder=encoder_words,
-            config=settings.model_dump(mode="json"),
-            outputs={kind: str(path) for kind, path in outputs.paths.items()},
-        )
-        view = ProgressView(_frames_to_come(reader, max_frames)) if progress else None
-        about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
-        written.open(reader, about)
-        if linked is not None:
-            linked.open()
-        prepared.pop_all()  # from here on the run closes them
-    if linked is None:
-        run.go(report, max_frames, on_frame, view)
-    else:
-        linked.go(run, report, max_frames, on_frame, view)
-    if identities is not None:
-        report.identities -= report.joined or 0
-        if gallery is not None:
-            report.named = {name: sorted(ids) for name, ids in sorted(identities.named.items())}
+    with ExitStack() as held:
         if save_gallery is not None:
-            save_gallery_files(save_gallery, identities.views())
-            report.outputs["gallery"] = os.fspath(save_gallery)
+            check_gallery_folder(save_gallery)
+            held.callback(FolderClaim(Path(save_gallery)).release)
+        with ExitStack() as prepared:
+            reader = source if isinstance(source, Source) else open_source(source)
+            prepared.callback(reader.close)
+            if link:
+                check_rereadable(source, reader, bool(out or crops or on_frame))
+            window = WindowSink(reader.name) if show else None
+            if window is not None:
+                prepared.callback(window.close)
+            # A stated rate is meant to overrule what the file says; a camera's clock cannot be overruled.
+            own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
+            if not own_rate:
+                settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
+            find = _detector(detector, settings.detector, device)
+            embed, encoder_words = _encoder(encoder, settings, device, precision)
+            settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
+            store = None
+            if cache is not None:
+                store = open_cache(cache, reader, find, embed, settings.detector, outputs.paths.values())
+                prepared.callback(store.close)
+            history = TrackHistory() if link else None
+            identities = _identities(settings, embed, history, gallery, save_gallery)
+            interrupts = Interrupts()
+            # The reasons are those of the first reading: linking comes after them. Its tracks serve until
+            # they are linked, and stay where it does not come to that.
+            written = Outputs(None, tracks, None, explain, extra) if link else outputs
+            stages = online_stages(
+                reader,
+                find,
+                embed,
+                settings,
+                written,
+                cache=store,
+                shown=window is not None,
+                use_timestamps=not own_rate,
+                identities=identities,
+            )
+            run = Run(
+                reader,
+                stages,
+                read=None if store is None else _cached_frames(store, reader, settings, written, window),
+                window=window,
+                interrupts=interrupts,
+            )
+            linked = None
+            if history is not None and identities is not None:
+
+                def again(
+                    source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
+                ) -> Run:
+                    stages = replay_stages(source, recorded, embed, settings, outputs)
+                    return Run(source, stages, interrupts=interrupts)
+
+                rate = settings.tracker.frame_rate if own_rate else None
+                texts = Outputs(None, tracks, None, extra=extra, all_or_nothing=True)
+                pictures = Outputs(out, None, crops)
+                linked = LinkedRun(
+                    source, reader, again, identities, history, texts, pictures, interrupts, rate
+                )
+            report = TrackingReport(
+                source=reader.name,
+                detector=getattr(find, "description", find.name),
+                encoder=encoder_words,
+                config=settings.model_dump(mode="json"),
+                outputs={kind: str(path) for kind, path in outputs.paths.items()},
+            )
+            view = ProgressView(_frames_to_come(reader, max_frames)) if progress else None
+            about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
+            written.open(reader, about)
+            prepared.callback(written.discard)
+            if linked is not None:
+                linked.open()
+            prepared.pop_all()  # from here on the run closes them
+        if linked is None:
+            run.go(report, max_frames, on_frame, view)
+        else:
+            linked.go(run, report, max_frames, on_frame, view)
+        if identities is not None:
+            report.identities -= report.joined or 0
+            if gallery is not None:
+                report.named = {name: sorted(ids) for name, ids in sorted(identities.named.items())}
+            if save_gallery is not None:
+                save_gallery_files(save_gallery, identities.views())
+                report.outputs["gallery"] = os.fspath(save_gallery)
     return report
 
 

@@ -21,17 +21,16 @@ from __future__ import annotations
 
 import json
 import mmap
-import os
-import shutil
 import struct
 import zlib
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
+from ..io.locks import writing
+from ..io.part_file import PartFile
 
 MAGIC = b"BPBREID-CACHE 1\n"
 _END = b"BPBREID-END\n"
@@ -128,34 +127,39 @@ class CacheWriter:
         start: a cache whose frames come first, if any.
 
     Raises:
-        InputError: it cannot be written.
+        InputError: it cannot be written, or another run writes it.
     """
 
     def __init__(self, path: Path, start: CacheReader | None = None) -> None:
         self.path = path
         self.index: list[tuple[int, float, int, int, int, int]] = []
-        self._unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._file: IO[bytes]
-        with self._as_input_error():
-            self._file = self._unfinished.open("wb")
+        self._file = PartFile(path, rescue=False)  # without its index it is of no use
+        try:
             if start is None:
                 self._file.write(MAGIC)
                 return
             self.index = start.index.tolist()
-            with start.path.open("rb") as old:
-                shutil.copyfileobj(old, self._file, 1 << 20)
-            self._file.truncate(start.data_end)
-            self._file.seek(start.data_end)
+            with writing(path), start.path.open("rb") as old:
+                left = start.data_end
+                while left:
+                    left -= self._file.write(old.read(min(left, 1 << 20)))
+        except BaseException:
+            self.discard()
+            raise
 
     def add(self, frame: int, seconds: float, picture: int, record: Record) -> None:
-        """Append one frame."""
-        offset, checksum = self._file.tell(), 0
-        with self._as_input_error():
-            for (dtype, _), array in zip(_arrays(0, 0, 0), record, strict=True):
-                data = np.ascontiguousarray(array, dtype).tobytes()
-                checksum = zlib.crc32(data, checksum)
-                self._file.write(data)
-            self._file.write(b"\0" * (-self._file.tell() % _ALIGN))
+        """Append one frame.
+
+        Raises:
+            InputError: the disk is full. The frames before are kept.
+        """
+        checksum, pieces = 0, list[bytes]()
+        for (dtype, _), array in zip(_arrays(0, 0, 0), record, strict=True):
+            pieces.append(np.ascontiguousarray(array, dtype).tobytes())
+            checksum = zlib.crc32(pieces[-1], checksum)
+        offset = self._file.tell()
+        pieces.append(b"\0" * (-sum(map(len, pieces)) - offset & _ALIGN - 1))
+        self._file.write(b"".join(pieces))
         self.index.append((frame, seconds, offset, len(record.xyxy), picture, checksum))
 
     def finish(self, facts: dict[str, Any]) -> None:
@@ -163,31 +167,39 @@ class CacheWriter:
 
         Args:
             facts: JSON-able; ``parts`` and ``dim`` are P and D.
+
+        Raises:
+            InputError: the disk is so full that not even the index of the first frames fits.
         """
-        index = np.array(self.index, INDEX).tobytes()
-        words = json.dumps(facts, ensure_ascii=False).encode()
-        with self._as_input_error():
-            start = self._file.tell()
-            self._file.write(index + words)
-            checksum = zlib.crc32(index + words)
-            self._file.write(_FOOTER.pack(start, start + len(index), checksum, _END))
-            self._file.close()
-            os.replace(self._unfinished, self.path)
+        broken = self._file.failed
+        try:
+            while True:
+                try:
+                    self._write_index(facts if not broken else facts | {"complete": False})
+                    break
+                except InputError:
+                    # The index of all frames takes less room than the records of a few.
+                    broken = True
+                    kept = len(self.index) - max(1, len(self.index) // 8)
+                    if kept <= 0:
+                        raise
+                    self._file.cut(self.index[kept][2])
+                    del self.index[kept:]
+            self._file.finish()
+        finally:
+            self.discard()
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
-        with suppress(OSError):
-            self._unfinished.unlink()
+        self._file.discard()
 
-    @contextmanager
-    def _as_input_error(self) -> Any:
-        try:
-            yield
-        except OSError as error:
-            if hasattr(self, "_file"):
-                self.discard()
-            raise InputError(f"{self.path}: cannot be written: {error.strerror or error}") from error
+    def _write_index(self, facts: dict[str, Any]) -> None:
+        index = np.array(self.index, INDEX).tobytes()
+        words = json.dumps(facts, ensure_ascii=False).encode()
+        start = self._file.tell()
+        footer = _FOOTER.pack(start, start + len(index), zlib.crc32(index + words), _END)
+        self._file.failed = False
+        self._file.write(index + words + footer)
 
 
 def damaged(path: Path) -> InputError:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: one controller hands them to whichever run is going on."""
+"""Ctrl-C, SIGTERM and SIGHUP (a closed terminal): one controller hands them to whichever run is going on."""
 
 from __future__ import annotations
 
@@ -64,9 +64,10 @@ class Interrupts:
 
 @contextmanager
 def on_interrupt(handle: Callable[[bool], None]) -> Iterator[None]:
-    """Call ``handle`` on SIGINT and SIGTERM instead of what Python does with them.
+    """Call ``handle`` on SIGINT, SIGTERM and SIGHUP instead of what Python does with them.
 
-    Handlers that the host program has set are left alone, and so is everything outside the main thread.
+    Handlers that the host program has set are left alone (``nohup`` is one: it ignores SIGHUP), and so is
+    everything outside the main thread.
 
     Args:
         handle: told whether the user insists, by a Ctrl-C that comes a while after the first signal; it may
@@ -87,7 +88,10 @@ def on_interrupt(handle: Callable[[bool], None]) -> Iterator[None]:
         for signum, default in (
             (signal.SIGINT, signal.default_int_handler),
             (signal.SIGTERM, signal.SIG_DFL),
+            (getattr(signal, "SIGHUP", None), signal.SIG_DFL),  # Windows has none
         ):
+            if signum is None:
+                continue
             if signal.getsignal(signum) == default:
                 previous[signum] = signal.signal(signum, handler)
     try:

@@ -1,4 +1,8 @@
-"""The second reading of a linked run: identities are known only at its end, when the pictures are gone."""
+"""The second reading of a linked run: identities are known only at its end, when the pictures are gone.
+
+The first reading writes its tracks as any run does; linked ones replace them. So a run that is killed leaves
+tracks that are not linked, not none.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from ..errors import UsageError, add_note
+from ..errors import InputError, UsageError, add_note
 from ..identities.identity_manager import IdentityManager
 from ..identities.track_history import TrackHistory
 from ..io.open_source import open_source
@@ -75,13 +79,8 @@ class LinkedRun:
         self._frame_rate = frame_rate
 
     def open(self) -> None:
-        """Make the files; where one cannot be made, none is left open."""
-        self._tracks.open(self._reader)
-        try:
-            self._pictures.open(self._reader)
-        except BaseException:
-            self._tracks.close()
-            raise
+        """Make the files of the pictures; that of the linked tracks comes in place of the first reading's."""
+        self._pictures.open(self._reader)
 
     def go(
         self,
@@ -114,8 +113,12 @@ class LinkedRun:
             except BaseException as raised:
                 error = raised
             recording = self._record(report)
-            rest = Unpictured(self._history, self._reader)
-            self._again(rest, recording, self._tracks, None).go(_blank(report), None, None, None)
+            try:
+                self._tracks.open(self._reader)
+                rest = Unpictured(self._history, self._reader)
+                self._again(rest, recording, self._tracks, None).go(_blank(report), None, None, None)
+            except InputError as raised:
+                error = error or raised
             wanted = bool(self._pictures.paths) or on_frame is not None
             if wanted and self._history.indices and not isinstance(error, KeyboardInterrupt):
                 try:
@@ -127,8 +130,7 @@ class LinkedRun:
                         add_note(error, self._pictures.describe())
             report.seconds = time.perf_counter() - start
             report.fps = report.frames / report.seconds
-            if error is not None:
-                add_note(error, self._tracks.describe())
+            if error is not None:  # it says already how many frames the tracks have
                 raise error
 
     def _record(self, report: TrackingReport) -> ReplayTracker:
@@ -153,6 +155,7 @@ class LinkedRun:
         reading = self._again(source, recording, self._pictures, self._interrupts)
         reading.go(second, frames, on_frame, ProgressView(frames, label="writing") if progress else None)
         report.stages |= {name: second.stages[name] for name in ("draw", "write") if name in second.stages}
+        report.notes += [note for note in second.notes if note not in report.notes]
         if second.interrupted:
             report.interrupted = True
             report.notes.append(

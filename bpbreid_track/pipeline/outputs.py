@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..explain.writer import ExplainSink, check_explain_path
+from ..io.part_file import kept_names
 from ..io.sinks.crops import CropSink
-from ..io.sinks.tracks import Sink, check_track_path, open_track_sink
+from ..io.sinks.tracks import Sink, TextSink, check_track_path, open_track_sink
 from ..io.sinks.video import VideoSink, check_video_path
 
 if TYPE_CHECKING:
@@ -33,11 +35,14 @@ class Outputs:
         crops: folder; None for none.
         explain: path of the file of reasons; None for none.
         extra: columns of a table besides the usual ones, see ``CsvSink``.
+        all_or_nothing: a track file that breaks off does not replace the one before.
 
     Attributes:
         paths: those that were given, by kind.
         frames_written: frames that every sink has taken.
         finished: files and folders that are complete.
+        broken: those that can be used and lack the last frames.
+        notes: what the user should hear about the writing.
     """
 
     def __init__(
@@ -47,12 +52,16 @@ class Outputs:
         crops: PathLike | None,
         explain: PathLike | None = None,
         extra: Sequence[str] = (),
+        *,
+        all_or_nothing: bool = False,
     ) -> None:
         given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain}
         self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
         self._extra = extra
+        self._all_or_nothing = all_or_nothing
         self.frames_written = 0
         self.finished: list[Path] = []
+        self.broken: list[Path] = []
         self._video: VideoSink | None = None
         self._sinks: list[tuple[str, Sink]] = []
         self._explain: ExplainSink | None = None
@@ -73,8 +82,10 @@ class Outputs:
             )
         read = [Path(item) for item in inputs if isinstance(item, str | os.PathLike) and os.path.exists(item)]
         for path in self.paths.values():
+            # What a killed run left can be read, but not into the very name that will replace it.
+            replaced = [name for name in (path, *kept_names(path)) if name.exists()]
             for other in read:
-                if path.exists() and path.samefile(other):
+                if any(name.samefile(other) for name in replaced):
                     raise UsageError(
                         f"{path}: is read by this run and would be overwritten; give another path"
                     )
@@ -96,13 +107,22 @@ class Outputs:
             if "crops" in self.paths:
                 self._sinks.append(("crops", CropSink(self.paths["crops"])))
             if "video" in self.paths:
-                self._video = VideoSink(self.paths["video"], source.width, source.height, source.frame_rate)
+                self._video = VideoSink(
+                    self.paths["video"],
+                    source.width,
+                    source.height,
+                    source.frame_rate,
+                    pixel_aspect=source.pixel_aspect,
+                    rounded_down=source.rounded_down,
+                    sound=source.sound,
+                    live=source.live,
+                )
             if "tracks" in self.paths:
                 self._sinks.append(("tracks", open_track_sink(self.paths["tracks"], self._extra)))
             if "explain" in self.paths:
                 self._explain = ExplainSink(self.paths["explain"], about or {})
         except BaseException:
-            self.close()
+            self.discard()
             raise
 
     def write(
@@ -131,23 +151,41 @@ class Outputs:
     def close(self) -> None:
         """Finish all of them, also where one of them fails to; ``finished`` lists those that are complete."""
         first_error: Exception | None = None
-        sinks: list[tuple[str, VideoSink | Sink | ExplainSink]] = [*self._sinks]
-        if self._video is not None:
-            sinks.insert(0, ("video", self._video))
-        if self._explain is not None:
-            sinks.append(("explain", self._explain))
-        for kind, sink in sinks:
+        for kind, sink in self._open():
             try:
+                if self._all_or_nothing and isinstance(sink, TextSink) and sink.failed:
+                    sink.discard()
+                    continue
                 sink.close()
             except Exception as error:  # the other sinks are to be finished first
                 first_error = first_error or error
             else:
-                self.finished.append(self.paths[kind])
+                broken = self.broken if isinstance(sink, VideoSink) and sink.failed else self.finished
+                broken.append(self.paths[kind])
         if first_error is not None:
             raise first_error
 
+    def discard(self) -> None:
+        """Leave what was there before ``open``."""
+        for _, sink in self._open():
+            with suppress(InputError):
+                sink.discard() if isinstance(sink, TextSink) else sink.close()
+
+    def _open(self) -> Iterator[tuple[str, VideoSink | Sink | ExplainSink]]:
+        if self._video is not None:
+            yield "video", self._video
+        yield from self._sinks
+        if self._explain is not None:
+            yield "explain", self._explain
+
+    @property
+    def notes(self) -> list[str]:
+        return [] if self._video is None else self._video.notes
+
     def describe(self) -> str:
         """What has been written, in words; empty where nothing has."""
-        if not self.frames_written or not self.finished:
-            return ""
-        return f"{self.frames_written} frames were written to {', '.join(map(str, self.finished))}"
+        words = []
+        if self.frames_written and self.finished:
+            words.append(f"{self.frames_written} frames were written to {', '.join(map(str, self.finished))}")
+        words += [f"{path} lacks the last ones" for path in self.broken]
+        return "; ".join(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -31,7 +32,7 @@ class _FramesColumn(ProgressColumn):
 
 
 class ProgressView:
-    """Shows how far a run is, from ``with`` to ``with``.
+    """Shows how far a run is, from ``with`` to ``with``. A terminal that has closed ends nothing.
 
     Args:
         total: frames to come; None where that is unknown.
@@ -60,14 +61,16 @@ class ProgressView:
 
     def __enter__(self) -> ProgressView:
         if self._bar is not None:
-            self._bar.start()
+            with suppress(OSError):
+                self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):
+                self._bar.stop()
 
     def advance(self) -> None:
         """One more frame is done."""
@@ -78,7 +81,8 @@ class ProgressView:
         now = time.monotonic()
         if now - self._last_line >= _LOG_INTERVAL:
             self._last_line = now
-            self._console.print(self._line(now - self._start), highlight=False)
+            with suppress(OSError):
+                self._console.print(self._line(now - self._start), highlight=False)
 
     def _line(self, seconds: float) -> str:
         fps = self._done / seconds

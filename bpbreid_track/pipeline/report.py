@@ -54,7 +54,7 @@ class TrackingReport:
         filled: boxes that linking filled in, or else those of frames that were not searched; None:
             neither was asked for.
         named: identities that were given each name of the gallery; None: no gallery.
-        interrupted: Ctrl-C or SIGTERM ended the run early.
+        interrupted: Ctrl-C, SIGTERM or SIGHUP ended the run early.
         cached_frames: frames whose boxes and embeddings were read from a cache.
     """
 

@@ -160,10 +160,10 @@ class Run:
             for name, watch in watches.items()
             if watch.frames
         }
+        report.notes = list(self._source.notes)
         for stage in self._stages:
             stage.report(report)
         report.dropped_frames = self._source.dropped_frames
-        report.notes = list(self._source.notes)
 
 
 def _as_item(frame: Frame) -> list[Item]:

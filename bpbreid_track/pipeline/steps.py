@@ -279,6 +279,9 @@ class Write(FrameStage):
         with self.watches["write"].measure():
             self._outputs.write(item.frame, item.detections, item.painted, item.reasons)
 
+    def report(self, report: TrackingReport) -> None:
+        report.notes += self._outputs.notes
+
     def describe(self) -> str:
         return self._outputs.describe()
 

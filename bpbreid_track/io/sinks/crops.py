@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ...errors import InputError
+from ..locks import FolderClaim, writing
 from ..sources.base import Frame
 
 if TYPE_CHECKING:
@@ -26,21 +27,24 @@ class CropSink:
         folder: made if it is missing (its parent must exist).
 
     Raises:
-        InputError: it cannot be written, or holds crops of an earlier run, which would mix two numberings.
+        InputError: it cannot be written, another run writes it, or it holds crops of an earlier run: two
+            numberings would be mixed.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         if not self.folder.parent.is_dir():
             raise InputError(f"{self.folder}: there is no folder {self.folder.parent}; create it first")
+        self._claim = FolderClaim(self.folder)
         try:
-            self.folder.mkdir(exist_ok=True)
-            if any(path.name.isdecimal() for path in self.folder.iterdir()):
-                raise InputError(
-                    f"{self.folder}: holds crops of an earlier run; remove them or give a new folder"
-                )
-        except OSError as error:
-            raise InputError(f"{self.folder}: cannot be written: {error.strerror}") from error
+            with writing(self.folder):
+                if any(path.name.isdecimal() for path in self.folder.iterdir()):
+                    raise InputError(
+                        f"{self.folder}: holds crops of an earlier run; remove them or give a new folder"
+                    )
+        except InputError:
+            self._claim.release()
+            raise
 
     def write(self, frame: Frame, detections: sv.Detections) -> None:
         if detections.tracker_id is None:
@@ -57,11 +61,14 @@ class CropSink:
             _, data = cv2.imencode(
                 ".jpg", frame.image[top:bottom, left:right], [cv2.IMWRITE_JPEG_QUALITY, 95]
             )
-            try:
+            with writing(path):
                 path.parent.mkdir(exist_ok=True)
-                path.write_bytes(data.tobytes())
-            except OSError as error:
-                raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+                try:
+                    path.write_bytes(data.tobytes())
+                except OSError:
+                    path.unlink(missing_ok=True)  # not half a picture
+                    raise
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Let others have the folder. May be called twice."""
+        self._claim.release()

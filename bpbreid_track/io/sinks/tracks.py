@@ -7,14 +7,13 @@ import io
 import json
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ...errors import InputError, UsageError
-from ..paths import check_writable
+from ...errors import UsageError
+from ..part_file import PartFile, check_free
 from ..sources.base import Frame
 
 if TYPE_CHECKING:
@@ -83,29 +82,46 @@ def _rounded(value: float, digits: int) -> float:
 
 
 class TextSink:
-    """A text file that is complete after every frame, also when the run is cut short."""
+    """A text file that is complete after every frame, also when the run is cut short.
+
+    It has its name from the first frame on, unless there is an earlier file: that stays until ``close``, and
+    the new one has the name that ``part_name`` gives.
+
+    Args:
+        path: the file; it is replaced.
+
+    Raises:
+        InputError: it cannot be written, or another run writes it.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        check_writable(self.path)
-        with self._as_input_error():
-            self._file = self.path.open("w", encoding="utf-8", newline="\n")
+        self._file = PartFile(self.path)
+        self._frames = 0
+
+    def _head(self, text: str) -> None:
+        """Begin the file with what belongs to no frame."""
+        self._file.write(text.encode())
 
     def _append(self, text: str) -> None:
-        with self._as_input_error():
-            self._file.write(text)
-            self._file.flush()
+        """Add all of one frame."""
+        self._file.write(text.encode())
+        if not self._frames:
+            self._file.appear()
+        self._frames += 1
+
+    @property
+    def failed(self) -> bool:
+        """Whether a frame could not be written."""
+        return self._file.failed
 
     def close(self) -> None:
-        with self._as_input_error():
-            self._file.close()
+        """Give the file its name; without a frame there is none. May be called twice."""
+        self._file.finish() if self._frames else self._file.discard()
 
-    @contextmanager
-    def _as_input_error(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
+    def discard(self) -> None:
+        """Leave what was there before."""
+        self._file.discard()
 
 
 class MotSink(TextSink):
@@ -144,7 +160,7 @@ class CsvSink(TextSink):
     def __init__(self, path: str | os.PathLike[str], extra: Sequence[str] = ()) -> None:
         super().__init__(path)
         self._extra = tuple(extra)
-        self._append(",".join(self.columns + self._extra) + "\n")
+        self._head(",".join(self.columns + self._extra) + "\n")
 
     def write(self, frame: Frame, detections: sv.Detections) -> None:
         text = io.StringIO()
@@ -189,11 +205,11 @@ def check_track_path(path: str | os.PathLike[str]) -> None:
 
     Raises:
         UsageError: a suffix that is not supported.
-        InputError: the folder is missing or not writable.
+        InputError: the folder is missing or not writable, or another run writes the file.
     """
     if Path(path).suffix.lower() not in _TRACK_SINKS:
         raise UsageError(f"{path}: tracks are written as {', '.join(_TRACK_SINKS)}")
-    check_writable(Path(path))
+    check_free(path)
 
 
 def open_track_sink(path: str | os.PathLike[str], extra: Sequence[str] = ()) -> Sink:

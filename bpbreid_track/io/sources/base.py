@@ -31,6 +31,21 @@ class Frame:
     image: np.ndarray
 
 
+@dataclass(frozen=True)
+class Sound:
+    """The sound that belongs to the pictures of a source.
+
+    Attributes:
+        location: the file, or as str the URL of one.
+        start: when the first picture is shown, in seconds on the clock of the file.
+        lost: why it cannot be copied; empty where it can.
+    """
+
+    location: Path | str
+    start: float = 0.0
+    lost: str = ""
+
+
 class Source(ABC):
     """An iterable of ``Frame``; a context manager that closes what it opened.
 
@@ -46,6 +61,10 @@ class Source(ABC):
         dropped_frames: frames of a live source passed over to keep up with it; counts while reading.
         notes: what the user should hear about the reading, filled while it goes on.
         files: what is read from disk; empty for streams and made-up scenes.
+        pixel_aspect: width of a pixel by its height; above 1 the video is shown wider than it is stored.
+        rounded_down: pictures lie below their true brightness, because FFmpeg's scaler rounds down on the way
+            to BGR, as it does for most videos.
+        sound: what can be heard; None: nothing.
     """
 
     name: str
@@ -57,6 +76,9 @@ class Source(ABC):
     dropped_frames: int = 0
     notes: list[str]
     files: Sequence[Path] = ()
+    pixel_aspect: Fraction = Fraction(1)
+    rounded_down: bool = False
+    sound: Sound | None = None
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ...errors import InputError
-from .base import USUAL_RATE, Frame, Source
+from .base import USUAL_RATE, Frame, Sound, Source
 from .latest_frame import LatestFrame
 from .video import (
     Clock,
@@ -23,9 +23,11 @@ from .video import (
     VideoSource,
     nominal_rate,
     open_container,
+    pixel_aspect,
     presentation_time,
     public_name,
     reason,
+    rounded_down,
     video_stream,
 )
 
@@ -138,6 +140,10 @@ class StreamSource(CameraSource):
             raise InputError(f"{self.name}: no frame could be decoded")
         self._first = first
         self.height, self.width = self._converter.to_bgr(first).shape[:2]
+        self.pixel_aspect = pixel_aspect(video_stream(container), first)
+        self.rounded_down = rounded_down(first)
+        if container.streams.audio:
+            self.sound = Sound(self.name, lost="it is live, and sound is read from files alone")
 
     def _pictures(self) -> Iterator[tuple[float, Any]]:
         clock = Clock(self.frame_rate)

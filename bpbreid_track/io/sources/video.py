@@ -12,10 +12,10 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from ...errors import InputError
-from .base import USUAL_RATE, Frame, Source
+from .base import USUAL_RATE, Frame, Sound, Source
 
 # A timestamp that falls back by more than this many seconds is a clock that started anew, not a bad value.
 _CLOCK_RESET = 1.0
@@ -23,7 +23,7 @@ _NETWORK_SECONDS = 10.0  # to open a stream, and again for each packet of it
 
 
 class VideoSource(Source):
-    """A video file; sound and subtitles are passed over, a rotation stored in the file is applied.
+    """A video file; a rotation stored in it is applied, sound and subtitles are left to others.
 
     Packets that do not decode are passed over too; ``notes`` then says how many frames came out.
 
@@ -58,7 +58,18 @@ class VideoSource(Source):
             self.close()
             raise InputError(f"{self._where}: no frame of this video decodes; it is damaged or incomplete")
         self.height, self.width = FrameConverter().to_bgr(first).shape[:2]
+        self.pixel_aspect, self.rounded_down = pixel_aspect(stream, first), rounded_down(first)
+        if self._container.streams.audio:
+            self.sound = Sound(location, presentation_time(first) or 0.0, self._why_silent(stream, first))
         self.close()
+
+    def _why_silent(self, stream: Any, first: Any) -> str:
+        """Why the sound would not fit the pictures; empty where it does."""
+        if first.pts is None:
+            return "the video states no times"
+        if not self._trust_clock and abs(self.frame_rate / nominal_rate(stream) - 1) > 0.001:
+            return f"the video is taken at {float(self.frame_rate):g} frames a second in place of its own"
+        return ""
 
     def __iter__(self) -> Iterator[Frame]:
         self.close()
@@ -217,6 +228,22 @@ def nominal_rate(stream: Any) -> Fraction:
     if mean and stated and stream.duration and abs(mean / stated - 1) > 0.01:
         return Fraction(mean)
     return Fraction(stated or mean or USUAL_RATE)
+
+
+def pixel_aspect(stream: Any, picture: Any) -> Fraction:
+    """Width of a pixel by its height, once the picture is upright; 1 where nothing is said."""
+    stated = Fraction(stream.sample_aspect_ratio or 1)
+    if stated <= 0:
+        return Fraction(1)
+    return 1 / stated if _orientation(picture)[0] else stated
+
+
+def rounded_down(picture: Any) -> bool:
+    """``Source.rounded_down`` of what ``FrameConverter`` makes of pictures of this kind."""
+    form = picture.format
+    subsampled = not form.is_rgb and 0 < form.chroma_width(64) < 64
+    full_range = picture.color_range == ColorRange.JPEG or form.name.startswith("yuvj")
+    return subsampled and not full_range
 
 
 def _expected_frames(container: Any, stream: Any) -> int | None:
