@@ -126,6 +126,10 @@ def track_video(
             own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
             if not own_rate:
                 settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
+            if settings.detector.every > 1:
+                gap = settings.detector.every / settings.tracker.frame_rate
+                fill = {"fill_seconds": max(settings.link.fill_seconds, 1.5 * gap)}
+                settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
             find = _detector(detector, settings.detector, device)
             embed, encoder_words = _encoder(encoder, settings, device, precision)
             settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
