@@ -18,7 +18,7 @@ from ..model.inference import resolve_device
 from .weights import find_detector_weights, import_ultralytics
 
 if TYPE_CHECKING:
-    from ..io.sources.base import Frame
+    from ..io.sources.base import Frame, Source
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,21 @@ class PrecomputedDetector:
         self._confidence = confidence[keep]
         self._frame = rows.frame[keep]  # ascending
         self._most = config.max_detections
+
+    def check_frames(self, source: Source) -> None:
+        """Tell boxes of other frames before a run without a single box.
+
+        Raises:
+            InputError: frames are numbered otherwise in the file than in ``source``, so that none has a box.
+        """
+        numbers = source.frame_numbers
+        if not numbers or not len(self._frame) or np.isin(self._frame, numbers).any():
+            return
+        raise InputError(
+            f"{self.description}: has boxes of the frames {self._frame[0]} to {self._frame[-1]}, but "
+            f"{source.name} has the frames {numbers[0]} to {numbers[-1]}; rename the pictures or number the "
+            "boxes as they are"
+        )
 
     def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
         return [self._detect(frame) for frame in frames]

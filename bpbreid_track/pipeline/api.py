@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
-from ..detection.detectors import Detector, load_detector
+from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import UsageError
 from ..identities.gallery import check_gallery_folder, load_gallery, save_gallery_files
 from ..identities.identity_manager import IdentityManager
@@ -122,6 +122,8 @@ def track_video(
         if not own_rate:
             settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
         find = _detector(detector, settings.detector, device)
+        if isinstance(find, PrecomputedDetector):
+            find.check_frames(reader)
         embed, encoder_words = _encoder(encoder, settings, device, precision)
         settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
         store = None

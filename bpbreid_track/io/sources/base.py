@@ -20,8 +20,9 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        index: position in the source, from 0. An image that cannot be read leaves a gap, so that frame
-            numbers keep agreeing with detections and ground truth on disk.
+        index: frame number less 1: position in the source from 0, or what file names of images say. What is
+            absent or cannot be read leaves a gap, so that frame numbers keep agreeing with detections and
+            ground truth on disk.
         timestamp: seconds since the first frame, strictly increasing.
         image: uint8 [H, W, 3], BGR, contiguous.
     """
@@ -46,6 +47,8 @@ class Source(ABC):
         dropped_frames: frames of a live source passed over to keep up with it; counts while reading.
         notes: what the user should hear about the reading, filled while it goes on.
         files: what is read from disk; empty for streams and made-up scenes.
+        frame_numbers: numbers of the frames to come, from 1, ascending, where files carry them; empty where they
+            run 1, 2, 3, ... to an end that is not known.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Source(ABC):
     dropped_frames: int = 0
     notes: list[str]
     files: Sequence[Path] = ()
+    frame_numbers: Sequence[int] = ()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...errors import InputError
 from .base import Frame, Source
+from .frame_numbers import describe_numbers, frame_numbers
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset({".264", ".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"})
@@ -20,7 +21,9 @@ VIDEO_SUFFIXES = frozenset({".264", ".avi", ".h264", ".m4v", ".mkv", ".mov", ".m
 class ImageSource(Source):
     """Images in natural order (``2.jpg`` before ``10.jpg``), all of one size.
 
-    A file that cannot be read is passed over with a note and leaves a gap in ``Frame.index``.
+    Frames are numbered as their files are (``000060.jpg`` is frame 60, index 59) where all names carry a
+    number, else by their place; a note says so where numbers do not run 1, 2, 3, .... Absent numbers are time
+    that passes. A file that cannot be read is passed over with a note and leaves a gap in ``Frame.index``.
 
     Args:
         paths: image files.
@@ -39,6 +42,10 @@ class ImageSource(Source):
         self.frame_count = len(paths)
         self.notes: list[str] = []
         self.files = self._paths = sorted(paths, key=natural_key)
+        numbers = frame_numbers(self._paths)
+        self.frame_numbers = numbers or range(1, len(paths) + 1)
+        if numbers and (words := describe_numbers(self._paths, numbers)):
+            self.notes.append(f"{self._paths[0].parent}: {words}")
         first = next((image for image in map(read_image, self._paths) if image is not None), None)
         if first is None:
             some = (
@@ -52,7 +59,8 @@ class ImageSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         unreadable: list[Path] = []
         start: int | None = None
-        for index, path in enumerate(self._paths):
+        for number, path in zip(self.frame_numbers, self._paths, strict=True):
+            index = number - 1
             image = read_image(path)
             if image is None:
                 unreadable.append(path)
