@@ -94,9 +94,9 @@ def read_mot(path: str | os.PathLike[str]) -> MotRows:
 def read_ground_truth(path: str | os.PathLike[str]) -> MotRows:
     """As ``read_mot``, with the classes of column 8 as MOTChallenge numbers them: 1 is a person.
 
-    CVAT's export "MOT 1.1" numbers classes by ``labels.txt`` beside the file, a name a line. Where a name there
-    means a person, that class becomes 1, and other labels take MOTChallenge's number or one that counts for
-    nothing.
+    CVAT's export "MOT 1.1" numbers classes by ``labels.txt`` beside the file, a name a line. Where a name
+    there means a person, that class becomes 1, and other labels take MOTChallenge's number or one that counts
+    for nothing.
 
     Raises:
         InputError: as ``read_mot``, and for an unreadable labels.txt.

@@ -168,7 +168,7 @@ class Judge:
         first, last = (footage.frames[row].index for row in (stretch.start, stretch.stop - 1))
         rows = []
         here = (footage.truth.frame > first) & (footage.truth.frame <= last + 1)
-        if not (here & counted_rows(source, footage.truth)).any():
+        if not here.any() or not (here & counted_rows(source, footage.truth)).any():
             raise InputError(f"{source}: no ground truth in {stretch}; choose another --holdout")
         for frame, line in zip(footage.truth.frame, footage.truth.line, strict=True):
             if first < frame <= last + 1:

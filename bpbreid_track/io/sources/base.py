@@ -47,8 +47,8 @@ class Source(ABC):
         dropped_frames: frames of a live source passed over to keep up with it; counts while reading.
         notes: what the user should hear about the reading, filled while it goes on.
         files: what is read from disk; empty for streams and made-up scenes.
-        frame_numbers: numbers of the frames to come, from 1, ascending, where files carry them; empty where they
-            run 1, 2, 3, ... to an end that is not known.
+        frame_numbers: numbers of the frames to come, from 1, ascending, where files carry them; empty where
+            they run 1, 2, 3, ... to an end that is not known.
     """
 
     name: str

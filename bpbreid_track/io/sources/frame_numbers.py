@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 # Larger ones are clock readings or checksums: at 30 frames a second this is more than a month.
@@ -33,7 +34,7 @@ def frame_numbers(paths: Sequence[Path]) -> list[int] | None:
         found = [int(words[0][1])] if words[0][:1] + words[0][2:] == ["", ""] else None
     else:
         found = _first_that_varies(words)
-    if not found or found[-1] > _LARGEST or any(b <= a for a, b in zip(found, found[1:], strict=False)):
+    if not found or found[-1] > _LARGEST or any(b <= a for a, b in pairwise(found)):
         return None
     return [number + 1 for number in found] if found[0] == 0 else found
 
