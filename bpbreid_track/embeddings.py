@@ -217,6 +217,15 @@ def part_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
     return out
 
 
+@torch.no_grad()
+def paired_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
+    """Eq. 9 of each row of ``a`` with the same row of ``b``: float32 [N]; see ``part_distance``."""
+    weight = (a.visibility * b.visibility).sqrt()
+    total = ((a.features - b.features).norm(dim=-1) * weight).sum(-1)
+    norm = weight.sum(-1)
+    return torch.where(norm > 0, total / norm, torch.inf)
+
+
 def masked_distance(
     features_a: Tensor, visibility_a: Tensor, features_b: Tensor, visibility_b: Tensor, *, refine: bool = True
 ) -> Tensor:

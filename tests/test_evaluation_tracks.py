@@ -294,7 +294,7 @@ def test_labels_beside_the_ground_truth_say_which_class_is_a_person(
     tmp_path: Path, labels: str, number: int
 ) -> None:
     metrics = evaluate_tracks(*cvat(tmp_path / "s", labels, f"1,{number},1.0"))
-    assert metrics.HOTA == pytest.approx(100)
+    assert pytest.approx(100) == metrics.HOTA
     assert (metrics.FP, metrics.FN) == (0, 0)
 
 

@@ -49,7 +49,7 @@ def test_results_are_numbered_as_the_files_and_agree_with_the_truth(kind: str, t
     report = track_video(folder, detector=folder / "det.txt", encoder=None, tracks=result)
     assert sorted({int(line.split(",")[0]) for line in result.read_text().splitlines()}) == numbers
     metrics = evaluate_tracks(folder / "gt" / "gt.txt", result)
-    assert metrics.HOTA == pytest.approx(100)
+    assert pytest.approx(100) == metrics.HOTA
     assert (metrics.FP, metrics.FN) == (0, 0)
     words = f"numbered as the files are: {numbers[0]} to {numbers[-1]}"
     assert any(words in note for note in report.notes) == (kind != "whole")

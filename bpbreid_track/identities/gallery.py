@@ -95,7 +95,7 @@ def names_of_all(distances: np.ndarray, together: np.ndarray, max_distance: floa
 
     Args:
         distances: [I, M] of identities to names.
-        together: bool [I, I], identities seen in one frame.
+        together: int64 [K, 2], pairs of identities seen in one frame.
         max_distance: above it a name is not given.
 
     Returns:
@@ -103,9 +103,12 @@ def names_of_all(distances: np.ndarray, together: np.ndarray, max_distance: floa
     """
     names = np.full(len(distances), -1)
     rows, columns = np.nonzero(distances <= max_distance)
+    both = np.concatenate([together, together[:, ::-1]])
+    both = both[np.argsort(both[:, 0], kind="stable")]
+    starts = np.searchsorted(both[:, 0], np.arange(len(distances) + 1))
     for n in np.argsort(distances[rows, columns], kind="stable"):
         row, column = rows[n], columns[n]
-        if names[row] < 0 and not (together[row] & (names == column)).any():
+        if names[row] < 0 and not (names[both[starts[row] : starts[row + 1], 1]] == column).any():
             names[row] = column
     return names
 

@@ -67,8 +67,7 @@ class IdentityManager:
         """
         if embeddings is not None:
             self._take_views(frame, detections, embeddings.to("cpu"))
-            if self._history is None:
-                self._forget(frame.timestamp, detections.tracker_id)
+            self._forget(frame.timestamp, detections.tracker_id)
         if self._gallery is not None:
             detections.data["name"] = self._names(detections)
         if self._history is not None:
@@ -90,7 +89,10 @@ class IdentityManager:
             self._views.add(ids, seen, frame.timestamp)
 
     def _forget(self, now: float, ids: np.ndarray | None) -> None:
-        """Let go of tracks that the tracker has given up, so that a stream may run for ever."""
+        """Let go of tracks that the tracker has given up, so that a stream may run for ever.
+
+        Where they will be linked, their mean appearance stays.
+        """
         self._seen.update(dict.fromkeys([] if ids is None else ids.tolist(), now))
         if now < self._next_clearing:
             return
@@ -98,9 +100,10 @@ class IdentityManager:
         config = self._settings.tracker
         oldest = now - max(config.lost_seconds, config.appearance_seconds) - _CLEARING_SECONDS
         self._seen = {identity: time for identity, time in self._seen.items() if time >= oldest}
-        self._namer.keep(self._seen)
+        if self._history is None:
+            self._namer.keep(self._seen)
         if self._sums is not None:
-            self._sums.keep(self._seen)
+            (self._sums.keep if self._history is None else self._sums.settle)(self._seen)
 
     def _names(self, detections: sv.Detections) -> np.ndarray:
         assert self._gallery is not None
