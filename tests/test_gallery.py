@@ -16,6 +16,7 @@ from scenes import DIM, PARTS
 from bpbreid_track import PartEmbeddings, track_video
 from bpbreid_track.cli.track import run
 from bpbreid_track.config import GalleryConfig
+from bpbreid_track.embeddings import part_distance
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.identities.gallery import Gallery, Namer, check_gallery_folder, load_gallery, names_of_all
 from bpbreid_track.identities.view_selection import DiverseViews, diverse_rows
@@ -189,6 +190,24 @@ def test_person_saved_in_one_run_is_found_in_the_next(
     assert "anna" in names["1"]
     assert all(found <= {""} for identity, found in names.items() if identity != "1")
     assert "anna (1)" in capsys.readouterr().err
+
+
+def test_number_that_names_somebody_of_an_older_gallery_never_gets_a_second_person(
+    shared: Path, saved: Path, tmp_path: Path
+) -> None:
+    """The entry of person 1 still has its number, and another number than in this run."""
+    older, again = tmp_path / "older", tmp_path / "again"
+    older.mkdir()
+    (older / "00002.npz").write_bytes((saved / "anna.npz").read_bytes())
+    pets = shared / "data/mot/PETS09-S2L1-300"
+    report = track_video(
+        pets, detector=pets / "det/yolo11n.txt", max_frames=12, gallery=older, save_gallery=again
+    )
+    assert report.named == {"00002": [1]}
+    assert {path.stem for path in again.iterdir()} >= {"00002", "00002-2"}
+    people = [PartEmbeddings.load(again / f"{name}.npz") for name in ("00002", "00002-2")]
+    within = part_distance(people[0], people[0]).median()
+    assert part_distance(*people).min() > within
 
 
 def test_linked_run_names_people_from_their_first_box_on(shared: Path, saved: Path, tmp_path: Path) -> None:

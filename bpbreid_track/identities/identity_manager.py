@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,9 +154,21 @@ class IdentityManager:
         return names
 
     def views(self) -> dict[str, PartEmbeddings]:
-        """Views for a gallery, by the name of a person, or by number where there is none."""
+        """Views for a gallery, by the name of a person, or by number where there is none.
+
+        A number that is somebody's name in the gallery already is followed by ``-2``: those are two people.
+        """
+        taken = set() if self._gallery is None else set(self._gallery.names)
         groups: dict[str, list[int]] = {}
         for number in self._views.ids:
             identity = self._identity.get(number, number)
-            groups.setdefault(self._name_of.get(identity, f"{identity:05d}"), []).append(number)
+            name = self._name_of.get(identity) or _free(f"{identity:05d}", taken)
+            groups.setdefault(name, []).append(number)
         return {name: self._views.of(numbers) for name, numbers in groups.items()}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """``name``, or with the first ending that makes it nobody's yet."""
+    if name not in taken:
+        return name
+    return next(longer for n in itertools.count(2) if (longer := f"{name}-{n}") not in taken)
