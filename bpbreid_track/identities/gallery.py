@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..embeddings import PartEmbeddings
+from ..embeddings import MAX_MEGABYTES, PartEmbeddings
 from ..errors import InputError, UsageError
 from ..io.sources.images import IMAGE_SUFFIXES, natural_key, read_image
 
@@ -121,7 +121,7 @@ MIN_VIEWS = 3
 PathLike = str | os.PathLike[str]
 
 
-def load_gallery(folder: PathLike, encoder: Encoder) -> Gallery:
+def load_gallery(folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_MEGABYTES) -> Gallery:
     """Read the people of ``folder``: ``anna/*.jpg`` (crops, encoded here) or ``anna.npz`` (PartEmbeddings).
 
     A name may have both. Files of other kinds and hidden ones are passed over.
@@ -129,6 +129,7 @@ def load_gallery(folder: PathLike, encoder: Encoder) -> Gallery:
     Args:
         folder: the gallery.
         encoder: that of the run; gives the embeddings of crops, and says what those of a file must be.
+        max_megabytes: what a file may inflate to.
 
     Raises:
         InputError: no such folder, nobody in it, an unreadable crop, or embeddings of another encoder.
@@ -143,7 +144,7 @@ def load_gallery(folder: PathLike, encoder: Encoder) -> Gallery:
         if path.is_dir():
             found = _encode_folder(path, encoder)
         elif path.suffix.lower() == ".npz":
-            found = _checked(path, encoder)
+            found = _checked(path, encoder, max_megabytes)
         else:
             continue
         found = found[found.visibility.any(dim=1)]
@@ -169,8 +170,8 @@ def _encode_folder(folder: Path, encoder: Encoder) -> PartEmbeddings:
     return encoder.encode_crops(crops).to("cpu")
 
 
-def _checked(path: Path, encoder: Encoder) -> PartEmbeddings:
-    embeddings = PartEmbeddings.load(path)
+def _checked(path: Path, encoder: Encoder, max_megabytes: float) -> PartEmbeddings:
+    embeddings = PartEmbeddings.load(path, max_megabytes=max_megabytes)
     if embeddings.part_names != encoder.part_names or embeddings.dim != encoder.dim:
         raise InputError(
             f"{path}: made by another encoder: expected parts {list(encoder.part_names)} with {encoder.dim} "

@@ -247,7 +247,11 @@ def _identities(
         raise UsageError(
             "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
         )
-    known = None if gallery is None or encoder is None else load_gallery(gallery, encoder)
+    known = (
+        None
+        if gallery is None or encoder is None
+        else load_gallery(gallery, encoder, settings.gallery.max_megabytes)
+    )
     if history is None and known is None and save_gallery is None:
         return None
     return IdentityManager(settings, history=history, gallery=known, save=save_gallery is not None)

@@ -16,6 +16,7 @@ from av.video.reformatter import VideoReformatter
 
 from ...errors import InputError
 from .base import USUAL_RATE, Frame, Source
+from .images import max_pixels
 
 # A timestamp that falls back by more than this many seconds is a clock that started anew, not a bad value.
 _CLOCK_RESET = 1.0
@@ -269,6 +270,14 @@ def open_container(location: Path | str) -> Any:
         found = "holds no video stream" if container.streams else "holds nothing; it is damaged or incomplete"
         container.close()
         raise InputError(f"{where}: {found}")
+    stream = video_stream(container)
+    if stream.width * stream.height > max_pixels():
+        size = f"{stream.width} x {stream.height} pixels"
+        container.close()
+        raise InputError(
+            f"{where}: {size}, refused above {max_pixels() / 1e6:.0f} million; set "
+            "OPENCV_IO_MAX_IMAGE_PIXELS in the environment to allow more"
+        )
     return container
 
 
