@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import supervision as sv
 import torch
 from run_rows import views
 from scenes import DIM, PARTS
@@ -20,6 +21,8 @@ from bpbreid_track.embeddings import part_distance
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.identities.gallery import Gallery, Namer, check_gallery_folder, load_gallery, names_of_all
 from bpbreid_track.identities.view_selection import DiverseViews, diverse_rows
+from bpbreid_track.io.sinks.tracks import CsvSink
+from bpbreid_track.io.sources.base import Frame
 
 CONFIG = GalleryConfig(max_distance=0.6)
 
@@ -228,3 +231,18 @@ def test_linked_run_names_people_from_their_first_box_on(shared: Path, saved: Pa
     assert not any("name" in row for frame in written for row in frame if row["id"] != 1)
     assert (again / "anna.npz").is_file()
     assert not (again / "00001.npz").exists()
+
+
+def test_name_with_control_characters_is_refused_as_it_is_written(tmp_path: Path) -> None:
+    views([1]).save(tmp_path / "anna\x1b[31m.npz")
+    with pytest.raises(InputError, match=r"a name with control characters, 'anna\\x1b\[31m'; rename it"):
+        load_gallery(tmp_path, Encoder())  # type: ignore[arg-type]
+
+
+def test_name_that_a_spreadsheet_would_compute_is_text_in_a_table(tmp_path: Path) -> None:
+    boxes = sv.Detections(np.array([[0.0, 0, 9, 9]] * 3), tracker_id=np.arange(3))
+    boxes.data["name"] = np.array(["=1+1", "-7", "anna"], object)
+    sink = CsvSink(tmp_path / "t.csv", ["name"])
+    sink.write(Frame(0, 0.0, np.zeros((9, 9, 3), np.uint8)), boxes)
+    sink.close()
+    assert [row["name"] for row in csv.DictReader((tmp_path / "t.csv").open())] == ["'=1+1", "-7", "anna"]

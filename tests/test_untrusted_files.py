@@ -154,9 +154,10 @@ from bpbreid_track.model.checkpoint import load_checkpoint
 folder = Path({str(tmp_path)!r})
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
-for read, name in ((PartEmbeddings.load, "anna.npz"), (read_image, "1.png"), (load_checkpoint, "x.safetensors")):
+readers = {{"anna.npz": PartEmbeddings.load, "1.png": read_image, "x.safetensors": load_checkpoint}}
+for name in readers:
     try:
-        read(folder / name)
+        readers[name](folder / name)
     except InputError:
         continue
     sys.exit(f"{{name}} was read")

@@ -12,6 +12,7 @@ import typer
 from .._version import __version__
 from ..config import FormerSetting
 from ..errors import InputError, UsageError, did_you_mean
+from ..io.addresses import without_secrets
 
 INTERRUPTED = 130
 
@@ -35,7 +36,8 @@ def run_app(
 
     def answer(message: str, code: int) -> int:
         if debug:
-            traceback.print_exc()
+            # The libraries below name the address of a stream with its password.
+            typer.echo(without_secrets(traceback.format_exc()), err=True, nl=False)
         return fail(program, message, code)
 
     def hint(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -80,7 +82,7 @@ def version_option(program: str) -> Any:
 
 def fail(program: str, message: str, code: int) -> int:
     """Say in one line on stderr what went wrong; returns ``code``."""
-    typer.echo(f"{program}: error: {' '.join(message.split())}", err=True)
+    typer.echo(f"{program}: error: {without_secrets(' '.join(message.split()))}", err=True)
     return code
 
 

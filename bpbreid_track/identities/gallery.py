@@ -117,6 +117,8 @@ def names_of_all(distances: np.ndarray, together: np.ndarray, max_distance: floa
 HYSTERESIS = 0.05
 # Clear views of a track before it is given a name.
 MIN_VIEWS = 3
+# Signs that some scripts need inside words, though nothing is printed for them.
+_JOINERS = "\u200c\u200d"
 
 PathLike = str | os.PathLike[str]
 
@@ -147,9 +149,12 @@ def load_gallery(folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_
             found = _checked(path, encoder, max_megabytes)
         else:
             continue
+        name = path.stem if path.is_file() else path.name
+        if not all(letter.isprintable() or letter in _JOINERS for letter in name):
+            raise InputError(f"{root}: a name with control characters, {name!r}; rename it")
         found = found[found.visibility.any(dim=1)]
         if len(found):
-            views.setdefault(path.stem if path.is_file() else path.name, []).append(found)
+            views.setdefault(name, []).append(found)
     if not views:
         raise InputError(f"{root}: holds nobody; a gallery is a folder of NAME/*.jpg or NAME.npz")
     rows = [PartEmbeddings.cat(parts) for parts in views.values()]

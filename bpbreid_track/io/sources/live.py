@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from ...errors import InputError
+from ..addresses import public_name
 from .base import USUAL_RATE, Frame, Source
 from .latest_frame import LatestFrame
 from .video import (
@@ -24,7 +25,6 @@ from .video import (
     nominal_rate,
     open_container,
     presentation_time,
-    public_name,
     reason,
     video_stream,
 )

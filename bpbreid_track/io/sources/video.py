@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,6 +14,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ...errors import InputError
+from ..addresses import public_name
 from .base import USUAL_RATE, Frame, Source
 from .images import max_pixels
 
@@ -279,11 +279,6 @@ def open_container(location: Path | str) -> Any:
             "OPENCV_IO_MAX_IMAGE_PIXELS in the environment to allow more"
         )
     return container
-
-
-def public_name(address: str) -> str:
-    """A URL without user name and password."""
-    return re.sub(r"(?<=://)[^/]*@", "", address)
 
 
 def reason(error: Exception) -> str:
