@@ -15,7 +15,7 @@ from ..config import DetectorConfig
 from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
 from ..model.inference import resolve_device
-from .weights import find_detector_weights, import_ultralytics
+from .weights import find_detector_weights, import_ultralytics, safe_loading
 
 if TYPE_CHECKING:
     from ..io.sources.base import Frame, Source
@@ -61,9 +61,9 @@ def load_detector(
         config: thresholds, input size, batch size.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``. Box files need none.
 
-    Weights are programs in disguise: a .pt is a pickle. Load only weights you trust. Recent Ultralytics
-    releases are told to unpickle only their own and torch's classes (``ULTRALYTICS_SAFE_LOAD=false`` in
-    the environment lifts that for weights with classes of their own); older ones run whatever the file says.
+    Weights are programs in disguise: a .pt is a pickle. Load only weights you trust. Ultralytics is told to
+    unpickle only its own and torch's classes (``ULTRALYTICS_SAFE_LOAD=false`` in the environment lifts that
+    for weights with classes of their own).
     See ``weights.find_detector_weights`` for where names are looked up.
 
     Raises:
@@ -298,7 +298,8 @@ def _load_model(path: Path) -> Any:
         raise InputError(f"{path}: empty file, not detector weights")
     ultralytics = import_ultralytics()
     try:
-        return ultralytics.YOLO(str(path.resolve()), verbose=False)
+        with safe_loading():
+            return ultralytics.YOLO(str(path.resolve()), verbose=False)
     except Exception as error:  # it raises whatever its loaders raise: no common base
         raise _not_loadable(str(path), error) from error
 
