@@ -21,6 +21,8 @@ from .errors import InputError
 
 # Upper bound on the elements of one intermediate of part_distance (float32: 64 MiB).
 _CHUNK_ELEMENTS = 1 << 24
+# What a file of embeddings may inflate to unless its reader says otherwise.
+MAX_MEGABYTES = 256.0
 # Squared distances below this share of |a|^2 + |b|^2 have lost their digits to cancellation.
 _CANCELLATION = 1e-4
 
@@ -158,21 +160,34 @@ class PartEmbeddings:
             np.savez(handle, features=features, visibility=visibility, part_names=json.dumps(self.part_names))
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> PartEmbeddings:
+    def load(cls, path: str | os.PathLike[str], *, max_megabytes: float = MAX_MEGABYTES) -> PartEmbeddings:
         """Read what ``save`` wrote. Never unpickles.
 
+        Args:
+            path: the file.
+            max_megabytes: what it may come to once it is inflated; more is refused unread.
+
         Raises:
-            InputError: the file is not such a file, or is damaged.
+            InputError: the file is not such a file, is damaged, or would inflate to more.
         """
         try:
+            with zipfile.ZipFile(path) as archive:
+                megabytes = sum(entry.file_size for entry in archive.infolist()) / 1e6
+            if megabytes > max_megabytes:
+                raise InputError(
+                    f"{path}: would inflate to {megabytes:.0f} MB, refused above {max_megabytes:g} MB"
+                )
             with np.load(path, allow_pickle=False) as data:
                 names = json.loads(str(data["part_names"]))
                 return cls(torch.from_numpy(data["features"]), torch.from_numpy(data["visibility"]), names)
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
-        except (KeyError, ValueError, EOFError, zipfile.BadZipFile, OSError, TypeError) as error:
+        except InputError:
+            raise
+        except Exception as error:  # zipfile, numpy and json raise whatever damage leads them to
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise InputError(
-                f"{path}: not a PartEmbeddings .npz ({error}); write one with PartEmbeddings.save"
+                f"{path}: not a PartEmbeddings .npz ({reason}); write one with PartEmbeddings.save"
             ) from error
 
 
@@ -215,6 +230,15 @@ def part_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
         rows_a = slice(start, start + step)
         out[rows_a] = masked_distance(a.features[rows_a], a.visibility[rows_a], b.features, b.visibility)
     return out
+
+
+@torch.no_grad()
+def paired_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
+    """Eq. 9 of each row of ``a`` with the same row of ``b``: float32 [N]; see ``part_distance``."""
+    weight = (a.visibility * b.visibility).sqrt()
+    total = ((a.features - b.features).norm(dim=-1) * weight).sum(-1)
+    norm = weight.sum(-1)
+    return torch.where(norm > 0, total / norm, torch.inf)
 
 
 def masked_distance(

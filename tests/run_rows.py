@@ -7,6 +7,7 @@ import torch
 from scenes import DIM, PARTS, look
 
 from bpbreid_track import PartEmbeddings
+from bpbreid_track.embeddings import paired_distance
 from bpbreid_track.identities.appearance_stats import MeanAppearance
 from bpbreid_track.identities.tracklets import TrackedRows, concatenate
 
@@ -54,4 +55,4 @@ def looks(people: dict[int, int], *, hidden: tuple[str, ...] = ()) -> MeanAppear
     for part in hidden:
         for view in three:
             view.visibility[torch.from_numpy(ids % 2 == 0), PARTS.index(part)] = 0
-    return MeanAppearance(ids, *three)
+    return MeanAppearance(ids, three[0], paired_distance(*three[1:]).numpy())

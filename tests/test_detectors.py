@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -154,9 +155,58 @@ def test_a_download_is_kept_in_the_cache(
     release.mkdir()
     shutil.copy(pose_weights, release / "yolo11n.pt")
     monkeypatch.setattr(weights, "RELEASE_URL", release.as_uri())
+    monkeypatch.setitem(weights.PUBLISHED_SHA256, "yolo11n.pt", weights.WHEEL_SHA256)
     assert find_detector_weights("auto").path == offline / "yolo11n.pt"
     assert (offline / "yolo11n.pt").read_bytes() == pose_weights.read_bytes()
     assert [path.name for path in offline.iterdir()] == ["yolo11n.pt"]
+
+
+def test_a_download_with_another_hash_than_the_published_file_is_not_kept(
+    offline: Path, pose_weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    release = tmp_path / "release"
+    release.mkdir()
+    shutil.copy(pose_weights, release / "yolo11n.pt")
+    monkeypatch.setattr(weights, "RELEASE_URL", release.as_uri())
+    with pytest.raises(OSError, match=r"not the published yolo11n\.pt: another sha256, not kept"):
+        weights.download("yolo11n.pt")
+    assert list(offline.iterdir()) == []
+
+
+def test_auto_never_takes_weights_of_the_current_folder(offline: Path, pose_weights: Path) -> None:
+    shutil.copy(pose_weights, "yolo11n.pt")
+    assert find_detector_weights("auto").path == pose_weights
+    assert find_detector_weights("yolo11n").path == Path("yolo11n.pt")
+
+
+def test_weights_found_by_name_say_which_file_they_are(
+    offline: Path, pose_weights: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    offline.mkdir()
+    shutil.copy(pose_weights, offline / "yolo11n.pt")
+    assert (
+        find_detector_weights("yolo11n").description == f"{offline / 'yolo11n.pt'} (not the published file)"
+    )
+    assert f"{offline / 'yolo11n.pt'} is not the file that Ultralytics publishes" in caplog.text
+    monkeypatch.setitem(weights.PUBLISHED_SHA256, "yolo11n.pt", weights.WHEEL_SHA256)
+    assert find_detector_weights("auto").description == f"{offline / 'yolo11n.pt'} (the published file)"
+
+
+def test_ultralytics_loads_safely_also_where_it_was_imported_before(pose_weights: Path) -> None:
+    program = (
+        "import ultralytics\n"
+        "from ultralytics.nn import tasks\n"
+        "from bpbreid_track.detection.weights import safe_loading\n"
+        "with safe_loading():\n"
+        "    print(tasks.SAFE_LOAD)\n"
+        "print(tasks.SAFE_LOAD)\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "ULTRALYTICS_SAFE_LOAD"}
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment
+    )
+    assert run.stdout.split()[0] == "True"
+    assert run.stdout.split()[-1] == "False"
 
 
 def test_an_answer_that_is_no_weights_file_is_not_kept(

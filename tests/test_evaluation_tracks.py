@@ -267,3 +267,67 @@ def test_rows_are_read_as_written_and_sorted_by_frame(tmp_path):
     assert rows.confidence.tolist() == [0.25, 0.5]
     np.testing.assert_array_equal(rows.extra, [[1, 2, 3], [np.nan] * 3])
     assert rows.line.tolist() == [3, 1]
+
+
+def cvat(folder: Path, labels: str | None, tail: str, ids: int = 1, first: int = 1) -> tuple[Path, Path]:
+    """Ground truth as CVAT's export "MOT 1.1" writes it, and a perfect result."""
+    (folder / "gt").mkdir(parents=True)
+    rows = [f"{f},{ids},{10 * f + 5},20,40,100" for f in range(first, first + 8)]
+    (folder / "gt" / "gt.txt").write_text("".join(f"{row},{tail}\n" for row in rows))
+    if labels is not None:
+        (folder / "gt" / "labels.txt").write_text(labels)
+    (folder / "result.txt").write_text("".join(f"{row},0.9,-1,-1,-1\n" for row in rows))
+    return folder / "gt" / "gt.txt", folder / "result.txt"
+
+
+@pytest.mark.parametrize(
+    ("labels", "number"),
+    [
+        ("car\nperson\n", 2),
+        ("Pedestrian", 1),
+        ("ball\r\ncar\r\nperson\r\n", 3),
+        ("x\n" * 40 + "person\n", 41),
+    ],
+    ids=["second", "only", "third", "41st"],
+)
+def test_labels_beside_the_ground_truth_say_which_class_is_a_person(
+    tmp_path: Path, labels: str, number: int
+) -> None:
+    metrics = evaluate_tracks(*cvat(tmp_path / "s", labels, f"1,{number},1.0"))
+    assert pytest.approx(100) == metrics.HOTA
+    assert (metrics.FP, metrics.FN) == (0, 0)
+
+
+def test_boxes_of_other_labels_do_not_count_and_forgive_nothing(tmp_path: Path) -> None:
+    gt, result = cvat(tmp_path / "s", "dog\nperson\n", "1,2,1.0")
+    gt.write_text(gt.read_text() + "".join(f"{f},7,{10 * f + 5},300,40,100,1,1,1.0\n" for f in range(1, 9)))
+    result.write_text(
+        result.read_text() + "".join(f"{f},7,{10 * f + 5},300,40,100,1,-1,-1,-1\n" for f in range(1, 9))
+    )
+    metrics = evaluate_tracks(gt, result)
+    assert (metrics.FN, metrics.FP) == (0, 8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "tail", "complaint"),
+    [
+        (None, "1,2,1.0", "class 2, and only class 1"),
+        ("car\nvan\n", "1,2,1.0", "class 2, and only class 1"),
+        (None, "1,7,1.0", "class 7, and only class 1"),
+        (None, "0,1,1.0", "column 7 is 0 throughout"),
+        (None, "0,-1,-1,-1", "column 7 is 0 throughout"),
+    ],
+    ids=["class 2", "no person", "class 7", "flag 0", "flag 0 of MOT15"],
+)
+def test_ground_truth_of_which_no_row_counts_is_an_error(
+    tmp_path: Path, labels: str | None, tail: str, complaint: str
+) -> None:
+    with pytest.raises(InputError, match=rf"gt\.txt: none of its 8 rows counts: .*{complaint}"):
+        evaluate_tracks(*cvat(tmp_path / "s", labels, tail))
+
+
+def test_frames_from_0_and_boxes_without_track_are_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gt\.txt, line 1: .*from 1, got 0; .* add 1 to every frame"):
+        evaluate_tracks(*cvat(tmp_path / "zero", None, "1,1,1.0", first=0))
+    with pytest.raises(InputError, match=r"gt\.txt, line 1: id -1; .*CVAT holds as shapes"):
+        evaluate_tracks(*cvat(tmp_path / "shapes", None, "1,1,1.0", ids=-1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from run_rows import RATE, frame_times, looks, run_of, views, walk
@@ -10,7 +12,8 @@ from scenes import DIM, PARTS
 from bpbreid_track.config import LinkConfig
 from bpbreid_track.identities.appearance_stats import AppearanceSums, MeanAppearance
 from bpbreid_track.identities.linking import Linked, distance_threshold, fill_gaps, link
-from bpbreid_track.identities.tracklets import TrackedRows
+from bpbreid_track.identities.tracklets import TrackedRows, continuations, ends_of, seen_together
+from bpbreid_track.tracking.assignment import assign, assign_sparse
 from bpbreid_track.tracking.boxes import clear_boxes
 
 # Two people who are in the picture all the time: the run's examples of different people.
@@ -132,10 +135,10 @@ def test_chain_must_look_like_one_person_from_end_to_end() -> None:
     angles = {1: 0.0, 2: 0.65, 3: 1.3}
     for row, number in enumerate(people.ids.tolist()):
         if number in angles:
-            for view in (people.whole, people.early, people.late):
-                view.features[row] = 0
-                view.features[row, :, 0] = float(np.cos(angles[number]))
-                view.features[row, :, 1] = float(np.sin(angles[number]))
+            people.whole.features[row] = 0
+            people.whole.features[row, :, 0] = float(np.cos(angles[number]))
+            people.whole.features[row, :, 1] = float(np.sin(angles[number]))
+            people.spread[row] = 0
     tracklets = [walk(n, range(30 * n, 30 * n + 15), (100, 200)) for n in (1, 2, 3)]
     done = linked(*tracklets, *CROWD, people=people)
     assert done.threshold is not None
@@ -212,7 +215,7 @@ def test_sums_are_the_plain_mean_and_its_halves_in_bounded_memory(count: int) ->
     found = sums.means()
     np.testing.assert_allclose(found.whole.features.numpy(), mean, atol=1e-5)
     assert sums.views(np.array([7, 8])).tolist() == [count, 0]
-    assert bool(found.late.visibility.any()) == (count > 1)
+    assert bool(np.isfinite(found.spread).all()) == (count > 1)
     assert len(sums._sums[7]._features) <= 4
 
 
@@ -220,3 +223,67 @@ def test_hidden_and_doubtful_boxes_are_not_remembered() -> None:
     boxes = np.array([[0, 0, 40, 100], [5, 10, 45, 110], [200, 0, 240, 100]])
     clear = clear_boxes(boxes, np.array([0.9, 0.9, 0.2]), max_cover=0.6, min_score=0.5)
     assert clear.tolist() == [False, True, False]
+
+
+def test_pairs_seen_together_are_those_of_each_frame() -> None:
+    rng = np.random.default_rng(0)
+    frame, number = np.nonzero(rng.random((60, 12)) < 0.25)
+    rows = run_of(*(walk(int(n), range(f, f + 1), (0, 0)) for f, n in zip(frame, number, strict=True)))
+    ids = np.unique(number)
+    expected = {
+        (int(a), int(b))
+        for f in range(60)
+        for a in np.searchsorted(ids, number[frame == f])
+        for b in np.searchsorted(ids, number[frame == f])
+        if a < b
+    }
+    pairs = seen_together(rows, ids)
+    assert {tuple(pair) for pair in pairs.tolist()} == expected
+    assert len(pairs) == len(expected)
+
+
+def test_only_pairs_within_the_longest_gap_are_looked_at() -> None:
+    """Tracklets one after the other for hours: pairs grow with their number, not with its square."""
+    tracklets = run_of(*(walk(n, range(10 * n, 10 * n + 5), (100, 200)) for n in range(2000)))
+    found = list(continuations(ends_of(tracklets), 1.0, 10.0))
+    assert sum(map(len, found)) == 10 * 2000 - sum(range(11))
+    assert max(pairs.gap.max() for pairs in found) <= 10.0
+
+
+def test_long_runs_are_linked_in_bounded_memory() -> None:
+    """All pairs of 2,000 tracklets would take 32 MB an array."""
+    tracklets = run_of(*(walk(n, range(10 * n, 10 * n + 5), (100 + 300 * (n % 9), 200)) for n in range(2000)))
+    people = looks({n: n % 9 for n in range(2000)})
+    times = frame_times(tracklets)
+    tracemalloc.start()
+    done = link(tracklets, times, people, LinkConfig())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert done.joined > 1970
+    assert peak < 30e6
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_sparse_assignment_is_that_of_the_whole_matrix(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cost = np.where(rng.random((60, 50)) < 0.1, rng.random((60, 50)) * 2, np.inf)
+    cost[:, :3] = np.inf
+    rows, columns = assign(cost, 1.5)
+    pairs = np.argwhere(np.isfinite(cost))
+    chosen = pairs[assign_sparse(*pairs.T, cost[tuple(pairs.T)], 1.5)]
+    assert chosen.tolist() == np.stack([rows, columns], axis=1).tolist()
+    nothing = np.zeros(0, np.int64)
+    assert assign_sparse(nothing, nothing, np.zeros(0), 1.5).tolist() == []
+
+
+def test_ended_tracklets_keep_their_mean_and_spread() -> None:
+    whole, settled = AppearanceSums(PARTS, DIM), AppearanceSums(PARTS, DIM)
+    for seed in range(9):
+        seen = views([1, 2, 3], unlike=1.0, seed=seed).numpy()
+        for sums in (whole, settled):
+            sums.add(np.array([1, 2, 3]), *seen)
+    settled.settle({2})
+    before, after = whole.means(), settled.means()
+    np.testing.assert_allclose(after.spread, before.spread, rtol=1e-6)
+    np.testing.assert_allclose(after.whole.features.numpy(), before.whole.features.numpy(), atol=1e-6)
+    assert [len(settled._sums[n]._features) for n in (1, 2, 3)] == [1, 3, 1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from bpbreid_track.cli import tune as cli
 from bpbreid_track.config import run_config
 from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import TrackingMetrics
-from bpbreid_track.io.mot_format import read_mot
+from bpbreid_track.io.mot_format import read_ground_truth, read_mot
 from bpbreid_track.tuning import search
 from bpbreid_track.tuning.footage import Footage, Judge, Stretch, load_footage, split, track
 from bpbreid_track.tuning.space import LEFT_OUT, SPACE
@@ -97,6 +98,26 @@ def test_of_one_sequence_the_last_frames_are_held_out_and_count_from_one(
     assert set(truth.frame) == set(range(1, 41))
     late = footage.truth.frame > 60
     assert truth.ltwh.tolist() == footage.truth.ltwh[late].tolist()
+
+
+def test_truth_of_which_no_row_counts_is_an_error_before_any_frame_is_read(tmp_path: Path) -> None:
+    (tmp_path / "gt").mkdir()
+    (tmp_path / "gt/gt.txt").write_text("1,1,10,10,20,40,1,7,1.0\n")
+    with pytest.raises(InputError, match=r"gt\.txt: none of its 1 rows counts: .*class 7"):
+        load_footage(
+            tmp_path, "auto", "default", tmp_path / "c", device="cpu", precision="fp32", progress=False
+        )
+
+
+def test_labels_beside_the_truth_hold_for_a_part_of_it(footage: Footage, pets: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trackeval", reason="the extra 'eval' is not installed")
+    gt = tmp_path / "pets/gt/gt.txt"
+    gt.parent.mkdir(parents=True)
+    rows = [",".join(line.split(",")[:6]) for line in (pets / "gt/gt.txt").read_text().splitlines()]
+    gt.write_text("".join(f"{row},1,2,1.0\n" for row in rows))
+    (gt.parent / "labels.txt").write_text("car\nperson\n")
+    labelled = replace(footage, folder=tmp_path / "pets", truth=read_ground_truth(gt))
+    assert Judge([Stretch(labelled, 60, FRAMES)], tmp_path / "work")(TrackerConfig()).DetA > 30
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import typer
 
 from .._version import __version__
 from ..errors import InputError, Notice, UsageError, did_you_mean
+from ..io.addresses import without_secrets
 
 INTERRUPTED = 130
 # What writing to a full disk or to a terminal that is gone says. Files of ours are named in their errors.
@@ -40,7 +41,8 @@ def run_app(
 
     def answer(message: str, code: int) -> int:
         if debug:
-            traceback.print_exc()
+            # The libraries below name the address of a stream with its password.
+            typer.echo(without_secrets(traceback.format_exc()), err=True, nl=False)
         return fail(program, message, code)
 
     def hint(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
@@ -91,7 +93,7 @@ def version_option(program: str) -> Any:
 
 def fail(program: str, message: str, code: int) -> int:
     """Say in one line on stderr what went wrong; returns ``code``."""
-    say(f"{program}: error: {' '.join(message.split())}")
+    say(f"{program}: error: {without_secrets(' '.join(message.split()))}")
     return code
 
 

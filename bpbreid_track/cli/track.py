@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError, UsageError, did_you_mean
+from ..io.addresses import public_name
 from .common import INTERRUPTED, fail, run_app, say, version_option, with_notes
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def default_output(source: str) -> Path:
     if source.isdecimal() and not Path(source).exists():
         stem = f"webcam{source}"
     elif "://" in source:
-        address = source.partition("://")[2].partition("?")[0].rpartition("@")[2]
+        address = public_name(source).partition("://")[2].partition("?")[0]
         stem = Path(address.rstrip("/")).stem
     else:
         path = Path(source).resolve()

@@ -16,10 +16,10 @@ from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
 from ..model.inference import resolve_device
 from .runtimes import RUNTIME_NAMES, choose_runtime, run_by
-from .weights import find_detector_weights, import_ultralytics
+from .weights import find_detector_weights, import_ultralytics, safe_loading
 
 if TYPE_CHECKING:
-    from ..io.sources.base import Frame
+    from ..io.sources.base import Frame, Source
 
 logger = logging.getLogger(__name__)
 
@@ -62,9 +62,9 @@ def load_detector(
         config: thresholds, input size, batch size.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``. Box files need none.
 
-    Weights are programs in disguise: a .pt is a pickle. Load only weights you trust. Recent Ultralytics
-    releases are told to unpickle only their own and torch's classes (``ULTRALYTICS_SAFE_LOAD=false`` in
-    the environment lifts that for weights with classes of their own); older ones run whatever the file says.
+    Weights are programs in disguise: a .pt is a pickle. Load only weights you trust. Ultralytics is told to
+    unpickle only its own and torch's classes (``ULTRALYTICS_SAFE_LOAD=false`` in the environment lifts that
+    for weights with classes of their own).
     See ``weights.find_detector_weights`` for where names are looked up.
 
     Raises:
@@ -114,6 +114,21 @@ class PrecomputedDetector:
         self._confidence = confidence[keep]
         self._frame = rows.frame[keep]  # ascending
         self._most = config.max_detections
+
+    def check_frames(self, source: Source) -> None:
+        """Tell boxes of other frames before a run without a single box.
+
+        Raises:
+            InputError: frames are numbered otherwise in the file than in ``source``, so that none has a box.
+        """
+        numbers = source.frame_numbers
+        if not numbers or not len(self._frame) or np.isin(self._frame, numbers).any():
+            return
+        raise InputError(
+            f"{self.description}: has boxes of the frames {self._frame[0]} to {self._frame[-1]}, but "
+            f"{source.name} has the frames {numbers[0]} to {numbers[-1]}; rename the pictures or number the "
+            "boxes as they are"
+        )
 
     def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
         return [self._detect(frame) for frame in frames]
@@ -292,7 +307,8 @@ def _load_model(path: Path) -> Any:
         raise InputError(f"{path}: empty file, not detector weights")
     ultralytics = import_ultralytics()
     try:
-        return ultralytics.YOLO(str(path.resolve()), verbose=False)
+        with safe_loading():
+            return ultralytics.YOLO(str(path.resolve()), verbose=False)
     except Exception as error:  # it raises whatever its loaders raise: no common base
         raise _not_loadable(str(path), error) from error
 

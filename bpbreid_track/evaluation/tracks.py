@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InputError, UsageError, did_you_mean
-from ..io.mot_format import MotRows, read_mot
+from ..io.mot_format import MotRows, read_ground_truth, read_mot
 from ..io.seqinfo import read_seqinfo
 
 Benchmark = Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"]
@@ -89,7 +89,8 @@ def evaluate_tracks(gt: PathLike, result: PathLike, *, benchmark: Benchmark = "a
     """Compare a result with the ground truth of one sequence.
 
     Args:
-        gt: MOTChallenge ground truth. The sequence's length is that of ``../seqinfo.ini``, if there is one.
+        gt: MOTChallenge ground truth. The sequence's length is that of ``../seqinfo.ini``, if there is one;
+            ``labels.txt`` beside it, as CVAT writes one, says which class is a person.
         result: MOTChallenge result. Frames may be missing; an empty file is a tracker that found nobody.
         benchmark: whose rules. ``MOT15``: rows of confidence 0 are dropped from the ground truth; a result
             box on such a person counts as false. ``MOT16`` to ``MOT20``: besides, only class 1 counts, and a
@@ -99,7 +100,7 @@ def evaluate_tracks(gt: PathLike, result: PathLike, *, benchmark: Benchmark = "a
 
     Raises:
         InputError: a file is missing or malformed (named with its line), an identity occurs twice in a frame,
-            or TrackEval is not installed.
+            no row of the ground truth counts, or TrackEval is not installed.
     """
     return _summary(_evaluate(Path(gt), Path(result), benchmark))
 
@@ -169,12 +170,11 @@ def _evaluate(gt_path: Path, result_path: Path, benchmark: Benchmark) -> dict[st
     if benchmark not in BENCHMARKS:
         raise UsageError(f"benchmark {benchmark!r}{did_you_mean(benchmark, BENCHMARKS)}")
     trackeval = _trackeval()
-    gt, result = read_mot(gt_path), read_mot(result_path)
-    if not len(gt):
-        raise InputError(f"{gt_path}: no rows; there is nothing to compare with")
+    gt, result = read_ground_truth(gt_path), read_mot(result_path)
     _require_identities(gt_path, gt)
     _require_identities(result_path, result)
     rules = _rules(gt_path, gt, benchmark)
+    counted_rows(gt_path, gt, benchmark)
     _require_persons(result_path, result)
     length = _length(gt_path, gt, result_path, result)
     with tempfile.TemporaryDirectory(prefix="bpbreid-eval-") as name:
@@ -197,13 +197,37 @@ def _evaluate(gt_path: Path, result_path: Path, benchmark: Benchmark) -> dict[st
     return {family: metric.eval_sequence(data) for family, metric in _metrics().items()}
 
 
+def counted_rows(path: Path, gt: MotRows, benchmark: Benchmark = "auto") -> np.ndarray:
+    """bool [N], the rows of the ground truth by which a result is judged.
+
+    Raises:
+        InputError: there is none; says why.
+    """
+    if not len(gt):
+        raise InputError(f"{path}: no rows; there is nothing to compare with")
+    marked, kind = gt.confidence != 0, gt.extra[:, 0]
+    person = np.ones(len(gt), bool) if _rules(path, gt, benchmark) == "MOT15" else kind == 1
+    counted: np.ndarray = marked & person
+    if counted.any():
+        return counted
+    if not marked.any():
+        why = "column 7 is 0 throughout, which marks boxes that do not count; write 1 there"
+    else:
+        found = ", ".join(f"{each:g}" for each in np.unique(kind[marked]))
+        why = (
+            f"column 8 says class {found}, and only class 1, a person, counts; put labels.txt beside it, "
+            "which names the classes from 1 on, a label a line, or write 1 there"
+        )
+    raise InputError(f"{path}: none of its {len(gt)} rows counts: {why}")
+
+
 def _require_identities(path: Path, rows: MotRows) -> None:
     """Raise unless every row has an identity, and no identity two boxes in a frame."""
     if (rows.id < 0).any():
         row = int((rows.id < 0).argmax())
         raise InputError(
-            f"{path}, line {rows.line[row]}: id {rows.id[row]}; a track needs an id of 0 or more "
-            "(a detection file has none)"
+            f"{path}, line {rows.line[row]}: id {rows.id[row]}; a track needs an id of 0 or more; "
+            "detection files have none, nor have boxes that CVAT holds as shapes in place of tracks"
         )
     order = np.lexsort((rows.line, rows.id, rows.frame))
     frame, identity = rows.frame[order], rows.id[order]

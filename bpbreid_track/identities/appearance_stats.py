@@ -6,18 +6,20 @@ and late views alike, and can be cut in two halves in time, which tells how alik
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from ..embeddings import PartEmbeddings
+from ..embeddings import PartEmbeddings, paired_distance
 
 # Parts of a track in time that are kept apart; when all are full, neighbours are merged.
 _BLOCKS = 4
 # Clear views of a part after which half of the possible evidence is reached.
 _HALF_EVIDENCE = 3.0
+# Identities of which spreads are computed together.
+_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -27,14 +29,13 @@ class MeanAppearance:
     Attributes:
         ids: int64 [T], ascending.
         whole: T rows over all clear views of each.
-        early: T rows over the first half of them.
-        late: T rows over the second half; nothing visible for an identity with a single view.
+        spread: float32 [T], part distance of the mean over the first half of the views to that over the
+            second: how alike two views of one person are. inf for an identity with a single view.
     """
 
     ids: np.ndarray
     whole: PartEmbeddings
-    early: PartEmbeddings
-    late: PartEmbeddings
+    spread: np.ndarray
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
         """Row int64 [N] of each of ``ids``, -1 for one that is not here."""
@@ -45,7 +46,7 @@ class MeanAppearance:
 
 
 class AppearanceSums:
-    """Running sums of the part vectors of every identity, at most ``4 P D`` numbers for each.
+    """Running sums of the part vectors of every identity, at most ``4 P D`` numbers for each, then ``P D``.
 
     Args:
         part_names: P names.
@@ -64,6 +65,14 @@ class AppearanceSums:
     def keep(self, ids: Container[int]) -> None:
         """Forget all identities but ``ids``."""
         self._sums = {identity: sums for identity, sums in self._sums.items() if identity in ids}
+
+    def settle(self, current: Container[int]) -> None:
+        """Keep less of all identities but ``current``, of which no more views are to come."""
+        ended = [i for i, sums in self._sums.items() if sums.spread is None and i not in current]
+        for start in range(0, len(ended), _AT_ONCE):
+            part = ended[start : start + _AT_ONCE]
+            for identity, spread in zip(part, self._spreads(part).tolist(), strict=True):
+                self._sums[identity].close(spread)
 
     def views(self, ids: np.ndarray) -> np.ndarray:
         """How many clear views there were of each of ``ids``, int64 [N]."""
@@ -89,22 +98,35 @@ class AppearanceSums:
 
     def together(self, groups: list[list[int]]) -> PartEmbeddings:
         """Mean of all views of all identities in each of N ``groups``, N rows."""
-        known = [[self._sums[i].total() for i in group if i in self._sums] for group in groups]
-        return self._embeddings([_added(totals) if totals else None for totals in known])
+        known = ([self._sums[i].total() for i in group if i in self._sums] for group in groups)
+        return self._embeddings((_added(totals) if totals else None for totals in known), len(groups))
 
     def means(self) -> MeanAppearance:
         """All identities with at least one clear view."""
         ids = self.ids
-        halves = [self._sums[identity].halves() for identity in ids.tolist()]
-        return MeanAppearance(
-            ids,
-            self.whole(ids),
-            self._embeddings([early for early, _ in halves]),
-            self._embeddings([late for _, late in halves]),
+        spread = np.concatenate(
+            [np.zeros(0, np.float32)]
+            + [
+                self._spreads(ids[start : start + _AT_ONCE].tolist())
+                for start in range(0, len(ids), _AT_ONCE)
+            ]
         )
+        return MeanAppearance(ids, self.whole(ids), spread)
 
-    def _embeddings(self, sums: list[tuple[np.ndarray, np.ndarray] | None]) -> PartEmbeddings:
-        features = np.zeros((len(sums), len(self.part_names), self.dim), np.float32)
+    def _spreads(self, ids: list[int]) -> np.ndarray:
+        """``MeanAppearance.spread`` of each of ``ids``."""
+        known = [self._sums[identity].spread for identity in ids]
+        halves = [
+            self._sums[identity].halves()
+            for identity, spread in zip(ids, known, strict=True)
+            if spread is None
+        ]
+        early, late = (self._embeddings((half[n] for half in halves), len(halves)) for n in range(2))
+        found = iter(paired_distance(early, late).tolist())
+        return np.array([next(found) if spread is None else spread for spread in known], np.float32)
+
+    def _embeddings(self, sums: Iterable[tuple[np.ndarray, np.ndarray] | None], count: int) -> PartEmbeddings:
+        features = np.zeros((count, len(self.part_names), self.dim), np.float32)
         weights = np.zeros(features.shape[:2], np.float32)
         for row, item in enumerate(sums):
             if item is not None:
@@ -121,12 +143,20 @@ class _BlockSums:
         self._weights: list[np.ndarray] = []
         self._views: list[int] = []
         self._size = 1  # views a block takes
+        self.spread: float | None = None  # once no more views are to come
 
     @property
     def views(self) -> int:
         return sum(self._views)
 
+    def close(self, spread: float) -> None:
+        """Keep the total and the ``spread`` alone."""
+        self.spread = spread
+        features, weights = self.total()
+        self._features, self._weights, self._views = [features], [weights], [self.views]
+
     def add(self, features: np.ndarray, weights: np.ndarray) -> None:
+        self.spread = None
         if not self._views or self._views[-1] >= self._size:
             if len(self._views) == _BLOCKS:
                 self._merge()
@@ -165,12 +195,13 @@ def mean_embeddings(features: np.ndarray, weights: np.ndarray, part_names: tuple
     """Weighted sums of part vectors as unit vectors with their evidence as visibility.
 
     Args:
-        features: float32 [T, P, D], sums of vectors times visibility.
+        features: float32 [T, P, D], sums of vectors times visibility; taken over, not copied.
         weights: float32 [T, P], sums of visibilities: views in which the part showed.
     """
-    norm = np.linalg.norm(features, axis=2, keepdims=True)
+    norm = np.sqrt(np.einsum("tpd,tpd->tp", features, features))[..., None]
+    features /= np.maximum(norm, 1e-12)
     return PartEmbeddings(
-        torch.from_numpy(features / np.maximum(norm, 1e-12)),
+        torch.from_numpy(features),
         torch.from_numpy(weights / (weights + np.float32(_HALF_EVIDENCE))),
         part_names,
     )

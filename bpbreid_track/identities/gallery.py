@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..embeddings import PartEmbeddings
+from ..embeddings import MAX_MEGABYTES, PartEmbeddings
 from ..errors import InputError, UsageError
 from ..io.sources.images import IMAGE_SUFFIXES, natural_key, read_image
 
@@ -95,7 +95,7 @@ def names_of_all(distances: np.ndarray, together: np.ndarray, max_distance: floa
 
     Args:
         distances: [I, M] of identities to names.
-        together: bool [I, I], identities seen in one frame.
+        together: int64 [K, 2], pairs of identities seen in one frame.
         max_distance: above it a name is not given.
 
     Returns:
@@ -103,9 +103,12 @@ def names_of_all(distances: np.ndarray, together: np.ndarray, max_distance: floa
     """
     names = np.full(len(distances), -1)
     rows, columns = np.nonzero(distances <= max_distance)
+    both = np.concatenate([together, together[:, ::-1]])
+    both = both[np.argsort(both[:, 0], kind="stable")]
+    starts = np.searchsorted(both[:, 0], np.arange(len(distances) + 1))
     for n in np.argsort(distances[rows, columns], kind="stable"):
         row, column = rows[n], columns[n]
-        if names[row] < 0 and not (together[row] & (names == column)).any():
+        if names[row] < 0 and not (names[both[starts[row] : starts[row + 1], 1]] == column).any():
             names[row] = column
     return names
 
@@ -114,11 +117,13 @@ def names_of_all(distances: np.ndarray, together: np.ndarray, max_distance: floa
 HYSTERESIS = 0.05
 # Clear views of a track before it is given a name.
 MIN_VIEWS = 3
+# Signs that some scripts need inside words, though nothing is printed for them.
+_JOINERS = "\u200c\u200d"
 
 PathLike = str | os.PathLike[str]
 
 
-def load_gallery(folder: PathLike, encoder: Encoder) -> Gallery:
+def load_gallery(folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_MEGABYTES) -> Gallery:
     """Read the people of ``folder``: ``anna/*.jpg`` (crops, encoded here) or ``anna.npz`` (PartEmbeddings).
 
     A name may have both. Files of other kinds and hidden ones are passed over.
@@ -126,6 +131,7 @@ def load_gallery(folder: PathLike, encoder: Encoder) -> Gallery:
     Args:
         folder: the gallery.
         encoder: that of the run; gives the embeddings of crops, and says what those of a file must be.
+        max_megabytes: what a file may inflate to.
 
     Raises:
         InputError: no such folder, nobody in it, an unreadable crop, or embeddings of another encoder.
@@ -140,12 +146,15 @@ def load_gallery(folder: PathLike, encoder: Encoder) -> Gallery:
         if path.is_dir():
             found = _encode_folder(path, encoder)
         elif path.suffix.lower() == ".npz":
-            found = _checked(path, encoder)
+            found = _checked(path, encoder, max_megabytes)
         else:
             continue
+        name = path.stem if path.is_file() else path.name
+        if not all(letter.isprintable() or letter in _JOINERS for letter in name):
+            raise InputError(f"{root}: a name with control characters, {name!r}; rename it")
         found = found[found.visibility.any(dim=1)]
         if len(found):
-            views.setdefault(path.stem if path.is_file() else path.name, []).append(found)
+            views.setdefault(name, []).append(found)
     if not views:
         raise InputError(f"{root}: holds nobody; a gallery is a folder of NAME/*.jpg or NAME.npz")
     rows = [PartEmbeddings.cat(parts) for parts in views.values()]
@@ -166,8 +175,8 @@ def _encode_folder(folder: Path, encoder: Encoder) -> PartEmbeddings:
     return encoder.encode_crops(crops).to("cpu")
 
 
-def _checked(path: Path, encoder: Encoder) -> PartEmbeddings:
-    embeddings = PartEmbeddings.load(path)
+def _checked(path: Path, encoder: Encoder, max_megabytes: float) -> PartEmbeddings:
+    embeddings = PartEmbeddings.load(path, max_megabytes=max_megabytes)
     if embeddings.part_names != encoder.part_names or embeddings.dim != encoder.dim:
         raise InputError(
             f"{path}: made by another encoder: expected parts {list(encoder.part_names)} with {encoder.dim} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,8 +68,7 @@ class IdentityManager:
         """
         if embeddings is not None:
             self._take_views(frame, detections, embeddings.to("cpu"))
-            if self._history is None:
-                self._forget(frame.timestamp, detections.tracker_id)
+            self._forget(frame.timestamp, detections.tracker_id)
         if self._gallery is not None:
             detections.data["name"] = self._names(detections)
         if self._history is not None:
@@ -90,7 +90,10 @@ class IdentityManager:
             self._views.add(ids, seen, frame.timestamp)
 
     def _forget(self, now: float, ids: np.ndarray | None) -> None:
-        """Let go of tracks that the tracker has given up, so that a stream may run for ever."""
+        """Let go of tracks that the tracker has given up, so that a stream may run for ever.
+
+        Where they will be linked, their mean appearance stays.
+        """
         self._seen.update(dict.fromkeys([] if ids is None else ids.tolist(), now))
         if now < self._next_clearing:
             return
@@ -98,9 +101,10 @@ class IdentityManager:
         config = self._settings.tracker
         oldest = now - max(config.lost_seconds, config.appearance_seconds) - _CLEARING_SECONDS
         self._seen = {identity: time for identity, time in self._seen.items() if time >= oldest}
-        self._namer.keep(self._seen)
+        if self._history is None:
+            self._namer.keep(self._seen)
         if self._sums is not None:
-            self._sums.keep(self._seen)
+            (self._sums.keep if self._history is None else self._sums.settle)(self._seen)
 
     def _names(self, detections: sv.Detections) -> np.ndarray:
         assert self._gallery is not None
@@ -150,9 +154,21 @@ class IdentityManager:
         return names
 
     def views(self) -> dict[str, PartEmbeddings]:
-        """Views for a gallery, by the name of a person, or by number where there is none."""
+        """Views for a gallery, by the name of a person, or by number where there is none.
+
+        A number that is somebody's name in the gallery already is followed by ``-2``: those are two people.
+        """
+        taken = set() if self._gallery is None else set(self._gallery.names)
         groups: dict[str, list[int]] = {}
         for number in self._views.ids:
             identity = self._identity.get(number, number)
-            groups.setdefault(self._name_of.get(identity, f"{identity:05d}"), []).append(number)
+            name = self._name_of.get(identity) or _free(f"{identity:05d}", taken)
+            groups.setdefault(name, []).append(number)
         return {name: self._views.of(numbers) for name, numbers in groups.items()}
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """``name``, or with the first ending that makes it nobody's yet."""
+    if name not in taken:
+        return name
+    return next(longer for n in itertools.count(2) if (longer := f"{name}-{n}") not in taken)

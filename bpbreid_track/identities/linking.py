@@ -6,13 +6,13 @@ of joins can never hold two boxes of one frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from ..config import LinkConfig
 from ..embeddings import part_distance
-from ..tracking.assignment import assign
+from ..tracking.assignment import assign_sparse
 from ..tracking.tracks import TICK
 from .appearance_stats import MeanAppearance
 from .tracklets import Continuations, Ends, TrackedRows, concatenate, continuations, ends_of, seen_together
@@ -32,6 +32,12 @@ _MAX_HEIGHT_RATIO = 1.6
 _MOTION_GAP_SECONDS, _MOTION_MISS = 1.0, 0.3
 # What a miss in place may cost beside the part distance at its threshold, which costs 1.
 _MOTION_WEIGHT = 0.5
+# Pairs of different people from which a run's threshold is learnt at most: quantiles need no more.
+_EXAMPLES = 1 << 18
+# Tracklets that stand for a long chain.
+_MEMBERS = 32
+# Tracklets of which part distances are computed together.
+_BLOCK, _BLOCKS_WIDE = 64, 4096
 
 
 @dataclass(frozen=True)
@@ -70,13 +76,55 @@ def link(rows: TrackedRows, times: np.ndarray, means: MeanAppearance | None, con
     ({1: 1, 2: 1}, 2)
     """
     ends = ends_of(rows)
-    distances, threshold = _appearance(rows, ends, means, config)
-    pairs = continuations(ends, _COAST_SECONDS)
-    links = _decide(pairs, distances, threshold, config)
+    looks = None if means is None or not len(means.ids) else Looks(ends, means)
+    threshold = None if looks is None else _threshold(rows, ends, looks, config)
+    links = _decide(ends, looks, threshold, config)
     identity = _identities(ends.ids, links)
     joined = replace(rows, id=np.array([identity.get(i, -1) for i in rows.id.tolist()], np.int64))
     fills = fill_gaps(joined, times, config.fill_seconds)
     return Linked(concatenate([joined, fills]).sorted(), identity, len(links), len(fills), threshold)
+
+
+class Looks:
+    """Part distances of tracklets, computed for the pairs that are asked for.
+
+    Args:
+        ends: the tracklets.
+        means: what is known of them.
+    """
+
+    def __init__(self, ends: Ends, means: MeanAppearance) -> None:
+        self._means = means
+        self._row = means.rows_of(ends.ids)
+        self._rank = np.argsort(np.argsort(ends.time[:, 0], kind="stable"))  # in order of their start
+
+    def pairs(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """float64 [K], of tracklets ``a`` to tracklets ``b``; inf where nothing can be compared."""
+        out = np.full(len(a), np.inf)
+        row_a, row_b = self._row[a], self._row[b]
+        known = np.flatnonzero((row_a >= 0) & (row_b >= 0))
+        known = known[np.argsort(self._rank[a[known]], kind="stable")]
+        # Neighbours in time are asked for again and again: a block of them costs less than all its pairs.
+        for part in np.split(known, np.flatnonzero(np.diff(self._rank[a[known]] // _BLOCK)) + 1):
+            ours, place_a = np.unique(row_a[part], return_inverse=True)
+            theirs, place_b = np.unique(row_b[part], return_inverse=True)
+            for start in range(0, len(theirs), _BLOCKS_WIDE):
+                here = (place_b >= start) & (place_b < start + _BLOCKS_WIDE)
+                block = part_distance(
+                    self._means.whole[ours], self._means.whole[theirs[start : start + _BLOCKS_WIDE]]
+                ).numpy()
+                out[part[here]] = block[place_a[here], place_b[here] - start]
+        return out
+
+    def between(self, a: list[int], b: list[int]) -> np.ndarray:
+        """Of each of ``a`` to each of ``b``, those of which nothing is known left out: float64 [A, B]."""
+        row_a, row_b = self._row[a], self._row[b]
+        whole = self._means.whole
+        return part_distance(whole[row_a[row_a >= 0]], whole[row_b[row_b >= 0]]).numpy().astype(np.float64)
+
+    def spread(self) -> np.ndarray:
+        """Distances of the tracklets to themselves, early half to late half."""
+        return self._means.spread[self._row[self._row >= 0]]
 
 
 def distance_threshold(same: np.ndarray, other: np.ndarray, strictness: float) -> float:
@@ -105,71 +153,78 @@ def _centre_and_spread(values: np.ndarray, prior: tuple[float, float]) -> tuple[
     return float(middle), max(float(high - low) / _QUARTILES, 1e-3)
 
 
-def _appearance(
-    rows: TrackedRows, ends: Ends, means: MeanAppearance | None, config: LinkConfig
-) -> tuple[np.ndarray, float | None]:
-    """Part distances [T, T], inf where nothing can be compared, and what counts as near."""
-    distances = np.full((len(ends.ids), len(ends.ids)), np.inf)
-    if means is None or not len(means.ids):
-        return distances, None
-    known = means.rows_of(ends.ids)
-    here = np.flatnonzero(known >= 0)
-    whole = means.whole[known[here]]
-    distances[np.ix_(here, here)] = part_distance(whole, whole).numpy()
-    together = np.triu(seen_together(rows, ends.ids))
-    same = np.array([part_distance(means.early[row], means.late[row]).item() for row in known[here]])
-    return distances, distance_threshold(same, distances[together], config.strictness)
+def _threshold(rows: TrackedRows, ends: Ends, looks: Looks, config: LinkConfig) -> float:
+    """What counts as near in this run."""
+    together = seen_together(rows, ends.ids)
+    if len(together) > _EXAMPLES:
+        together = together[np.linspace(0, len(together) - 1, _EXAMPLES).astype(np.int64)]
+    return distance_threshold(looks.spread(), looks.pairs(*together.T), config.strictness)
 
 
 def _decide(
-    pairs: Continuations, distances: np.ndarray, threshold: float | None, config: LinkConfig
+    ends: Ends, looks: Looks | None, threshold: float | None, config: LinkConfig
 ) -> list[tuple[int, int]]:
     """Pairs of rows (earlier, later) to join: each tracklet has one successor and one predecessor at most."""
-    possible = (pairs.gap > 0) & (pairs.gap <= config.max_gap_seconds)
-    possible &= pairs.growth <= np.log(_MAX_HEIGHT_RATIO)
-    reach = _SLACK + _MAX_SPEED * np.clip(pairs.gap, 0, None)
-    possible &= pairs.miss <= reach
-    comparable = np.isfinite(distances)
-    cost = np.full(pairs.gap.shape, np.inf)
+    found = [
+        pairs[(pairs.growth <= np.log(_MAX_HEIGHT_RATIO)) & (pairs.miss <= _SLACK + _MAX_SPEED * pairs.gap)]
+        for pairs in continuations(ends, _COAST_SECONDS, config.max_gap_seconds)
+    ]
+    if not found:
+        return []
+    pairs = Continuations(
+        *(np.concatenate([getattr(part, field.name) for part in found]) for field in fields(Continuations))
+    )
+    apart = np.full(len(pairs), np.inf) if looks is None else looks.pairs(pairs.earlier, pairs.later)
+    cost = np.full(len(pairs), np.inf)
+    comparable = np.isfinite(apart)
     if threshold is not None and threshold > 0:
-        similar = possible & comparable & (distances <= threshold)
-        cost[similar] = distances[similar] / threshold
-    blind = possible & ~comparable & (pairs.gap <= _MOTION_GAP_SECONDS)
+        similar = comparable & (apart <= threshold)
+        cost[similar] = apart[similar] / threshold
     # By motion alone only where nobody else could be meant, by the wide gate.
-    rivals = possible.sum(axis=0)[None, :] + possible.sum(axis=1)[:, None] - 2
-    cost[blind & (pairs.miss <= _MOTION_MISS) & (rivals == 0)] = 1.0
-    cost += _MOTION_WEIGHT * pairs.miss / reach
-    earlier, later = assign(cost, 1.0 + _MOTION_WEIGHT)
-    by_cost = np.argsort(cost[earlier, later], kind="stable")
-    wanted = [(int(earlier[n]), int(later[n])) for n in by_cost]
-    return wanted if threshold is None else _agreeing(wanted, distances, threshold)
+    count = len(ends.ids)
+    rivals = np.bincount(pairs.earlier, minlength=count)[pairs.earlier]
+    rivals += np.bincount(pairs.later, minlength=count)[pairs.later] - 2
+    blind = ~comparable & (pairs.gap <= _MOTION_GAP_SECONDS) & (pairs.miss <= _MOTION_MISS)
+    cost[blind & (rivals == 0)] = 1.0
+    cost += _MOTION_WEIGHT * pairs.miss / (_SLACK + _MAX_SPEED * pairs.gap)
+    chosen = assign_sparse(pairs.earlier, pairs.later, cost, 1.0 + _MOTION_WEIGHT)
+    chosen = chosen[np.lexsort((pairs.earlier[chosen], cost[chosen]))]
+    wanted = list(zip(pairs.earlier[chosen].tolist(), pairs.later[chosen].tolist(), strict=True))
+    return wanted if looks is None or threshold is None else _agreeing(wanted, looks, threshold)
 
 
-def _agreeing(links: list[tuple[int, int]], distances: np.ndarray, threshold: float) -> list[tuple[int, int]]:
+def _agreeing(links: list[tuple[int, int]], looks: Looks, threshold: float) -> list[tuple[int, int]]:
     """Those of ``links``, best first, after which a chain still looks like one person on the average."""
     chain = {row: [row] for link in links for row in link}
     kept = []
     for earlier, later in links:
-        between = distances[np.ix_(chain[earlier], chain[later])]
+        between = looks.between(_some(chain[earlier]), _some(chain[later]))
         finite = between[np.isfinite(between)]
         if len(finite) and finite.mean() > threshold:
             continue
-        both = chain[earlier] + chain[later]
-        chain.update(dict.fromkeys(both, both))
+        small, large = sorted((chain[earlier], chain[later]), key=len)
+        large += small
+        chain.update(dict.fromkeys(small, large))
         kept.append((earlier, later))
     return kept
+
+
+def _some(chain: list[int]) -> list[int]:
+    """All of a chain, or as many as tell its looks, evenly spread."""
+    return chain if len(chain) <= _MEMBERS else chain[:: -(-len(chain) // _MEMBERS)]
 
 
 def _identities(ids: np.ndarray, links: list[tuple[int, int]]) -> dict[int, int]:
     """Identity of each of ``ids`` once ``links`` are joined: that of the first in its chain."""
     before = {later: earlier for earlier, later in links}
-    identity = {}
+    head: dict[int, int] = {}
     for row in range(len(ids)):
-        first = row
-        while first in before:
+        path, first = [row], row
+        while first not in head and first in before:
             first = before[first]
-        identity[int(ids[row])] = int(ids[first])
-    return identity
+            path.append(first)
+        head.update(dict.fromkeys(path, head.get(first, first)))
+    return {int(ids[row]): int(ids[first]) for row, first in sorted(head.items())}
 
 
 def fill_gaps(rows: TrackedRows, times: np.ndarray, longest: float) -> TrackedRows:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 
 from ..tracking.kalman import to_cxcywh
+from ..tracking.tracks import TICK
 
 # Seconds at either end of a tracklet from which its speed there is taken.
 _SPEED_SECONDS = 0.6
 # Boxes that a speed needs; a slope through fewer is mostly jitter.
 _SPEED_BOXES = 4
+# Pairs that are looked at together: what bounds the memory of long runs.
+_PAIRS_AT_ONCE = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -108,43 +112,104 @@ def _slope(times: np.ndarray, positions: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Continuations:
-    """How well tracklet b would continue tracklet a, for all pairs [T, T] (a in rows).
+    """K pairs of tracklets, and how well the later one would continue the earlier.
 
     Attributes:
-        gap: seconds from the end of a to the start of b; not above 0 where b does not start after a.
+        earlier, later: int64 [K], rows of ``Ends``.
+        gap: seconds from the end of the one to the start of the other, above 0.
         miss: how far the position foreseen from either end is from the other, in heights, mean of both.
         growth: absolute logarithm of the ratio of heights.
     """
 
+    earlier: np.ndarray
+    later: np.ndarray
     gap: np.ndarray
     miss: np.ndarray
     growth: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.earlier)
 
-def continuations(ends: Ends, coast_seconds: float) -> Continuations:
-    """All pairs of tracklets as end and start of one.
+    def __getitem__(self, index: np.ndarray) -> Continuations:
+        """Pairs by mask or index array."""
+        return Continuations(*(getattr(self, field.name)[index] for field in fields(self)))
+
+
+def continuations(ends: Ends, coast_seconds: float, longest: float) -> Iterator[Continuations]:
+    """The pairs of tracklets as end and start of one, some at a time.
 
     Args:
         ends: T tracklets.
         coast_seconds: how long a person is taken to go on at the speed of the end; after that, to stand.
+        longest: seconds between the two at most. Other pairs are not looked at.
     """
-    gap = ends.time[None, :, 0] - ends.time[:, None, 1]
-    coast = np.clip(gap, 0, coast_seconds)[..., None]
-    apart = ends.position[None, :, 0] - ends.position[:, None, 1]
-    height = np.sqrt(ends.height[None, :, 0] * ends.height[:, None, 1])
-    forwards = np.linalg.norm(apart - coast * ends.velocity[:, None, 1], axis=2)
-    backwards = np.linalg.norm(apart - coast * ends.velocity[None, :, 0], axis=2)
-    growth = np.abs(np.log(ends.height[None, :, 0] / ends.height[:, None, 1]))
-    return Continuations(gap, (forwards + backwards) / (2 * height), growth)
+    by_start = np.argsort(ends.time[:, 0], kind="stable")
+    starts = ends.time[by_start, 0]
+    first = np.searchsorted(starts, ends.time[:, 1], "left")
+    after = np.searchsorted(starts, ends.time[:, 1] + (longest + TICK), "right")
+    for rows in _spans(after - first):
+        earlier, place = expand(rows, first[rows], after[rows])
+        later = by_start[place]
+        gap = ends.time[later, 0] - ends.time[earlier, 1]
+        close = (gap > 0) & (gap <= longest)
+        yield _continuation(ends, earlier[close], later[close], gap[close], coast_seconds)
+
+
+def _continuation(
+    ends: Ends, earlier: np.ndarray, later: np.ndarray, gap: np.ndarray, coast_seconds: float
+) -> Continuations:
+    coast = np.clip(gap, 0, coast_seconds)[:, None]
+    apart = ends.position[later, 0] - ends.position[earlier, 1]
+    height = np.sqrt(ends.height[later, 0] * ends.height[earlier, 1])
+    forwards = np.linalg.norm(apart - coast * ends.velocity[earlier, 1], axis=1)
+    backwards = np.linalg.norm(apart - coast * ends.velocity[later, 0], axis=1)
+    growth = np.abs(np.log(ends.height[later, 0] / ends.height[earlier, 1]))
+    return Continuations(earlier, later, gap, (forwards + backwards) / (2 * height), growth)
 
 
 def seen_together(rows: TrackedRows, ids: np.ndarray) -> np.ndarray:
-    """Mask [T, T] of the identities (ascending ``ids``) with boxes in one frame: certainly two people."""
+    """Pairs of identities with boxes in one frame: certainly two people.
+
+    Args:
+        rows: boxes of a run, sorted by frame.
+        ids: identities of which pairs are asked for, ascending.
+
+    Returns:
+        int64 [K, 2], rows of ``ids``, the smaller first; each pair once, in ascending order.
+    """
     rows = rows[rows.id >= 0]
     number = np.searchsorted(ids, rows.id)
-    together = np.zeros((len(ids), len(ids)), bool)
-    starts = np.flatnonzero(np.r_[True, np.diff(rows.frame) > 0]) if len(rows) else np.zeros(0, np.intp)
-    for group in np.split(number, starts[1:]):
-        together[np.ix_(group, group)] = True
-    np.fill_diagonal(together, False)
-    return together
+    frame = np.unique(rows.frame, return_inverse=True)[1]
+    # Two people in one frame were together before unless one of them has just come: look at those who come.
+    order = np.lexsort((frame, number))
+    came = np.ones(len(rows), bool)
+    came[order[1:]] = (np.diff(number[order]) > 0) | (np.diff(frame[order]) > 1)
+    first = np.searchsorted(frame, frame, "left")
+    after = np.searchsorted(frame, frame, "right")
+    codes = [np.zeros(0, np.int64)]
+    newcomers = np.flatnonzero(came)
+    for span in _spans((after - first)[newcomers]):
+        chosen = newcomers[span]
+        one, other = expand(chosen, first[chosen], after[chosen])
+        low, high = np.minimum(number[one], number[other]), np.maximum(number[one], number[other])
+        codes.append(np.unique(low[low < high] * len(ids) + high[low < high]))
+    pairs = np.unique(np.concatenate(codes))
+    return np.stack(np.divmod(pairs, max(1, len(ids))), axis=1)
+
+
+def _spans(sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """Indices of ``sizes`` in runs that sum to about ``_PAIRS_AT_ONCE``."""
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        reached = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, reached + _PAIRS_AT_ONCE, "right")))
+        yield np.arange(start, stop)
+        start = stop
+
+
+def expand(rows: np.ndarray, first: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each of ``rows`` with every whole number from its ``first`` up to before its ``after``."""
+    sizes = np.maximum(after - first, 0)
+    starts = np.cumsum(sizes) - sizes
+    return np.repeat(rows, sizes), np.arange(sizes.sum()) + np.repeat(first - starts, sizes)

@@ -12,7 +12,7 @@ MOT16), so they are handed on as they are.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,10 @@ from ..errors import InputError
 _NAMES = "frame,id,left,top,width,height,confidence"
 _REQUIRED = 7
 _COLUMNS = 10
+_PERSON_LABELS = {"person", "persons", "pedestrian", "pedestrians", "people", "human"}
+# Classes of MOTChallenge ground truth that lie on people who are not to be counted; cars and the like do not.
+_LABELS = {"person_on_vehicle": 2, "static_person": 7, "distractor": 8, "reflection": 12}
+_OTHER = 3
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,36 @@ def read_mot(path: str | os.PathLike[str]) -> MotRows:
     )
 
 
+def read_ground_truth(path: str | os.PathLike[str]) -> MotRows:
+    """As ``read_mot``, with the classes of column 8 as MOTChallenge numbers them: 1 is a person.
+
+    CVAT's export "MOT 1.1" numbers classes by ``labels.txt`` beside the file, a name a line. Where a name
+    there means a person, that class becomes 1, and other labels take MOTChallenge's number or one that counts
+    for nothing.
+
+    Raises:
+        InputError: as ``read_mot``, and for an unreadable labels.txt.
+    """
+    rows = read_mot(path)
+    labels = Path(path).parent / "labels.txt"
+    if not labels.is_file():
+        return rows
+    try:
+        names = [name.strip().lower() for name in labels.read_text(encoding="utf-8-sig").splitlines()]
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{labels}: not a text file with a label a line") from error
+    while names and not names[-1]:
+        names.pop()
+    if not _PERSON_LABELS & set(names):
+        return rows
+    numbers = np.array([1 if name in _PERSON_LABELS else _LABELS.get(name, _OTHER) for name in names], float)
+    kind = rows.extra[:, 0]
+    labelled = (kind == np.floor(kind)) & (kind >= 1) & (kind <= len(names))
+    extra = rows.extra.copy()
+    extra[labelled, 0] = numbers[kind[labelled].astype(int) - 1]
+    return replace(rows, extra=extra)
+
+
 def _parse(rows: list[str], line: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:
     """Rows of text as float64 [N, 10], NaN where a row ends earlier."""
     if not rows:
@@ -129,6 +163,10 @@ def _require_boxes(table: np.ndarray, line: np.ndarray, path: str | os.PathLike[
     """Raise for the first row that is no box of a frame."""
     frame, identity, width, height = table[:, 0], table[:, 1], table[:, 4], table[:, 5]
     faults = [
+        (
+            frame == 0,
+            "frames are whole numbers from 1, got 0; where a file counts from 0, add 1 to every frame",
+        ),
         ((frame != np.floor(frame)) | (frame < 1), "frames are whole numbers from 1, got {0:g}"),
         (identity != np.floor(identity), "an id is a whole number, got {1:g}"),
         (np.maximum(frame, np.abs(identity)) >= 2**53, "frame {0:g} or id {1:g} is too large"),

@@ -1,6 +1,7 @@
 """Checkpoints: ours (safetensors with the configuration in its header), and the authors' files.
 
-A file is told by its content, never by its name. Nothing that is read can run code.
+A file is told by its content, never by its name. Nothing that is read can run code, or take much more memory
+than the file is large.
 """
 
 from __future__ import annotations
@@ -129,12 +130,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
                 for key in ("epoch", "rank1", "mAP")
                 if isinstance(document.get(key), (int, float))
             }
-    network = BPBReID(options)
+    with torch.device("meta"):  # shapes without numbers: nothing is allocated for a file that does not fit
+        expected = BPBReID(options).state_dict()
     if options.num_identities == 0:  # a file whose identity classifiers were taken out
         heads = [key for key in state if key.startswith(("identity.", "reduce."))]
-        report.ignored += [key for key in heads if key not in network.state_dict()]
+        report.ignored += [key for key in heads if key not in expected]
         state = {key: value for key, value in state.items() if key not in report.ignored}
-    _fill(network, state, report, where)
+    _check_fit(expected, state, report, where)
+    network = BPBReID(options)
+    _fill(network, state, report)
     for note in report.notes:
         log.warning("%s: %s", where, note)
     return Checkpoint(network.eval(), provenance, report)
@@ -171,7 +175,8 @@ def load_weights(network: BPBReID, path: str | os.PathLike[str]) -> LoadReport:
                 f"found {state[key].shape[0]}"
             )
     taken = {key: state[key] for key in target if key in state and key not in report.kept}
-    _fill(network, taken, report, os.fspath(path))
+    _check_fit(target, taken, report, os.fspath(path))
+    _fill(network, taken, report)
     return report
 
 
@@ -195,9 +200,10 @@ def _header(
     return validated(ModelOptions, values, where), provenance
 
 
-def _fill(network: BPBReID, state: Mapping[str, Tensor], report: LoadReport, where: str) -> None:
-    """Load ``state`` into ``network``, all or nothing, and count in ``report``."""
-    expected = network.state_dict()
+def _check_fit(
+    expected: Mapping[str, Tensor], state: Mapping[str, Tensor], report: LoadReport, where: str
+) -> None:
+    """Raise InputError where ``state`` is not what ``expected`` has, by names and shapes."""
     wrong = [
         f"{key}: expected {list(expected[key].shape)}, found {list(value.shape)}"
         for key, value in state.items()
@@ -213,5 +219,9 @@ def _fill(network: BPBReID, state: Mapping[str, Tensor], report: LoadReport, whe
             shown = "; ".join(names[:_LISTED])
             more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
             raise InputError(f"{where}: {len(names)} of {len(state)} tensors {what}: {shown}{more}")
+
+
+def _fill(network: BPBReID, state: Mapping[str, Tensor], report: LoadReport) -> None:
+    """Load ``state``, which fits, into ``network`` and count in ``report``."""
     network.load_state_dict(dict(state), strict=False)
     report.loaded = len(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -24,6 +25,10 @@ EmbeddingName = Literal[
 ]
 
 
+# Bounds that no network of the field comes near: a file's header must not make gigabytes out of a few bytes.
+_WIDEST, _LARGEST_SIDE, _LONGEST_NAME = 8192, 1024, 100
+
+
 class ModelOptions(Settings):
     """Settings of ``BPBReID``: the defaults are the paper's, ``AUTHORS`` those of the published program."""
 
@@ -39,7 +44,9 @@ class ModelOptions(Settings):
     )
     mean: tuple[float, float, float] = Field((0.485, 0.456, 0.406), description="Of R, G, B in [0, 1].")
     std: tuple[float, float, float] = Field((0.229, 0.224, 0.225), description="Of R, G, B in [0, 1].")
-    dim: int = Field(512, ge=1, description="D, the width of an embedding; ignored with reduction 'none'.")
+    dim: int = Field(
+        512, ge=1, le=_WIDEST, description="D, the width of an embedding; ignored with reduction 'none'."
+    )
     reduction: Literal["none", "before_pooling", "after_pooling", "before_and_after_pooling"] = Field(
         "after_pooling",
         description="Where the backbone's channels are reduced to D. The paper has no reduction.",
@@ -76,7 +83,10 @@ class ModelOptions(Settings):
         "better ones at twice the cost. Visibility is that of the crop itself.",
     )
     num_identities: int = Field(
-        0, ge=0, description="Training identities. 0: a network for inference, without identity classifiers."
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Training identities. 0: a network for inference, without identity classifiers.",
     )
     shared_part_classifier: bool = Field(False, description="One identity classifier for all parts.")
 
@@ -97,11 +107,18 @@ class ModelOptions(Settings):
                 "part_names: expected distinct names other than foreground, global and background, "
                 f"got {list(names)}"
             )
+        if max(map(len, names)) > _LONGEST_NAME:
+            raise ValueError(f"part_names: expected names of at most {_LONGEST_NAME} letters")
         self.check_size("input_size", self.input_size)
-        if self.source_size is not None and min(self.source_size) < 1:
+        if (
+            self.source_size is not None
+            and not 1 <= min(self.source_size) <= max(self.source_size) <= _LARGEST_SIDE
+        ):
             raise ValueError(
-                f"source_size: expected height and width of at least 1, got {list(self.source_size)}"
+                f"source_size: expected sides of 1 to {_LARGEST_SIDE} pixels, got {list(self.source_size)}"
             )
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or min(self.std) <= 0:
+            raise ValueError("mean and std: expected finite numbers, std above 0")
         if self.mirror:
             mirrored_parts(names)
         kinds = [name.removeprefix("bn_") for name in self.test_embeddings]
@@ -120,6 +137,8 @@ class ModelOptions(Settings):
         """
         height, width = size
         multiple = {"hrnet_w32": 32, "efficientnet_lite0": 16}.get(self.backbone, 1)
+        if max(height, width) > _LARGEST_SIDE:
+            raise ValueError(f"{name}: expected at most {_LARGEST_SIDE} pixels a side, got {height}x{width}")
         if min(height, width) < 32 or height % multiple or width % multiple:
             divisible = f", divisible by {multiple} for {self.backbone}" if multiple > 1 else ""
             raise ValueError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import zipfile
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,12 @@ from .inference import PRECISIONS, cpu_has_bf16, exact_float32, resolve_device
 from .network import BPBReID
 from .options import ModelOptions
 
+log = logging.getLogger(__name__)
+
 METADATA_KEY = "bpbreid_track"
 OUTPUT_NAMES = ("features", "visibility")
+# TorchScript is a program. Only files of these names are run.
+PROGRAM_SUFFIXES = (".ts", ".torchscript")
 
 
 def describe(network: BPBReID, precision: str) -> str:
@@ -136,9 +140,10 @@ class OpenVinoRuntime(Runtime):
 
 
 class TorchScriptRuntime(Runtime):
-    """A TorchScript file, on any device of PyTorch."""
+    """A TorchScript file, on any device of PyTorch. It is a program: open only those of makers you trust."""
 
     def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
+        log.warning("%s: a TorchScript program, which is run: use it only if you trust its maker", path)
         self.device = resolve_device(device)
         extra = {METADATA_KEY: ""}
         try:
@@ -156,19 +161,19 @@ class TorchScriptRuntime(Runtime):
 
 
 def is_exported(path: Path) -> bool:
-    """Whether ``path`` is for ``open_runtime``, judged by its name or by what the archive holds."""
-    suffix = path.suffix.lower()
-    if suffix in {".pt", ".pth", ".ts", ".torchscript"} and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return any("/code/" in name for name in archive.namelist())
-    return suffix in {".onnx", ".xml", ".ts", ".torchscript"}
+    """Whether ``path`` is for ``open_runtime``, judged by its name alone.
+
+    What is in a file has no say: weights are never run as a program because they are one.
+    """
+    return path.suffix.lower() in {".onnx", ".xml", *PROGRAM_SUFFIXES}
 
 
 def open_runtime(path: Path, *, device: str | torch.device = "auto", precision: str = "auto") -> Runtime:
     """An exported network, ready to run.
 
     Args:
-        path: .onnx, .xml or a TorchScript file, written by ``export``.
+        path: .onnx, .xml or a TorchScript .ts or .torchscript, written by ``export``. TorchScript is a
+            program that is run: its maker must be trusted.
         device: ``auto`` takes CUDA where the library has it.
         precision: ``auto`` takes what the file holds; OpenVINO also runs fp32 files in ``bf16``.
 

@@ -6,10 +6,12 @@ CfgNode and numpy's numbers: stand-ins below read them as plain values. Any othe
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import struct
 import warnings
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +21,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+
+# Of one file at most; the authors' checkpoints have some ten thousand.
+_INSTRUCTIONS = 1 << 21
 
 
 class _NumpyArray:
@@ -68,8 +73,8 @@ def read_torch(path: str | os.PathLike[str]) -> Any:
     """What a file of ``torch.save`` holds, zip or legacy format, with tensors on the CPU.
 
     Raises:
-        InputError: no such file; damaged; not a torch file; or it asks for anything beyond tensors and plain
-            values, in which case nothing of it has been run.
+        InputError: no such file; damaged; not a torch file; it would take far more memory than it is large;
+            or it asks for anything beyond tensors and plain values, in which case nothing of it was run.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
@@ -77,10 +82,65 @@ def read_torch(path: str | os.PathLike[str]) -> Any:
         # What torch would warn about (old pickles, TorchScript) is an error below, in one line.
         with torch.serialization.safe_globals(_STAND_INS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with open(path, "rb") as handle:  # given a name, torch goes by its ending
-                return torch.load(handle, map_location="cpu", weights_only=True)
+            with _Counted(open(path, "rb", buffering=0)) as handle:  # given a name, torch goes by its ending
+                _check_archive(handle)
+                handle.seek(0)
+                document = torch.load(handle, map_location="cpu", weights_only=True)
+        _require_whole(document)
+    except _TooLargeError as error:
+        raise InputError(f"{path}: refused: {error}") from None
     except Exception as error:  # a damaged pickle can raise anything at all
         raise InputError(f"{path}: {_reason(str(error))}") from error
+    return document
+
+
+class _TooLargeError(Exception):
+    """Reading on would take far more memory than the file is large."""
+
+
+class _Counted(io.BufferedReader):
+    """A file that gives out so many pickle instructions and no more: each may make an object of 64 bytes."""
+
+    _left = _INSTRUCTIONS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size == 1:
+            self._left -= 1
+            if self._left < 0:
+                raise _TooLargeError("millions of pickle instructions, where weights need thousands")
+        return super().read(size)
+
+
+def _check_archive(handle: io.BufferedReader) -> None:
+    """Raise where a zip archive would grow when it is unpacked: ``torch.save`` compresses nothing."""
+    if not zipfile.is_zipfile(handle):
+        return
+    with zipfile.ZipFile(handle) as archive:
+        for entry in archive.infolist():
+            if "/code/" in entry.filename:
+                raise ValueError("TorchScript")
+            if entry.compress_type != zipfile.ZIP_STORED or entry.file_size > entry.compress_size:
+                raise _TooLargeError(f"its entry {entry.filename} is compressed, which torch.save never does")
+            if entry.filename.endswith(".pkl") and entry.file_size > _INSTRUCTIONS:
+                raise _TooLargeError(
+                    f"its entry {entry.filename} has {entry.file_size} bytes of instructions"
+                )
+
+
+def _require_whole(document: Any) -> None:
+    """Raise for tensors that are larger than what is stored of them."""
+    waiting, seen = [document], set[int]()
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, Tensor):
+            plain = item.layout == torch.strided and item.device.type == "cpu" and not item.is_quantized
+            if not plain or item.numel() * item.element_size() > item.untyped_storage().nbytes():
+                raise _TooLargeError(
+                    f"a tensor {list(item.shape)} that is not stored whole; save it with .clone()"
+                )
+        elif isinstance(item, (Mapping, list, tuple, set)) and id(item) not in seen:
+            seen.add(id(item))
+            waiting.extend(item.values() if isinstance(item, Mapping) else item)
 
 
 def _reason(message: str) -> str:
@@ -97,7 +157,10 @@ def _reason(message: str) -> str:
             "if you trust its maker, ask for a file of torch.save with its default protocol"
         )
     if "TorchScript" in message:
-        return "a TorchScript archive, not a checkpoint; give the checkpoint it was exported from"
+        return (
+            "a TorchScript program, not a checkpoint, and nothing of it was run; give the checkpoint it was "
+            "exported from, or, if you trust its maker, rename it to .ts"
+        )
     return "damaged, or not a torch checkpoint; fetch or copy it again"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
-from ..detection.detectors import Detector, load_detector
+from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import UsageError
 from ..identities.gallery import check_gallery_folder, load_gallery, save_gallery_files
 from ..identities.identity_manager import IdentityManager
@@ -131,6 +131,8 @@ def track_video(
                 fill = {"fill_seconds": max(settings.link.fill_seconds, 1.5 * gap)}
                 settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
             find = _detector(detector, settings.detector, device)
+            if isinstance(find, PrecomputedDetector):
+                find.check_frames(reader)
             embed, encoder_words = _encoder(encoder, settings, device, precision)
             settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
             store = None
@@ -263,7 +265,11 @@ def _identities(
         raise UsageError(
             "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
         )
-    known = None if gallery is None or encoder is None else load_gallery(gallery, encoder)
+    known = (
+        None
+        if gallery is None or encoder is None
+        else load_gallery(gallery, encoder, settings.gallery.max_megabytes)
+    )
     if history is None and known is None and save_gallery is None:
         return None
     return IdentityManager(settings, history=history, gallery=known, save=save_gallery is not None)

@@ -275,6 +275,7 @@ def open_cache(
             "size": [source.width, source.height],
             "frame count": source.frame_count,
             "content": fingerprint.of_media(files) if files else None,
+            "frame numbers": _numbers(source.frame_numbers),
         },
         "detector": found_by,
         "encoder": {"weights": None, "precision": None, "mirrored": None, "parts": None},
@@ -292,6 +293,13 @@ def open_cache(
 def _picture(image: np.ndarray) -> int:
     """A number by which pictures are told apart."""
     return zlib.crc32(np.ascontiguousarray(image[::_STEP, ::_STEP]).tobytes())
+
+
+def _numbers(numbers: Sequence[int]) -> str | None:
+    """The frame numbers in short; None for 1, 2, 3, ..."""
+    if list(numbers) == list(range(1, len(numbers) + 1)):
+        return None
+    return f"{numbers[0]} to {numbers[-1]}, {zlib.crc32(str(list(numbers)).encode()):08x}"
 
 
 def _words(value: Any) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import lap
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 
 def assign(cost: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
@@ -40,3 +42,31 @@ def assign(cost: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
         order = np.argsort(matched_rows)
         matched_rows, matched_columns = matched_rows[order], matched_columns[order]
     return matched_rows, matched_columns
+
+
+def assign_sparse(rows: np.ndarray, columns: np.ndarray, cost: np.ndarray, limit: float) -> np.ndarray:
+    """As ``assign``, of the few pairs that can be matched at all, in memory for those alone.
+
+    Args:
+        rows: int64 [K], row of each pair.
+        columns: int64 [K], its column. No pair occurs twice.
+        cost: [K], above -1; inf or nan forbids a pair.
+        limit: highest admissible cost.
+
+    Returns:
+        Indices into the pairs of those matched, ascending.
+    """
+    open_pairs = np.flatnonzero(cost <= limit)
+    rows, row = np.unique(rows[open_pairs], return_inverse=True)
+    columns, column = np.unique(columns[open_pairs], return_inverse=True)
+    if not len(open_pairs):
+        return open_pairs
+    # Each row may also stay alone, at the limit. One is added to all, since the solver takes 0 for no pair.
+    alone = np.arange(len(rows))
+    weights = np.concatenate([cost[open_pairs], np.full(len(rows), limit)]) + 1.0
+    place = np.concatenate([row, alone]), np.concatenate([column, len(columns) + alone])
+    graph = csr_array((weights, place), shape=(len(rows), len(columns) + len(rows)))
+    matched = np.full(len(rows), -1)
+    of_row, of_column = min_weight_full_bipartite_matching(graph)
+    matched[of_row] = of_column
+    return open_pairs[matched[row] == column]

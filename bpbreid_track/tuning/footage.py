@@ -15,7 +15,8 @@ import numpy as np
 from ..config import TrackerConfig
 from ..errors import InputError, UsageError
 from ..evaluation import TrackingMetrics, evaluate_folder
-from ..io.mot_format import MotRows, read_mot
+from ..evaluation.tracks import counted_rows
+from ..io.mot_format import MotRows, read_ground_truth
 from ..io.sinks.tracks import MotSink
 from ..io.sources.base import Frame
 from ..pipeline.api import track_video
@@ -73,7 +74,8 @@ def load_footage(
     gt = folder / "gt" / "gt.txt"
     if not gt.is_file():
         raise InputError(f"{folder}: no ground truth there; expected a sequence with gt/gt.txt")
-    truth = read_mot(gt)
+    truth = read_ground_truth(gt)
+    counted_rows(gt, truth)
     own = folder / detector
     motion, camera = CameraMotion(), list[CameraStep]()
 
@@ -110,7 +112,8 @@ class Stretch:
     def __str__(self) -> str:
         if self.stop - self.start == len(self.footage.frames):
             return self.footage.name
-        return f"{self.footage.name} frames {self.start + 1}-{self.stop}"
+        first, last = (self.footage.frames[row].index + 1 for row in (self.start, self.stop - 1))
+        return f"{self.footage.name} frames {first}-{last}"
 
 
 def split(footage: Sequence[Footage], holdout: float) -> tuple[list[Stretch], list[Stretch]]:
@@ -141,7 +144,7 @@ class Judge:
         folder: an existing folder for files on the way.
 
     Raises:
-        InputError: a stretch without any ground truth.
+        InputError: a stretch without any ground truth that counts.
     """
 
     def __init__(self, stretches: Sequence[Stretch], folder: Path) -> None:
@@ -164,15 +167,19 @@ class Judge:
         lines = source.read_text(encoding="utf-8-sig").splitlines()
         first, last = (footage.frames[row].index for row in (stretch.start, stretch.stop - 1))
         rows = []
+        here = (footage.truth.frame > first) & (footage.truth.frame <= last + 1)
+        if not here.any() or not (here & counted_rows(source, footage.truth)).any():
+            raise InputError(f"{source}: no ground truth in {stretch}; choose another --holdout")
         for frame, line in zip(footage.truth.frame, footage.truth.line, strict=True):
             if first < frame <= last + 1:
                 separator, rest = re.split(r"^[^,\s]+(\s*,\s*|\s+)", lines[line - 1].strip())[1:]
                 rows.append(f"{frame - first}{separator}{rest}\n")
-        if not rows:
-            raise InputError(f"{source}: no ground truth in {stretch}; choose another --holdout")
         target = self._truth / footage.name / "gt" / "gt.txt"
         target.parent.mkdir(parents=True)
         target.write_text("".join(rows), encoding="utf-8")
+        labels = source.with_name("labels.txt")
+        if labels.is_file():
+            shutil.copy(labels, target.parent)
 
 
 class _KnownCamera(CameraMotion):

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.io.mot_format import MotRows, read_mot
+from bpbreid_track.io.mot_format import MotRows, read_ground_truth
 
 if TYPE_CHECKING:
     from bpbreid_track.io.sources.base import Frame, Source
@@ -34,16 +34,18 @@ class CropsReport:
         identities: how many got a folder.
         images: crops written.
         left_out: reason -> how many boxes.
+        notes: what the source has to say, such as how its frames are numbered.
     """
 
     folder: Path
     identities: int
     images: int
     left_out: dict[str, int]
+    notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
         """The report in words."""
-        text = [f"{self.images} crops of {self.identities} identities in {self.folder}"]
+        text = [f"{self.images} crops of {self.identities} identities in {self.folder}", *self.notes]
         if self.left_out:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items())
             text.append(f"left out: {reasons}")
@@ -91,7 +93,7 @@ def cut_crops(
         raise InputError(
             f"{source}: no gt/gt.txt in it; give the tracks, as bpbreid-track --tracks writes them"
         )
-    rows = read_mot(path)
+    rows = read_ground_truth(path)
     with open_source(source) as frames:
         left_out: Counter[str] = Counter()
         chosen = _chosen(
@@ -106,10 +108,14 @@ def cut_crops(
         written = _cut(frames, rows, np.flatnonzero(chosen), Path(out), name, quiet)
     missing = int(chosen.sum()) - sum(written.values())
     if not written:
-        raise InputError(f"{source}: has none of the frames of {path} ({rows.frame[chosen].min()}, ...)")
+        numbers = frames.frame_numbers
+        have = f"; it has {numbers[0]} to {numbers[-1]}" if numbers else ""
+        raise InputError(
+            f"{source}: has none of the frames of {path} ({rows.frame[chosen].min()}, ...){have}"
+        )
     if missing:
         left_out["in frames that the source does not have"] += missing
-    return CropsReport(Path(out), len(written), sum(written.values()), dict(left_out))
+    return CropsReport(Path(out), len(written), sum(written.values()), dict(left_out), tuple(frames.notes))
 
 
 def _chosen(
@@ -202,9 +208,10 @@ def _cut(
     for row in chosen:
         wanted[int(rows.frame[row]) - 1].append(int(row))
     last = max(wanted)
+    total = sum(number <= last + 1 for number in frames.frame_numbers) or last + 1
     written: Counter[int] = Counter()
     try:
-        for frame in _with_progress(frames, last + 1, quiet):
+        for frame in _with_progress(frames, total, quiet):
             for row in wanted.get(frame.index, ()):
                 person = int(rows.id[row])
                 _write(

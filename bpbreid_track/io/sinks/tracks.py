@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -51,6 +52,8 @@ class TrackRow(NamedTuple):
 
 # Columns that only some runs have, in the order in which they are written.
 EXTRA_COLUMNS = ("name", "filled")
+_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?[0-9.]+").fullmatch
 _BASE = len(TrackRow._fields) - len(EXTRA_COLUMNS)
 
 
@@ -147,6 +150,8 @@ class MotSink(TextSink):
 class CsvSink(TextSink):
     """A table with a header line and one row for each identity in a frame; frames from 1, times in seconds.
 
+    Before a name that a spreadsheet would take for a formula stands an apostrophe.
+
     Args:
         path: the file; it is replaced.
         extra: which of ``EXTRA_COLUMNS`` to add: ``name`` (empty for an unknown person), ``filled`` (1 or 0).
@@ -165,13 +170,18 @@ class CsvSink(TextSink):
     def write(self, frame: Frame, detections: sv.Detections) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(
-            (frame.index + 1, f"{frame.timestamp:.6f}", *row[:_BASE], *self._extras(row))
+            map(_plain_text, (frame.index + 1, f"{frame.timestamp:.6f}", *row[:_BASE], *self._extras(row)))
             for row in track_rows(detections)
         )
         self._append(text.getvalue())
 
     def _extras(self, row: TrackRow) -> list[str | int]:
         return [row.name if column == "name" else int(row.filled) for column in self._extra]
+
+
+def _plain_text(cell: Any) -> Any:
+    """Names that a spreadsheet would take for a formula, with the apostrophe that makes them text."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA_SIGNS and not _NUMBER(cell) else cell
 
 
 class JsonlSink(TextSink):

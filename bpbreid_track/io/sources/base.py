@@ -20,8 +20,9 @@ class Frame:
     """One picture of a source.
 
     Attributes:
-        index: position in the source, from 0. An image that cannot be read leaves a gap, so that frame
-            numbers keep agreeing with detections and ground truth on disk.
+        index: frame number less 1: position in the source from 0, or what file names of images say. What is
+            absent or cannot be read leaves a gap, so that frame numbers keep agreeing with detections and
+            ground truth on disk.
         timestamp: seconds since the first frame, strictly increasing.
         image: uint8 [H, W, 3], BGR, contiguous.
     """
@@ -65,6 +66,8 @@ class Source(ABC):
         rounded_down: pictures lie below their true brightness, because FFmpeg's scaler rounds down on the way
             to BGR, as it does for most videos.
         sound: what can be heard; None: nothing.
+        frame_numbers: numbers of the frames to come, from 1, ascending, where files carry them; empty where
+            they run 1, 2, 3, ... to an end that is not known.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Source(ABC):
     pixel_aspect: Fraction = Fraction(1)
     rounded_down: bool = False
     sound: Sound | None = None
+    frame_numbers: Sequence[int] = ()
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ...errors import InputError
 from .base import Frame, Source
+from .frame_numbers import describe_numbers, frame_numbers
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 VIDEO_SUFFIXES = frozenset({".264", ".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"})
@@ -20,7 +25,9 @@ VIDEO_SUFFIXES = frozenset({".264", ".avi", ".h264", ".m4v", ".mkv", ".mov", ".m
 class ImageSource(Source):
     """Images in natural order (``2.jpg`` before ``10.jpg``), all of one size.
 
-    A file that cannot be read is passed over with a note and leaves a gap in ``Frame.index``.
+    Frames are numbered as their files are (``000060.jpg`` is frame 60, index 59) where all names carry a
+    number, else by their place; a note says so where numbers do not run 1, 2, 3, .... Absent numbers are time
+    that passes. A file that cannot be read is passed over with a note and leaves a gap in ``Frame.index``.
 
     Args:
         paths: image files.
@@ -39,6 +46,10 @@ class ImageSource(Source):
         self.frame_count = len(paths)
         self.notes: list[str] = []
         self.files = self._paths = sorted(paths, key=natural_key)
+        numbers = frame_numbers(self._paths)
+        self.frame_numbers = numbers or range(1, len(paths) + 1)
+        if numbers and (words := describe_numbers(self._paths, numbers)):
+            self.notes.append(f"{self._paths[0].parent}: {words}")
         first = next((image for image in map(read_image, self._paths) if image is not None), None)
         if first is None:
             some = (
@@ -52,7 +63,8 @@ class ImageSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         unreadable: list[Path] = []
         start: int | None = None
-        for index, path in enumerate(self._paths):
+        for number, path in zip(self.frame_numbers, self._paths, strict=True):
+            index = number - 1
             image = read_image(path)
             if image is None:
                 unreadable.append(path)
@@ -92,13 +104,47 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def read_image(path: Path) -> np.ndarray | None:
-    """uint8 [H, W, 3] BGR, upright after EXIF; None where the file is no image that OpenCV reads."""
+    """uint8 [H, W, 3] BGR, upright after EXIF; None where the file is no image that OpenCV reads.
+
+    Raises:
+        InputError: more than ``max_pixels()`` pixels; it is not decoded then.
+    """
     try:
         # imread cannot open non-ASCII paths on Windows.
         data = np.fromfile(path, np.uint8)
     except OSError:
         return None
-    return cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
+    pixels = _stated_pixels(data)
+    if pixels is None:
+        return None
+    if pixels > max_pixels():
+        raise InputError(
+            f"{path}: {pixels / 1e6:.0f} million pixels, refused above {max_pixels() / 1e6:.0f} million; set "
+            "OPENCV_IO_MAX_IMAGE_PIXELS in the environment to allow more"
+        )
+    try:
+        return cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+
+
+def max_pixels() -> int:
+    """Most pixels of a picture, width times height: OpenCV's own setting, by default 2^27."""
+    stated = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")
+    return int(stated) if stated.isdecimal() else 1 << 27
+
+
+def _stated_pixels(data: np.ndarray) -> int | None:
+    """Width times height as the file states them, without decoding it; None where it is no image."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own bounds are not those that hold here
+            with Image.open(io.BytesIO(data.tobytes())) as image:
+                return int(image.width) * int(image.height)
+    except Image.DecompressionBombError as error:
+        return int(next(iter(re.findall(r"[0-9]{6,}", str(error))), 1 << 62))
+    except Exception:  # a damaged header can lead its readers to any error
+        return None
 
 
 def natural_key(path: Path) -> list[list[str | int]]:

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from ...errors import InputError
+from ..addresses import public_name
 from .base import USUAL_RATE, Frame, Sound, Source
 from .latest_frame import LatestFrame
 from .video import (
@@ -25,7 +26,6 @@ from .video import (
     open_container,
     pixel_aspect,
     presentation_time,
-    public_name,
     reason,
     rounded_down,
     video_stream,

@@ -35,6 +35,10 @@ def open_sequence(folder: Path) -> Source:
         source.name = name
     if info.frame_rate is None:
         source.notes.append(f"{info_path}: states no frameRate; {USUAL_RATE} frames a second are assumed")
-    if length is not None and source.frame_count is not None and source.frame_count != length:
-        source.notes.append(f"{info_path}: seqLength is {length}, found {source.frame_count} frames")
+    last = source.frame_numbers[-1] if source.frame_numbers else source.frame_count
+    if length is not None and last is not None and length not in {last, source.frame_count}:
+        found = f"found {source.frame_count} frames" + (
+            f", the last is {last}" if source.frame_numbers else ""
+        )
+        source.notes.append(f"{info_path}: seqLength is {length}, {found}")
     return source

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -15,7 +14,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, VideoReformatter
 
 from ...errors import InputError
+from ..addresses import public_name
 from .base import USUAL_RATE, Frame, Sound, Source
+from .images import max_pixels
 
 # A timestamp that falls back by more than this many seconds is a clock that started anew, not a bad value.
 _CLOCK_RESET = 1.0
@@ -296,12 +297,15 @@ def open_container(location: Path | str) -> Any:
         found = "holds no video stream" if container.streams else "holds nothing; it is damaged or incomplete"
         container.close()
         raise InputError(f"{where}: {found}")
+    stream = video_stream(container)
+    if stream.width * stream.height > max_pixels():
+        size = f"{stream.width} x {stream.height} pixels"
+        container.close()
+        raise InputError(
+            f"{where}: {size}, refused above {max_pixels() / 1e6:.0f} million; set "
+            "OPENCV_IO_MAX_IMAGE_PIXELS in the environment to allow more"
+        )
     return container
-
-
-def public_name(address: str) -> str:
-    """A URL without user name and password."""
-    return re.sub(r"(?<=://)[^/]*@", "", address)
 
 
 def reason(error: Exception) -> str:
