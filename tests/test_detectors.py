@@ -174,7 +174,9 @@ def test_a_download_with_another_hash_than_the_published_file_is_not_kept(
 
 
 def test_auto_never_takes_weights_of_the_current_folder(offline: Path, pose_weights: Path) -> None:
-    shutil.copy(pose_weights, "yolo11n.pt")
+    Path("weights").mkdir()
+    for name in ("yolo11n.pt", "weights/yolo11n.pt"):
+        shutil.copy(pose_weights, name)
     assert find_detector_weights("auto").path == pose_weights
     assert find_detector_weights("yolo11n").path == Path("yolo11n.pt")
 

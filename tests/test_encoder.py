@@ -202,6 +202,21 @@ def test_exact_float32_holds_inside_and_restores_what_was_set() -> None:
         torch.set_float32_matmul_precision(settings)
 
 
+def test_exact_float32_holds_while_another_thread_leaves_it() -> None:
+    settings = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        first, second = exact_float32(), exact_float32()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+        second.__exit__(None, None, None)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(settings)
+
+
 def test_bf16_keeps_the_part_distances_of_real_crops(shared: Path) -> None:
     torch.manual_seed(0)
     options = ModelOptions(backbone="efficientnet_lite0", input_size=(128, 64), visibility="always")

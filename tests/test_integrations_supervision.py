@@ -66,3 +66,17 @@ def test_detections_without_embeddings_name_the_mend() -> None:
 def test_embeddings_of_other_boxes_are_refused(street: Street) -> None:
     with pytest.raises(ValueError, match="one a box, got 1"):
         with_embeddings(carried(street, 0), street.embeddings[0][:1])
+
+
+def test_smoother_of_supervision_joins_rows_without_identity_and_the_documented_way_does_not() -> None:
+    boxes = np.array([[0, 0, 10, 20], [200, 0, 210, 20], [50, 50, 60, 70]], float)
+    tracked = sv.Detections(boxes, confidence=np.ones(3), tracker_id=np.array([-1, -1, 7]))
+    plain = sv.DetectionsSmoother().update_with_detections(tracked)
+    assert sorted(plain.xyxy[:, 0].tolist()) == [50, 100], (
+        "if this fails, the page of supervision is out of date"
+    )
+    known = tracked.tracker_id >= 0
+    smoother = sv.DetectionsSmoother()
+    shown = sv.Detections.merge([smoother.update_with_detections(tracked[known]), tracked[~known]])
+    assert sorted(shown.xyxy[:, 0].tolist()) == [0, 50, 200]
+    assert sorted(shown.tracker_id.tolist()) == [-1, -1, 7]

