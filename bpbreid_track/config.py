@@ -284,10 +284,10 @@ def read_settings(model: type[S], path: str | os.PathLike[str]) -> S:
     """
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
+    except Exception as error:  # YAMLError, and what wrong dates or deep nesting lead its reader to
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from error
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -306,6 +306,8 @@ def validated(model: type[S], values: dict[str, Any], where: str) -> S:
         place = ".".join(step for step in steps if not re.match(r"constrained-|int$|literal\[", step))
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from error
+    except (RecursionError, OverflowError, TypeError) as error:
+        raise UsageError(f"{where}: not settings: {' '.join(str(error).split())[:160]}") from error
 
 
 def run_config(

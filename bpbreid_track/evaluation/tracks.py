@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -176,7 +176,10 @@ def _evaluate(gt_path: Path, result_path: Path, benchmark: Benchmark) -> dict[st
     rules = _rules(gt_path, gt, benchmark)
     counted_rows(gt_path, gt, benchmark)
     _require_persons(result_path, result)
-    length = _length(gt_path, gt, result_path, result)
+    _require_frames_of_the_sequence(gt_path, gt, result_path, result)
+    # Frames without any box change no figure, and TrackEval allocates memory for each up to the last.
+    frames = np.union1d(gt.frame, result.frame)
+    gt, result = (replace(rows, frame=np.searchsorted(frames, rows.frame) + 1) for rows in (gt, result))
     with tempfile.TemporaryDirectory(prefix="bpbreid-eval-") as name:
         folder = Path(name)
         _write(folder / "gt" / "sequence" / "gt" / "gt.txt", gt, None if rules == "MOT15" else gt.extra[:, 0])
@@ -187,7 +190,7 @@ def _evaluate(gt_path: Path, result_path: Path, benchmark: Benchmark) -> dict[st
                 "TRACKERS_FOLDER": str(folder / "results"),
                 "TRACKERS_TO_EVAL": ["tracker"],
                 "BENCHMARK": rules,
-                "SEQ_INFO": {"sequence": length},
+                "SEQ_INFO": {"sequence": len(frames)},
                 "SKIP_SPLIT_FOL": True,
                 "PRINT_CONFIG": False,
             }
@@ -269,15 +272,14 @@ def _rules(path: Path, gt: MotRows, benchmark: Benchmark) -> str:
     return benchmark
 
 
-def _length(gt_path: Path, gt: MotRows, result_path: Path, result: MotRows) -> int:
-    """Frames of the sequence: what seqinfo.ini says, else the last frame that occurs."""
+def _require_frames_of_the_sequence(gt_path: Path, gt: MotRows, result_path: Path, result: MotRows) -> None:
+    """Raise for frames beyond the end that seqinfo.ini states."""
     info_path = gt_path.resolve().parent.parent / "seqinfo.ini"
-    last = int(max(gt.frame.max(), result.frame.max(initial=1)))
     if gt_path.resolve().parent.name != "gt" or not info_path.is_file():
-        return last
+        return
     length = read_seqinfo(info_path).length
     if length is None:
-        return last
+        return
     for path, rows in ((gt_path, gt), (result_path, result)):
         late = rows.frame > length
         if late.any():
@@ -286,7 +288,6 @@ def _length(gt_path: Path, gt: MotRows, result_path: Path, result: MotRows) -> i
                 f"{path}, line {rows.line[row]}: frame {rows.frame[row]} of a sequence of {length} "
                 f"(seqLength in {info_path})"
             )
-    return length
 
 
 def _write(path: Path, rows: MotRows, classes: np.ndarray | None = None) -> None:

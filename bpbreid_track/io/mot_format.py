@@ -22,6 +22,7 @@ from ..errors import InputError
 _NAMES = "frame,id,left,top,width,height,confidence"
 _REQUIRED = 7
 _COLUMNS = 10
+_LARGEST = 1e9  # pixels
 _PERSON_LABELS = {"person", "persons", "pedestrian", "pedestrians", "people", "human"}
 # Classes of MOTChallenge ground truth that lie on people who are not to be counted; cars and the like do not.
 _LABELS = {"person_on_vehicle": 2, "static_person": 7, "distractor": 8, "reflection": 12}
@@ -170,6 +171,7 @@ def _require_boxes(table: np.ndarray, line: np.ndarray, path: str | os.PathLike[
         ((frame != np.floor(frame)) | (frame < 1), "frames are whole numbers from 1, got {0:g}"),
         (identity != np.floor(identity), "an id is a whole number, got {1:g}"),
         (np.maximum(frame, np.abs(identity)) >= 2**53, "frame {0:g} or id {1:g} is too large"),
+        (np.abs(table[:, 2:7]).max(axis=1, initial=0) > _LARGEST, "a box or confidence is beyond 1e9"),
         ((width <= 0) | (height <= 0), "width and height must be above 0, got {4:g} x {5:g}"),
     ]
     bad = np.logical_or.reduce([fault for fault, _ in faults])

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from ..errors import InputError
 
+_FASTEST = 10_000
+_LONGEST = 1 << 53
+
 
 @dataclass(frozen=True)
 class SequenceInfo:
@@ -37,17 +40,25 @@ def read_seqinfo(path: Path) -> SequenceInfo:
     try:
         parser.read_string(path.read_text(encoding="utf-8-sig"))
         section = parser["Sequence"]
-    except (configparser.Error, KeyError, UnicodeDecodeError, OSError) as error:
+    except (configparser.Error, KeyError, ValueError, OSError) as error:
         raise InputError(f"{path}: expected a [Sequence] section: {' '.join(str(error).split())}") from error
     rate, length = section.get("frameRate"), section.get("seqLength")
     try:
-        frame_rate = None if rate is None else Fraction(rate).limit_denominator(1001)
+        frame_rate = None if rate is None else _rate(rate)
         frames = None if length is None else int(length)
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, OverflowError, ZeroDivisionError):
         raise InputError(f"{path}: frameRate and seqLength must be numbers") from None
-    if frame_rate is not None and frame_rate <= 0:
-        raise InputError(f"{path}: frameRate must be above 0, got {rate}")
-    if frames is not None and frames < 1:
-        raise InputError(f"{path}: seqLength must be at least 1, got {length}")
+    if frame_rate is not None and not 0 < frame_rate <= _FASTEST:
+        raise InputError(f"{path}: frameRate must be above 0 and at most {_FASTEST}, got {rate}")
+    if frames is not None and not 1 <= frames < _LONGEST:
+        raise InputError(f"{path}: seqLength must be at least 1 and below 2^53, got {length}")
     name = section.get("name", path.parent.resolve().name)
+    name = "".join(letter if letter.isprintable() else "?" for letter in name)  # it is shown on terminals
     return SequenceInfo(name, section.get("imDir", "img1"), frame_rate, frames)
+
+
+def _rate(text: str) -> Fraction:
+    """``text`` as frames a second: a decimal number or a fraction such as 30000/1001."""
+    above, _, below = text.partition("/")
+    # By way of floats: Fraction would work 1e999999999 out digit by digit.
+    return Fraction(float(above) / float(below or 1)).limit_denominator(1001)

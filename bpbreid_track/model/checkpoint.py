@@ -123,7 +123,15 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
                 "an ImageNet file belongs to the option for pretrained backbones"
             )
         config = document.get("config") if isinstance(document, Mapping) else None
-        options, state, report = convert(tensors, config, where)
+        try:
+            options, state, report = convert(tensors, config, where)
+        except InputError:
+            raise
+        except Exception as error:  # settings and tensors of any type and shape can stand in such a file
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(
+                f"{where}: damaged, or settings that no such program writes ({reason})"
+            ) from error
         if isinstance(document, Mapping):
             provenance = {
                 key: document[key]
@@ -191,8 +199,10 @@ def _header(
     try:
         version = int(metadata["format_version"])
         values, provenance = json.loads(metadata["options"]), json.loads(metadata["provenance"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise InputError(f"{where}: damaged header ({error}); fetch or copy it again") from error
+    if not isinstance(provenance, dict):
+        raise InputError(f"{where}: damaged header (provenance is no object); fetch or copy it again")
     if version > FORMAT_VERSION:
         raise InputError(
             f"{where}: format version {version}, this program reads up to {FORMAT_VERSION}; upgrade it"

@@ -7,6 +7,7 @@ twice; they are kept as the published checkpoints were trained on them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -281,7 +282,7 @@ def part_names(grouping: str) -> tuple[str, ...]:
     """
     if grouping == "id":
         return ("full",)
-    if grouping.startswith("strp_") and grouping[5:].isdigit():
+    if re.fullmatch(r"strp_[0-9]{1,2}", grouping):
         return stripe_names(int(grouping[5:]))
     return tuple(PART_GROUPS[grouping])
 

@@ -58,7 +58,7 @@ class Runtime:
             self.options = ModelOptions.model_validate(described["options"])
             self.precision: str = described["precision"]
             self.dim: int = described["dim"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: unreadable metadata ({' '.join(str(error).split())})") from error
 
     def embed(self, images: Tensor) -> PartEmbeddings:

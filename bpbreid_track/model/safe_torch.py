@@ -214,10 +214,11 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], d
     Raises:
         InputError: damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
     try:
         with safe_open(os.fspath(path), framework="pt", device="cpu") as handle:
             return {key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path}: damaged, or not safetensors; fetch or copy it again ({error})") from error
+    except Exception as error:  # SafetensorError, and whatever an unknown type or shape leads torch to
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: damaged, or not safetensors; fetch or copy it again ({reason})") from error

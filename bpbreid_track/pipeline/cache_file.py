@@ -90,9 +90,25 @@ class CacheReader:
             self.index = np.frombuffer(tail[: at_facts - self.data_end], INDEX)
             self.facts: dict[str, Any] = json.loads(tail[at_facts - self.data_end :])
             self._shape = int(self.facts["parts"]), int(self.facts["dim"])
-        except (ValueError, KeyError, TypeError, struct.error) as error:
+            self._check()
+        except Exception as error:  # damage leads struct, numpy and json to all sorts of errors
             self.close()
             raise damaged(path) from error
+
+    def _check(self) -> None:
+        """Raise where the facts or the index cannot be those of a cache."""
+        facts, (parts, dim), index = self.facts, self._shape, self.index
+        kinds = {"made_from": dict, "complete": bool, "notes": list, "part_names": list}
+        wrong = [key for key, kind in kinds.items() if not isinstance(facts[key], kind)]
+        named = all(isinstance(name, str) for name in facts["part_names"])
+        sections = all(isinstance(section, dict) for section in facts["made_from"].values())
+        if wrong or not named or not sections or len(facts["part_names"]) != parts or dim < 0:
+            raise ValueError("its facts are damaged")
+        size = (24 + 4 + 4 * parts + 4 * parts * dim) * index["boxes"].astype(np.float64)
+        inside = (index["boxes"] >= 0) & (index["offset"] >= 0) & (index["frame"] >= 0)
+        inside &= index["offset"] + size <= self.data_end
+        if not inside.all() or not np.isfinite(index["seconds"]).all():
+            raise ValueError("its index is damaged")
 
     def read(self, row: int) -> Record:
         """Copies of the arrays of frame number ``row`` of the index.

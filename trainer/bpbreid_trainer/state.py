@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from bpbreid_track.errors import InputError
+from bpbreid_track.model.safe_torch import read_torch
 
 from .options import TrainOptions
 
@@ -74,31 +75,33 @@ class State:
         Raises:
             InputError: no such file, a damaged one, or one of a run with other settings.
         """
-        try:
-            document = torch.load(path, map_location="cpu", weights_only=True)
-            saved = document["options"]
-        except FileNotFoundError:
-            raise InputError(f"{path}: nothing to resume; leave --resume out to start") from None
-        except Exception as error:  # torch raises whatever its unpickler meets
-            raise InputError(
-                f"{path}: not a state of this program ({' '.join(str(error).split())})"
-            ) from error
+        if not path.is_file():
+            raise InputError(f"{path}: nothing to resume; leave --resume out to start")
+        document = read_torch(path)
+        saved = document.get("options") if isinstance(document, Mapping) else None
+        if not isinstance(saved, Mapping):
+            raise InputError(f"{path}: not a state of this program (it holds no options)")
         ours = self.options.model_dump(mode="json")
         free = set(_FREE)
         if self.options.schedule.shape == "cosine":  # then the learning rates depend on it
             free.remove("epochs")
-        for key in sorted(ours.keys() | saved.keys()):
+        for key in sorted(ours.keys() | {str(key) for key in saved}):
             if key not in free and ours.get(key) != saved.get(key):
                 raise InputError(
                     f"{path}: this run began with {key} {saved.get(key)!r}, now it is {ours.get(key)!r}; "
                     "resume with the same settings or choose another output"
                 )
-        for name, part in self.parts.items():
-            part.load_state_dict(document["parts"][name])
-        self.progress = Progress(**document["progress"])
-        torch.set_rng_state(document["random"])
-        if "random_cuda" in document and torch.cuda.is_available():
-            torch.cuda.set_rng_state(document["random_cuda"])
+        try:
+            progress = Progress(**document["progress"])
+            for name, part in self.parts.items():
+                part.load_state_dict(document["parts"][name])
+            torch.set_rng_state(document["random"])
+            if "random_cuda" in document and torch.cuda.is_available():
+                torch.cuda.set_rng_state(document["random_cuda"])
+        except Exception as error:  # whatever a part of another shape or type leads its reader to
+            reason = " ".join(str(error).split())[:160]
+            raise InputError(f"{path}: a damaged state ({type(error).__name__}: {reason})") from error
+        self.progress = progress
 
 
 def average_states(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

@@ -75,7 +75,7 @@ def read_fields(path: Path) -> np.ndarray:
     """
     try:
         fields = np.load(path)
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # numpy raises whatever a damaged header leads it to
         raise ReadError(f"{path}: not a readable label file ({' '.join(str(error).split())})") from error
     if not isinstance(fields, np.ndarray) or fields.ndim != 3 or fields.shape[0] != len(CHANNELS):
         shape = list(fields.shape) if isinstance(fields, np.ndarray) else type(fields).__name__
