@@ -77,7 +77,10 @@ class State:
         """
         if not path.is_file():
             raise InputError(f"{path}: nothing to resume; leave --resume out to start")
-        document = read_torch(path)
+        try:
+            document = read_torch(path)
+        except InputError as error:
+            raise InputError(f"{error} (not a state of this program)") from error
         saved = document.get("options") if isinstance(document, Mapping) else None
         if not isinstance(saved, Mapping):
             raise InputError(f"{path}: not a state of this program (it holds no options)")
