@@ -346,7 +346,7 @@ def test_the_two_option_sets_differ_where_program_and_paper_do() -> None:
         ({"part_names": ["head", "head"]}, "distinct"),
         ({"part_names": [f"p{k}" for k in range(15)]}, "1 to 14 parts, got 15"),
         ({"backbone": "hrnet_w32", "input_size": [250, 128]}, "divisible by 32 for hrnet_w32, got 250x128"),
-        ({"source_size": [128, 0]}, r"source_size: expected height and width of at least 1, got \[128, 0\]"),
+        ({"source_size": [128, 0]}, r"source_size: expected sides of 1 to 1024 pixels, got \[128, 0\]"),
         ({"test_embeddings": ["parts"]}, "foreground or global embedding first"),
         ({"visibilty": "argmax"}, "did you mean 'visibility'"),
     ],

@@ -288,7 +288,9 @@ def test_a_folder_that_goes_in_mid_run_is_an_error_and_costs_nothing(
 
     def on_frame(now: Frame, _: sv.Detections) -> None:
         if now.index == 10:
-            shutil.rmtree(folder) if how == "removed" else folder.rename(tmp_path / "elsewhere")
+            gone = folder.rename(tmp_path / "elsewhere")  # at once, whatever is being written
+            if how == "removed":
+                shutil.rmtree(gone)
 
     with pytest.raises(InputError, match=r"out/.*: its folder was removed or moved during the run"):
         track_video(
@@ -310,7 +312,7 @@ def test_a_folder_that_goes_in_mid_run_is_an_error_and_costs_nothing(
 def test_crops_end_with_their_folder(pets: Path, det: Path, tmp_path: Path) -> None:
     def on_frame(now: Frame, _: sv.Detections) -> None:
         if now.index == 5:
-            shutil.rmtree(tmp_path / "crops")
+            (tmp_path / "crops").rename(tmp_path / "gone")  # at once, whatever is being written
 
     with pytest.raises(InputError, match=r"crops/\d+/\d+\.jpg: cannot be written"):
         track_video(
