@@ -19,7 +19,9 @@ from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import evaluate_tracks
 from bpbreid_track.explain.reader import FORMAT, VERSION, read_log
 from bpbreid_track.io.mot_format import read_mot
+from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.seqinfo import read_seqinfo
+from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.model.checkpoint import load_checkpoint
 from bpbreid_track.pipeline.cache import StoredFrames
 from bpbreid_track.pipeline.cache_file import _FOOTER
@@ -156,3 +158,34 @@ def test_a_frame_far_away_costs_evaluation_no_memory(tmp_path: Path) -> None:
     for name in ("gt.txt", "result.txt"):
         (tmp_path / name).write_text(rows)
     assert pytest.approx(100) == evaluate_tracks(tmp_path / "gt.txt", tmp_path / "result.txt").HOTA
+
+
+def test_video_whose_metadata_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    with VideoSink(path, 64, 48, 25) as sink:
+        for _ in range(3):
+            sink.write(np.zeros((48, 64, 3), np.uint8))
+    data = path.read_bytes()
+    assert b"VideoHandler" in data
+    path.write_bytes(data.replace(b"VideoHandler", b"Video\xff\xfedler"))
+    with open_source(path) as source:
+        assert sum(1 for _ in source) == 3
+
+
+def test_video_of_an_unknown_codec(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp4"
+    with VideoSink(path, 64, 48, 25) as sink:
+        sink.write(np.zeros((48, 64, 3), np.uint8))
+    path.write_bytes(path.read_bytes().replace(b"avc1", b"zzz9"))
+    with pytest.raises(InputError, match=r"x\.mp4: holds video of a kind that FFmpeg cannot decode"):
+        open_source(path)
+
+
+def test_folder_of_a_sequence_that_no_file_system_has(tmp_path: Path) -> None:
+    (tmp_path / "seqinfo.ini").write_text(f"[Sequence]\nimDir={'i' * 3000}\n")
+    with pytest.raises(InputError, match=r"seqinfo\.ini: imDir is no name of a folder"):
+        open_source(tmp_path)
+
+
+def test_an_error_is_one_line_that_can_be_printed() -> None:
+    assert str(InputError("a.txt: \x1b[31m red\n and \ufeff more")) == "a.txt: \\x1b[31m red and \\ufeff more"
