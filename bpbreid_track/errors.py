@@ -9,8 +9,8 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """Bad input or a failed run. The command line prints the message alone and exits with 1.
 
-    The message names the file or argument, says what was found and what to do about it. Letters that cannot be
-    printed, which damaged files put into it, are escaped.
+    The message names the file or argument, says what was found and what to do about it. Letters that cannot
+    be printed, which damaged files put into it, are escaped.
     """
 
     exit_code = 1

@@ -167,7 +167,7 @@ def test_video_whose_metadata_is_no_text(tmp_path: Path) -> None:
             sink.write(np.zeros((48, 64, 3), np.uint8))
     data = path.read_bytes()
     assert b"VideoHandler" in data
-    path.write_bytes(data.replace(b"VideoHandler", b"Video\xff\xfedler"))
+    path.write_bytes(data.replace(b"VideoHandler", b"Video\xff\xfendler"))
     with open_source(path) as source:
         assert sum(1 for _ in source) == 3
 
