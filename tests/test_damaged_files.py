@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 import zipfile
 import zlib
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+
+# Benchmarks are scripts: they find one another in their own folder.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks" / "reliability"))
+
+from mutations import mutate
 
 from bpbreid_track import PartEmbeddings, track_video
 from bpbreid_track.config import RunConfig, read_settings
@@ -189,3 +196,8 @@ def test_folder_of_a_sequence_that_no_file_system_has(tmp_path: Path) -> None:
 
 def test_an_error_is_one_line_that_can_be_printed() -> None:
     assert str(InputError("a.txt: \x1b[31m red\n and \ufeff more")) == "a.txt: \\x1b[31m red and \\ufeff more"
+
+
+def test_damage_of_the_fuzzing_benchmark_follows_from_its_seed(cached: bytes) -> None:
+    first, again, other = (mutate(cached, "cache", Random(f"{seed}/cache/7")) for seed in (0, 0, 1))
+    assert first == again != other
