@@ -9,10 +9,14 @@ from collections.abc import Iterable
 class InputError(ValueError):
     """Bad input or a failed run. The command line prints the message alone and exits with 1.
 
-    The message names the file or argument, says what was found and what to do about it.
+    The message names the file or argument, says what was found and what to do about it. Letters that cannot
+    be printed, which damaged files put into it, are escaped.
     """
 
     exit_code = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
 
 
 class UsageError(InputError):
@@ -23,6 +27,18 @@ class UsageError(InputError):
 
 class Notice(UserWarning):
     """What the user should hear while the program goes on. The command line prints the message alone."""
+
+
+def printable(text: str) -> str:
+    """``text`` in one line, with control characters and other letters that show nothing as escapes.
+
+    >>> print(printable("a\\x1b[31m and\\n b"))
+    a\\x1b[31m and b
+    """
+    line = " ".join(text.split()) if "\n" in text or "\r" in text else text
+    if line.isprintable():
+        return line
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

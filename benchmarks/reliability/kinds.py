@@ -102,6 +102,15 @@ def _track(*options: str) -> Callable[[Path], list[str]]:
     return command
 
 
+_FIT = [
+    "fit",
+    "custom",
+    "pretrained=false",
+    "model.backbone=efficientnet_lite0",
+    "parts=strp_2",
+    "model.attention=stripes",
+    "device=cpu",
+]
 _SEQUENCE = ("{f}/seq", "--detector", "{f}/seq/det.txt", "--encoder")
 KINDS = {
     "safetensors": Kind("x.safetensors", 4, load_checkpoint, _track(*_SEQUENCE, "{f}/x.safetensors")),
@@ -133,7 +142,13 @@ KINDS = {
         "run/last.pt",
         6,
         lambda path: _training().load(path),
-        lambda f: ["bpbreid_trainer.cli", "train", f"output={f / 'run'}", f"data={f / 'people'}", "--resume"],
+        lambda f: [
+            "bpbreid_trainer.cli",
+            *_FIT,
+            f"data.root={f / 'crops'}",
+            f"output={f / 'run'}",
+            "--resume",
+        ],
     ),
 }
 
@@ -172,6 +187,10 @@ def make_sound_files(folder: Path) -> None:
     parts = torch.nn.functional.normalize(torch.randn(5, 3, 8), dim=-1)
     PartEmbeddings(parts, torch.ones(5, 3), ["foreground", "upper", "lower"]).save(folder / "people/anna.npz")
     _training().save(folder / "run/last.pt")
+    for person, number in itertools.product((1, 2), range(4)):
+        crops = folder / "crops" / f"cam-{person:04d}"
+        crops.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(crops / f"cam_{number:06d}.jpg"), pictures[number][:64, :32])
     track_video(
         folder / "seq",
         detector=folder / "seq/det.txt",

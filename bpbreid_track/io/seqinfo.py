@@ -11,6 +11,7 @@ from ..errors import InputError
 
 _FASTEST = 10_000
 _LONGEST = 1 << 53
+_LONGEST_PATH = 255
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,10 @@ def read_seqinfo(path: Path) -> SequenceInfo:
         raise InputError(f"{path}: seqLength must be at least 1 and below 2^53, got {length}")
     name = section.get("name", path.parent.resolve().name)
     name = "".join(letter if letter.isprintable() else "?" for letter in name)  # it is shown on terminals
-    return SequenceInfo(name, section.get("imDir", "img1"), frame_rate, frames)
+    folder = section.get("imDir", "img1")
+    if not folder.isprintable() or len(folder) > _LONGEST_PATH:
+        raise InputError(f"{path}: imDir is no name of a folder: {folder[:60]!r}")
+    return SequenceInfo(name, folder, frame_rate, frames)
 
 
 def _rate(text: str) -> Fraction:

@@ -38,7 +38,9 @@ class SoundCopy:
         location = sound.location
         try:
             self._input: Any = av.open(
-                os.path.abspath(location) if isinstance(location, Path) else location, timeout=10.0
+                os.path.abspath(location) if isinstance(location, Path) else location,
+                timeout=10.0,
+                metadata_errors="replace",
             )
         except (av.error.FFmpegError, OSError) as error:
             raise ValueError(reason(error)) from error

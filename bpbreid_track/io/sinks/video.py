@@ -268,7 +268,7 @@ class _Pipe:
 def _copy(source: Path, target: Path, muxer: str, options: dict[str, str]) -> None:
     """All packets of ``source`` in another kind of container."""
     with (
-        av.open(os.path.abspath(source)) as given,
+        av.open(os.path.abspath(source), metadata_errors="replace") as given,
         av.open(os.path.abspath(target), "w", format=muxer, options=options) as made,
     ):
         streams = {stream.index: made.add_stream_from_template(stream) for stream in given.streams}

@@ -28,9 +28,7 @@ def open_sequence(folder: Path) -> Source:
         videos = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
         if len(videos) != 1:
             found = "no video" if not videos else f"{len(videos)} videos"
-            raise InputError(
-                f"{folder}: seqinfo.ini names images in {image_folder}/, which is not there, and {found}"
-            )
+            raise InputError(f"{info_path}: names images in {image_folder}/, which is not there, and {found}")
         source = VideoSource(videos[0], frame_rate=rate)
         source.name = name
     if info.frame_rate is None:

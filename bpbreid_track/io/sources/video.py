@@ -278,11 +278,13 @@ def open_container(location: Path | str) -> Any:
             if location.stat().st_size == 0:
                 raise InputError(f"{where}: the file is empty")
             # Absolute: in a relative name FFmpeg takes what stands before a colon for a protocol.
-            container = av.open(os.path.abspath(location))
+            container = av.open(os.path.abspath(location), metadata_errors="replace")
         else:
             # UDP, the default of RTSP, loses packets on busy networks, and pictures with them.
             options = {"rtsp_transport": "tcp"} if location.lower().startswith("rtsp") else {}
-            container = av.open(location, timeout=_NETWORK_SECONDS, options=options)
+            container = av.open(
+                location, timeout=_NETWORK_SECONDS, options=options, metadata_errors="replace"
+            )
     except (av.error.FFmpegError, OSError) as error:
         if isinstance(location, Path) and _is_mp4_without_index(location):
             raise InputError(
@@ -298,6 +300,9 @@ def open_container(location: Path | str) -> Any:
         container.close()
         raise InputError(f"{where}: {found}")
     stream = video_stream(container)
+    if getattr(stream, "codec_context", None) is None:
+        container.close()
+        raise InputError(f"{where}: holds video of a kind that FFmpeg cannot decode, or is damaged")
     if stream.width * stream.height > max_pixels():
         size = f"{stream.width} x {stream.height} pixels"
         container.close()
