@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,7 +42,7 @@ from .processes import (
 )
 from .sampler import BatchSampler
 from .schedule import learning_rate
-from .speedups import compile_backbone, freeze_stages, preferred_format, with_flushed_denormals
+from .speedups import compile_backbone, flushed_denormals, freeze_stages, preferred_format
 from .state import State, average_states, write_whole
 from .visualize import training_curves
 
@@ -85,8 +84,7 @@ def fit(options: TrainOptions, *, resume: bool = False, quiet: bool = False) -> 
         UsageError: settings that do not go together.
     """
     with processes(options.device) as procs:
-        work = partial(_fit, options, procs, resume=resume, quiet=quiet)
-        return with_flushed_denormals(work) if procs.device.type == "cpu" else work()
+        return _fit(options, procs, resume=resume, quiet=quiet)
 
 
 def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) -> FitReport:
@@ -302,6 +300,8 @@ def _statistics(procs: Processes) -> AbstractContextManager[Any]:
 
 
 def _backends(device: torch.device) -> AbstractContextManager[Any]:
+    if device.type == "cpu":
+        return flushed_denormals()
     # All batches have one shape, so trying out the fastest convolutions pays.
     return (
         torch.backends.cudnn.flags(enabled=True, benchmark=True) if device.type == "cuda" else nullcontext()

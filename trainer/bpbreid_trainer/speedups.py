@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -15,8 +13,6 @@ from torch import nn
 from bpbreid_track.errors import UsageError
 from bpbreid_track.model.backbones.base import Backbone
 
-T = TypeVar("T")
-_POLL_SECONDS = 0.2
 _COMPILERS = ("c++", "g++", "clang++", "cl")
 
 
@@ -53,36 +49,15 @@ def compile_backbone(backbone: Backbone, device: torch.device) -> None:
     nn.Module.compile(backbone, dynamic=False)
 
 
-def with_flushed_denormals(work: Callable[[], T]) -> T:
-    """What ``work`` returns, computed by a processor that takes numbers below 1e-38 for 0.
+@contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Let the processor take numbers below 1e-38 for 0 in this thread while the context lasts.
 
     The gradients of a network that has learnt its people well are full of such numbers, and arithmetic on
     them is many times slower: a step took 1.8 times as long.
-
-    ``work`` runs in a thread of its own. The switch is that of a thread, and PyTorch's pool takes it from the
-    thread that starts it: a pool that runs already would go on as before, and one that was started with it
-    would keep it for whatever the process computes later. Ctrl-C is handed to ``work``.
     """
-    result: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        torch.set_flush_denormal(True)
-        try:
-            result.append(work())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name="training", daemon=True)
-    thread.start()
+    torch.set_flush_denormal(True)
     try:
-        while thread.is_alive():
-            thread.join(_POLL_SECONDS)
-    except KeyboardInterrupt:
-        number = ctypes.c_ulong(thread.ident or 0)
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(KeyboardInterrupt))
-        thread.join()
-        raise
-    if failure:
-        raise failure[0]
-    return result[0]
+        yield
+    finally:
+        torch.set_flush_denormal(False)
