@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from .errors import Notice, UsageError, did_you_mean
+from .errors import Notice, UsageError, did_you_mean, one_line
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel configs/ lies inside the package, in a checkout beside it.
@@ -287,7 +287,7 @@ def read_settings(model: type[S], path: str | os.PathLike[str]) -> S:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except Exception as error:  # YAMLError, and what wrong dates or deep nesting lead its reader to
-        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())[:300]}") from error
+        raise UsageError(f"{path}: not valid YAML: {one_line(error, 300)}") from error
     if values is None:
         values = {}
     if not isinstance(values, dict):
@@ -307,7 +307,7 @@ def validated(model: type[S], values: dict[str, Any], where: str) -> S:
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from error
     except (RecursionError, OverflowError, TypeError) as error:
-        raise UsageError(f"{where}: not settings: {' '.join(str(error).split())[:160]}") from error
+        raise UsageError(f"{where}: not settings: {one_line(error)}") from error
 
 
 def run_config(

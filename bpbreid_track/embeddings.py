@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import InputError
+from .errors import InputError, one_line
 
 # Upper bound on the elements of one intermediate of part_distance (float32: 64 MiB).
 _CHUNK_ELEMENTS = 1 << 24
@@ -185,7 +185,7 @@ class PartEmbeddings:
         except InputError:
             raise
         except Exception as error:  # zipfile, numpy and json raise whatever damage leads them to
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             raise InputError(
                 f"{path}: not a PartEmbeddings .npz ({reason}); write one with PartEmbeddings.save"
             ) from error

@@ -41,6 +41,12 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in line)
 
 
+def one_line(error: BaseException, most: int = 160) -> str:
+    """What a library's error says, in one line of at most ``most`` letters."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The tail of an error message for an unknown ``word``.
 

@@ -9,6 +9,7 @@ import pytest
 from host_scenes import Street, read_street
 
 from bpbreid_track import Encoder
+from bpbreid_track.detection.weights import wheel_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -27,6 +28,26 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no test data at {folder}: set BPBREID_TEST_DATA to the folder with data/ and weights/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def pets(shared: Path) -> Path:
+    """A MOTChallenge sequence of 300 frames, 7 a second."""
+    return shared / "data/mot/PETS09-S2L1-300"
+
+
+@pytest.fixture(scope="session")
+def det(pets: Path) -> Path:
+    """Its boxes by another detector."""
+    return pets / "det/det.txt"
+
+
+@pytest.fixture(scope="session")
+def pose_weights() -> Path:
+    """The detector that needs no download."""
+    path = wheel_weights()
+    assert path is not None, "the extra 'offline' belongs to the development environment"
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -51,16 +51,6 @@ class First(Source):
 
 
 @pytest.fixture(scope="module")
-def pets(shared: Path) -> Path:
-    return shared / "data/mot/PETS09-S2L1-300"
-
-
-@pytest.fixture(scope="module")
-def det(pets: Path) -> Path:
-    return pets / "det/det.txt"
-
-
-@pytest.fixture(scope="module")
 def encoder() -> Encoder:
     return Encoder.load(device="cpu", precision="fp32")
 

@@ -17,7 +17,6 @@ from bpbreid_track.config import DetectorConfig
 from bpbreid_track.detection import runtimes
 from bpbreid_track.detection.detectors import UltralyticsDetector
 from bpbreid_track.detection.runtimes import choose_runtime, exported
-from bpbreid_track.detection.weights import wheel_weights
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.sources.base import Frame
 
@@ -25,20 +24,13 @@ SIZE = 960
 
 
 @pytest.fixture(scope="module")
-def weights() -> Path:
-    path = wheel_weights()
-    assert path is not None, "the extra 'offline' belongs to the development environment"
-    return path
-
-
-@pytest.fixture(scope="module")
-def filled(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that holds the OpenVINO export of ``weights``."""
+def filled(pose_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that holds the OpenVINO export of ``pose_weights``."""
     pytest.importorskip("openvino")
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BPBREID_CACHE", str(folder))
-        exported("openvino", weights, DetectorConfig().max_detections)
+        exported("openvino", pose_weights, DetectorConfig().max_detections)
     return folder
 
 
@@ -62,9 +54,9 @@ def _detector(weights: Path, runtime: str = "auto", **settings: Any) -> Ultralyt
 
 
 def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
-    weights: Path, cache: Path, pets: list[Frame]
+    pose_weights: Path, cache: Path, pets: list[Frame]
 ) -> None:
-    fast, torch = _detector(weights, batch_size=2), _detector(weights, "torch")
+    fast, torch = _detector(pose_weights, batch_size=2), _detector(pose_weights, "torch")
     assert (fast.runtime, torch.runtime) == ("openvino", "torch")
     assert "OpenVINO" in fast.description
     part = Frame(2, 1.0, np.ascontiguousarray(pets[0].image[100:, 300:]))
@@ -79,16 +71,16 @@ def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
 
 
 def test_the_export_is_whole_named_after_its_content_and_made_once(
-    weights: Path, cache: Path, caplog: pytest.LogCaptureFixture
+    pose_weights: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found = exported("openvino", weights, DetectorConfig().max_detections)
+    found = exported("openvino", pose_weights, DetectorConfig().max_detections)
     assert sorted(path.name for path in found.parent.iterdir()) == ["network.bin", "network.xml"]
     assert list((cache / "exported").iterdir()) == [found.parent]
     assert not caplog.records
 
 
 def test_who_exports_at_the_same_time_takes_what_is_there_first(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pose_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BPBREID_CACHE", str(tmp_path))
 
@@ -96,10 +88,10 @@ def test_who_exports_at_the_same_time_takes_what_is_there_first(
         made.with_suffix(".xml").write_text("mine")
         if not (made.parent.parent / "done").exists():
             (made.parent.parent / "done").touch()
-            exported("openvino", weights, most)  # another process, from its beginning to its end
+            exported("openvino", pose_weights, most)  # another process, from its beginning to its end
 
     monkeypatch.setattr(runtimes, "_export", slow_export)
-    found = exported("openvino", weights, 300)
+    found = exported("openvino", pose_weights, 300)
     assert found.read_text() == "mine"
     assert {path.name for path in (tmp_path / "exported").iterdir()} == {"done", found.parent.name}
 
@@ -125,10 +117,15 @@ def _other_numbers(network: Path) -> None:
     ],
 )
 def test_a_damaged_export_is_not_used_and_one_line_says_so(
-    damage: Any, reason: str, weights: Path, cache: Path, pets: list[Frame], caplog: pytest.LogCaptureFixture
+    damage: Any,
+    reason: str,
+    pose_weights: Path,
+    cache: Path,
+    pets: list[Frame],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    damage(exported("openvino", weights, DetectorConfig().max_detections))
-    detector = _detector(weights, "openvino")
+    damage(exported("openvino", pose_weights, DetectorConfig().max_detections))
+    detector = _detector(pose_weights, "openvino")
     assert detector.runtime == "torch"
     assert "OpenVINO" not in detector.description
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
@@ -138,12 +135,12 @@ def test_a_damaged_export_is_not_used_and_one_line_says_so(
 
 
 def test_a_cache_that_cannot_be_written_costs_speed_only(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    pose_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("openvino")
     (tmp_path / "file").touch()
     monkeypatch.setenv("BPBREID_CACHE", str(tmp_path / "file"))
-    assert _detector(weights).runtime == "torch"
+    assert _detector(pose_weights).runtime == "torch"
     assert "is run by torch, OpenVINO failed" in caplog.text
 
 

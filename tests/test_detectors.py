@@ -21,7 +21,7 @@ from bpbreid_track.detection.detectors import (
     automatic_image_size,
     load_detector,
 )
-from bpbreid_track.detection.weights import find_detector_weights, wheel_weights
+from bpbreid_track.detection.weights import find_detector_weights
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.mot_format import read_mot
 from bpbreid_track.io.sources.base import Frame
@@ -37,13 +37,6 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.delenv("YOLO_OFFLINE", raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "cache"
-
-
-@pytest.fixture(scope="module")
-def pose_weights() -> Path:
-    path = wheel_weights()
-    assert path is not None, "the extra 'offline' belongs to the development environment"
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -148,13 +141,18 @@ def test_named_weights_that_are_not_to_be_had_list_what_was_tried(offline: Path)
     assert "\n" not in message
 
 
+def _publish(content: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A release page that serves ``content`` as yolo11n.pt."""
+    release = tmp_path / "release"
+    release.mkdir()
+    (release / "yolo11n.pt").write_bytes(content)
+    monkeypatch.setattr(weights, "RELEASE_URL", release.as_uri())
+
+
 def test_a_download_is_kept_in_the_cache(
     offline: Path, pose_weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    release = tmp_path / "release"
-    release.mkdir()
-    shutil.copy(pose_weights, release / "yolo11n.pt")
-    monkeypatch.setattr(weights, "RELEASE_URL", release.as_uri())
+    _publish(pose_weights.read_bytes(), monkeypatch, tmp_path)
     monkeypatch.setitem(weights.PUBLISHED_SHA256, "yolo11n.pt", weights.WHEEL_SHA256)
     assert find_detector_weights("auto").path == offline / "yolo11n.pt"
     assert (offline / "yolo11n.pt").read_bytes() == pose_weights.read_bytes()
@@ -164,10 +162,7 @@ def test_a_download_is_kept_in_the_cache(
 def test_a_download_with_another_hash_than_the_published_file_is_not_kept(
     offline: Path, pose_weights: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    release = tmp_path / "release"
-    release.mkdir()
-    shutil.copy(pose_weights, release / "yolo11n.pt")
-    monkeypatch.setattr(weights, "RELEASE_URL", release.as_uri())
+    _publish(pose_weights.read_bytes(), monkeypatch, tmp_path)
     with pytest.raises(OSError, match=r"not the published yolo11n\.pt: another sha256, not kept"):
         weights.download("yolo11n.pt")
     assert list(offline.iterdir()) == []
@@ -214,10 +209,7 @@ def test_ultralytics_loads_safely_also_where_it_was_imported_before(pose_weights
 def test_an_answer_that_is_no_weights_file_is_not_kept(
     offline: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    release = tmp_path / "release"
-    release.mkdir()
-    (release / "yolo11n.pt").write_text("<html>log in to the hotel's network</html>")
-    monkeypatch.setattr(weights, "RELEASE_URL", release.as_uri())
+    _publish(b"<html>log in to the hotel's network</html>", monkeypatch, tmp_path)
     assert find_detector_weights("auto").path.name == "yolo11n-pose.pt"
     assert list(offline.iterdir()) == []
 

@@ -45,11 +45,6 @@ class Stream(Source):
         yield from self._inner
 
 
-@pytest.fixture(scope="module")
-def pets(shared: Path) -> Path:
-    return shared / "data/mot/PETS09-S2L1-300"
-
-
 @pytest.fixture
 def detector(pets: Path) -> Asked:
     return Asked(pets / "det/det.txt")

@@ -53,11 +53,6 @@ class Blinking:
 
 
 @pytest.fixture(scope="module")
-def pets(shared: Path) -> Path:
-    return shared / "data/mot/PETS09-S2L1-300"
-
-
-@pytest.fixture(scope="module")
 def det(pets: Path) -> Path:
     return pets / "det/yolo11n.txt"
 

@@ -28,16 +28,6 @@ from bpbreid_track.io.sources.live import CameraSource
 FRAMES = 24
 
 
-@pytest.fixture(scope="module")
-def pets(shared: Path) -> Path:
-    return shared / "data/mot/PETS09-S2L1-300"
-
-
-@pytest.fixture(scope="module")
-def det(pets: Path) -> Path:
-    return pets / "det/det.txt"
-
-
 class Watched:
     """The boxes of a file, and a look at how they are asked for."""
 

@@ -38,16 +38,6 @@ PROGRAM = [sys.executable, "-c", "from bpbreid_track.cli.track import main; main
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and locks of POSIX")
 
 
-@pytest.fixture(scope="module")
-def pets(shared: Path) -> Path:
-    return shared / "data/mot/PETS09-S2L1-300"
-
-
-@pytest.fixture(scope="module")
-def det(pets: Path) -> Path:
-    return pets / "det/det.txt"
-
-
 @pytest.fixture
 def film(shared: Path, tmp_path: Path) -> tuple[str, str]:
     """A video of 25 frames a second and boxes for it."""

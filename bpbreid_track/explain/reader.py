@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, one_line
 from .reasons import BIRTH, MatchReason, Rival
 
 FORMAT = "bpbreid_track reasons"
@@ -148,7 +148,7 @@ def _frame(values: dict[str, Any], path: Path, number: int) -> LoggedFrame:
             int(values["frame"]), float(values["timestamp"]), tuple(map(int, values["forgotten"])), reasons
         )
     except Exception as error:  # damage has no common base: missing keys, numbers too large, lists for words
-        what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())[:160]
+        what = f"no {error}" if isinstance(error, KeyError) else one_line(error)
         raise InputError(
             f"{path}, line {number}: not a frame of reasons ({what}); write the file again"
         ) from error

@@ -21,7 +21,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ..config import validated
-from ..errors import InputError
+from ..errors import InputError, one_line
 from .authors_format import LoadReport, convert, is_authors
 from .network import BPBReID
 from .options import ModelOptions
@@ -128,7 +128,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         except InputError:
             raise
         except Exception as error:  # settings and tensors of any type and shape can stand in such a file
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error)
             raise InputError(
                 f"{where}: damaged, or settings that no such program writes ({reason})"
             ) from error

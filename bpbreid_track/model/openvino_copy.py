@@ -12,9 +12,10 @@ import torch
 
 from .._version import __version__
 from ..config import cache_folder
+from ..errors import one_line
 from .export import export
 from .network import BPBReID
-from .runtimes import OpenVinoRuntime, one_line
+from .runtimes import OpenVinoRuntime
 
 logger = logging.getLogger(__name__)
 

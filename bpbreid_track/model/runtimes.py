@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..embeddings import PartEmbeddings
-from ..errors import InputError, UsageError, did_you_mean
+from ..errors import InputError, UsageError, did_you_mean, one_line
 from .inference import PRECISIONS, cpu_has_bf16, exact_float32, resolve_device
 from .network import BPBReID
 from .options import ModelOptions
@@ -202,8 +202,3 @@ def _library(name: str, path: Path) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise InputError(f"{path}: needs {name}; pip install 'bpbreid-track[export]'") from error
-
-
-def one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) <= 160 else f"{text[:157]}..."

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 
 # Of one file at most; the authors' checkpoints have some ten thousand.
 _INSTRUCTIONS = 1 << 21
@@ -220,5 +220,5 @@ def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], d
         with safe_open(os.fspath(path), framework="pt", device="cpu") as handle:
             return {key: handle.get_tensor(key) for key in handle.keys()}, handle.metadata() or {}  # noqa: SIM118
     except Exception as error:  # SafetensorError, and whatever an unknown type or shape leads torch to
-        reason = " ".join(str(error).split())[:160]
+        reason = one_line(error)
         raise InputError(f"{path}: damaged, or not safetensors; fetch or copy it again ({reason})") from error

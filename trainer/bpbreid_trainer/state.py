@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from bpbreid_track.errors import InputError
+from bpbreid_track.errors import InputError, one_line
 from bpbreid_track.model.safe_torch import read_torch
 
 from .options import TrainOptions
@@ -102,7 +102,7 @@ class State:
             if "random_cuda" in document and torch.cuda.is_available():
                 torch.cuda.set_rng_state(document["random_cuda"])
         except Exception as error:  # whatever a part of another shape or type leads its reader to
-            reason = " ".join(str(error).split())[:160]
+            reason = one_line(error)
             raise InputError(f"{path}: a damaged state ({type(error).__name__}: {reason})") from error
         self.progress = progress
 
