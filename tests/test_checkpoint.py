@@ -18,6 +18,8 @@ import torch
 from authors_layout import BACKBONE, Slow, State, authors_state
 from safetensors.torch import load_file, save_file
 
+from bpbreid_track.config import DetectorConfig
+from bpbreid_track.detection.detectors import load_detector
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.checkpoint import load_checkpoint, load_weights, read_checkpoint, save_checkpoint
 from bpbreid_track.model.network import BPBReID
@@ -363,6 +365,19 @@ def test_any_name_beyond_tensors_and_settings_is_refused(
     with pytest.raises(InputError, match="refused"):
         load_checkpoint(path)
     assert not marker.exists()
+
+
+def test_what_other_libraries_allow_in_the_same_process_does_not_widen_what_weights_may_ask_for(
+    shared: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"state_dict": {}, "config": Payload(getattr, 5, "real")}, path)
+    load_detector(str(shared / "weights/yolo11n.pt"), DetectorConfig(runtime="torch"), torch.device("cpu"))
+    with torch.serialization.safe_globals([getattr]):  # as current releases of Ultralytics do, for good
+        allowed = set(torch.serialization.get_safe_globals())
+        with pytest.raises(InputError, match="refused: it asks for getattr"):
+            load_checkpoint(path)
+        assert set(torch.serialization.get_safe_globals()) == allowed, "what others need is given back"
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))

@@ -10,10 +10,12 @@ import io
 import os
 import re
 import struct
+import threading
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,27 @@ _STAND_INS: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     *((_NumpyArray, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
 ]
 
+_READING = threading.Lock()
+
+
+@contextmanager
+def _nothing_but_stand_ins() -> Iterator[None]:
+    """Let torch know the stand-ins alone.
+
+    Its list of further names belongs to the whole process, and libraries add to it for good: Ultralytics
+    adds ``getattr`` and its own classes with the first detector. Here they are set aside, and given back.
+    """
+    with _READING:
+        theirs = torch.serialization.get_safe_globals()
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(_STAND_INS)
+        try:
+            yield
+        finally:
+            meanwhile = set(torch.serialization.get_safe_globals()) - set(_STAND_INS)
+            torch.serialization.clear_safe_globals()
+            torch.serialization.add_safe_globals([*theirs, *meanwhile])
+
 
 def read_torch(path: str | os.PathLike[str]) -> Any:
     """What a file of ``torch.save`` holds, zip or legacy format, with tensors on the CPU.
@@ -80,7 +103,7 @@ def read_torch(path: str | os.PathLike[str]) -> Any:
         raise InputError(f"{path}: no such file")
     try:
         # What torch would warn about (old pickles, TorchScript) is an error below, in one line.
-        with torch.serialization.safe_globals(_STAND_INS), warnings.catch_warnings():
+        with _nothing_but_stand_ins(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with _Counted(open(path, "rb", buffering=0)) as handle:  # given a name, torch goes by its ending
                 _check_archive(handle)
