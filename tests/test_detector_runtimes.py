@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import logging
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,16 @@ import cv2
 import numpy as np
 import pytest
 import supervision as sv
+from small_encoders import network
 
+from bpbreid_track import Encoder
 from bpbreid_track.config import DetectorConfig
 from bpbreid_track.detection import runtimes
 from bpbreid_track.detection.detectors import UltralyticsDetector
 from bpbreid_track.detection.runtimes import choose_runtime, exported
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.sources.base import Frame
+from bpbreid_track.model.checkpoint import save_checkpoint
 
 SIZE = 960
 
@@ -163,3 +169,28 @@ def test_gpus_and_exported_weights_are_left_as_they_are(weights: str, device: st
     assert choose_runtime("auto", Path(weights), device) == "torch"
     with pytest.raises(UsageError, match=r"detector\.runtime openvino"):
         choose_runtime("openvino", Path(weights), device)
+
+
+class _Stack(ctypes.Structure):
+    """stack_t of Linux: where this thread handles signals."""
+
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_after_networks_are_gone_signals_still_have_a_stack(
+    cache: Path, pose_weights: Path, tmp_path: Path
+) -> None:
+    first = _detector(pose_weights, "openvino")
+    save_checkpoint(network(), tmp_path / "net.safetensors")
+    second = Encoder.load(tmp_path / "net.safetensors", device="cpu", runtime="openvino")
+    assert (first.runtime, second.runtime) == ("openvino", "openvino")
+    del first
+    gc.collect()
+    del second
+    gc.collect()
+    stack = _Stack()
+    assert ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack)) == 0
+    ranges = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines()]
+    mapped = any(int(low, 16) <= (stack.address or 0) < int(high, 16) for low, high in ranges)
+    assert mapped or not stack.address

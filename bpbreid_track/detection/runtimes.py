@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from ..config import cache_folder
 from ..errors import InputError, UsageError
+from ..model.runtimes import openvino_core
 from .weights import import_ultralytics, safe_loading, sha256
 
 logger = logging.getLogger(__name__)
@@ -188,7 +189,7 @@ def _open_openvino(path: Path) -> Network:
         # By itself OpenVINO takes bf16 where the CPU has it, which moves boxes.
         "INFERENCE_PRECISION_HINT": "f32",
     }
-    network = openvino.Core().compile_model(path, "CPU", settings)
+    network = openvino_core(openvino).compile_model(path, "CPU", settings)
     request, outputs = network.create_infer_request(), range(len(network.outputs))
 
     def run(images: Tensor, *_: Any, **__: Any) -> list[Tensor]:

@@ -6,6 +6,7 @@ libraries behind .onnx and .xml files are imported on use: they come with the ex
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import logging
@@ -110,7 +111,7 @@ class OpenVinoRuntime(Runtime):
         openvino = _library("openvino", path)
         if str(device) not in {"auto", "cpu"}:
             raise UsageError(f"{path}: OpenVINO files run on the CPU here, not on {device}")
-        core = openvino.Core()
+        core = openvino_core(openvino)
         try:
             model = core.read_model(path)
         except RuntimeError as error:
@@ -188,6 +189,18 @@ def open_runtime(path: Path, *, device: str | torch.device = "auto", precision: 
     if path.suffix.lower() == ".xml":
         return OpenVinoRuntime(path, device, precision)
     return TorchScriptRuntime(path, device, precision)
+
+
+@functools.cache
+def openvino_core(openvino: Any) -> Any:
+    """The one ``openvino.Core`` of this process, which lives as long as it does.
+
+    On CPUs with AMX the plugin of a core (2026.4) puts the thread's signal stack into memory of its own, and
+    with its end gives back the stack that it found. Of two cores that end in another order than that of their
+    stacks, the second leaves the thread with memory that is gone, and the next signal, such as Ctrl-C or the
+    end of a child process, kills the program.
+    """
+    return openvino.Core()
 
 
 def _check_precision(path: Path, wanted: str, held: str) -> None:
