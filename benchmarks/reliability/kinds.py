@@ -23,6 +23,7 @@ from bpbreid_track.explain import text
 from bpbreid_track.explain.reader import read_log
 from bpbreid_track.identities.gallery import load_gallery
 from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.part_file import part_name
 from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.io.sources.base import Frame
 from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
@@ -30,6 +31,7 @@ from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.pipeline.api import track_video
 from bpbreid_track.pipeline.cache import StoredFrames
+from bpbreid_track.pipeline.cache_file import take_up
 from bpbreid_trainer.options import TrainOptions
 from bpbreid_trainer.state import State
 
@@ -72,6 +74,16 @@ def _reasons(path: Path) -> None:
 
 
 def _stored(path: Path) -> None:
+    """All frames of a cache, and of the same file as what a killed run left of one."""
+    again = path.with_name(f"again-{path.name}")
+    again.unlink(missing_ok=True)
+    shutil.copy(path, part_name(again))
+    if take_up(again, None):
+        _all_frames(again)
+    _all_frames(path)
+
+
+def _all_frames(path: Path) -> None:
     frames = StoredFrames(path)
     try:
         for row in range(len(frames)):
