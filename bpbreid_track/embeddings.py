@@ -155,7 +155,7 @@ class PartEmbeddings:
         return PartArrays(self.features.detach().cpu().numpy(), self.visibility.detach().cpu().numpy())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``path`` as .npz, whole or not at all; ``PartEmbeddings.load`` reads it back bit for bit."""
+        """Write to ``path`` as .npz, whole or not at all; ``load`` reads it back bit for bit."""
         features, visibility = self.numpy()
         part = Path(path).with_name(f".{Path(path).name}.part")
         try:

@@ -160,7 +160,7 @@ def kills(film: Film, folder: Path, count: int) -> Iterator[tuple[str, dict[str,
 
 
 def cache_kills(film: Film, folder: Path, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """SIGKILL of runs with one ``--cache``, each going on where the one before was killed, then one to its end.
+    """SIGKILL of runs with one ``--cache``, each going on where the one before ended; the last is not killed.
 
     The last column says how many frames the run found in the cache.
     """

@@ -137,11 +137,8 @@ def _step_of_cache(data: bytes, rng: Random) -> bytes:
     if rng.random() < 0.2:
         counts[rng.randrange(3)] = rng.choice((0, 1, 8, 1 << 31, len(data)))
     elif body:
-        at = rng.randrange(len(body))
-        body[at : at + rng.choice((1, 4, 8))] = rng.choice((b"\x00", b"\xff", b"\x7f")) * rng.choice(
-            (1, 4, 8)
-        )
-        del body[after - start - mark.size :]
+        at, size = rng.randrange(len(body)), rng.choice((1, 4, 8))
+        body[at : at + size] = (rng.choice((b"\x00", b"\xff", b"\x7f")) * size)[: len(body) - at]
     entries, words = body[: 40 * counts[1]], body[40 * counts[1] :]
     checksum = zlib.crc32(words, zlib.crc32(entries, zlib.crc32(struct.pack("<QII", *counts))))
     return data[:start] + mark.pack(name, *counts, checksum) + bytes(body) + data[after:]

@@ -53,7 +53,8 @@ class Cache:
     ``frames`` and ``through`` may run in two threads; ``close`` comes after both.
 
     Args:
-        path: the file; it appears, or grows, when ``close`` is called. What a killed run has left of it is used.
+        path: the file; it appears, or grows, when ``close`` is called. What a killed run has left of it is
+            used.
         identity: what the results depend on, section by section; JSON-able.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The file behind ``--cache``: boxes and part embeddings of a video, frame by frame; ``cache_layout`` says how.
+"""The file behind ``--cache``: boxes and part embeddings of a video, laid out as ``cache_layout`` says.
 
 Frames are written as they come and more can be appended. Reading maps the file into memory: a video's
 embeddings need not fit into it. What a killed run has left is taken up by the next one.
@@ -48,10 +48,11 @@ class CacheReader:
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
         try:
-            self.index, self.facts, self.data_end = layout.finished(self._bytes)
+            found = layout.finished(self._bytes)
         except Exception as error:  # damage leads struct, numpy and json to all sorts of errors
             self.close()
             raise damaged(path) from error
+        self.index, self.facts, self.data_end = found.index, found.facts, found.end
         self._shape = int(self.facts["parts"]), int(self.facts["dim"])
 
     def read(self, row: int) -> Record:

@@ -26,6 +26,7 @@ import json
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from mmap import mmap
 from typing import Any, NamedTuple
 
@@ -59,12 +60,19 @@ class Record(NamedTuple):
     features: np.ndarray  # float32 [n, P, D]
 
 
-class Parts(NamedTuple):
-    """What can be read of a file."""
+@dataclass(frozen=True)
+class Parts:
+    """What can be read of a file.
 
-    index: np.ndarray  # ``INDEX`` [F]
+    Attributes:
+        index: ``INDEX`` [F].
+        facts: the JSON object.
+        end: where the last record ends, in bytes.
+    """
+
+    index: np.ndarray
     facts: dict[str, Any]
-    end: int  # where the last record ends
+    end: int
 
 
 def padding(size: int) -> int:
@@ -114,11 +122,8 @@ def step(start: int, index: Sequence[Entry] | np.ndarray, records: int, words: b
 def footer(start: int, index: Sequence[Entry], facts: dict[str, Any]) -> bytes:
     """The end of a file whose records end at ``start``."""
     entries, words = np.array(index, INDEX).tobytes(), as_json(facts)
-    return (
-        entries
-        + words
-        + FOOTER.pack(start, start + len(entries), zlib.crc32(words, zlib.crc32(entries)), END)
-    )
+    checksum = zlib.crc32(words, zlib.crc32(entries))
+    return entries + words + FOOTER.pack(start, start + len(entries), checksum, END)
 
 
 def as_json(facts: dict[str, Any]) -> bytes:
@@ -143,7 +148,7 @@ def finished(data: mmap | bytes) -> Parts:
 
 
 def cut_short(data: mmap | bytes) -> Parts | None:
-    """Index and facts of the frames that are whole in a file that may end anywhere; None if there are none."""
+    """Index and facts of the whole frames of a file that may end anywhere; None if there are none."""
     index: list[np.ndarray] = []
     facts: dict[str, Any] = {}
     at = end = len(MAGIC)
@@ -157,9 +162,9 @@ def cut_short(data: mmap | bytes) -> Parts | None:
             for start, stop, checksum in zip(
                 starts.tolist(), stops.tolist(), entries["checksum"].tolist(), strict=True
             ):
-                if not 0 < start <= stop <= len(data) or zlib.crc32(data[start:stop]) != checksum:
+                if not end <= start <= stop <= len(data) or zlib.crc32(data[start:stop]) != checksum:
                     break
-                whole, end = whole + 1, max(end, stop)
+                whole, end = whole + 1, stop
             index.append(entries[:whole])
             if whole < len(entries):
                 break
@@ -171,7 +176,7 @@ def cut_short(data: mmap | bytes) -> Parts | None:
 
 
 def _step(data: mmap | bytes, at: int) -> tuple[np.ndarray, bytes, int] | None:
-    """Entries and facts of the step at ``at``, and where the next one begins; None if there is no whole one."""
+    """Entries and facts of the step at ``at``, and where the next begins; None if there is no whole one."""
     if len(data) < at + _MARK.size:
         return None
     mark, *counts, checksum = _MARK.unpack(data[at : at + _MARK.size])
@@ -192,7 +197,7 @@ def _step_checksum(counts: Sequence[int], entries: bytes, words: bytes) -> int:
 
 def _check(found: Parts) -> None:
     """Raise where facts or index cannot be those of a cache."""
-    index, facts, end = found
+    index, facts = found.index, found.facts
     parts, dim = int(facts["parts"]), int(facts["dim"])
     kinds = {"made_from": dict, "complete": bool, "notes": list, "part_names": list}
     wrong = [key for key, kind in kinds.items() if not isinstance(facts[key], kind)]
@@ -202,6 +207,6 @@ def _check(found: Parts) -> None:
         raise ValueError("its facts are damaged")
     size = record_size(index["boxes"].astype(np.float64), parts, dim)
     inside = (index["boxes"] >= 0) & (index["offset"] >= 0) & (index["frame"] >= 0)
-    inside &= index["offset"] + size <= end
+    inside &= index["offset"] + size <= found.end
     if not inside.all() or not np.isfinite(index["seconds"]).all():
         raise ValueError("its index is damaged")

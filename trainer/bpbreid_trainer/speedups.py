@@ -57,7 +57,7 @@ def compile_backbone(backbone: Backbone, device: torch.device) -> None:
 
 @contextmanager
 def flushed_denormals() -> Iterator[None]:
-    """Let the processor take numbers below 1e-38 for 0 while the context lasts, as far as this thread computes.
+    """Let the processor take numbers below 1e-38 for 0 in what this thread computes, while the context lasts.
 
     The gradients of a network that has learnt its people well are full of such numbers, and arithmetic on
     them is many times slower: a step took 1.8 times as long.
