@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 import supervision as sv
+from small_encoders import network
 
-from bpbreid_track import track_video
+from bpbreid_track import Encoder, track_video
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, Notice
 from bpbreid_track.io.part_file import PartFile, part_name
 from bpbreid_track.io.sources.base import Frame
+from bpbreid_track.model.checkpoint import save_checkpoint
 from bpbreid_track.pipeline import cache_layout as layout
 from bpbreid_track.pipeline.cache_file import CacheReader, CacheWriter, take_up
 
@@ -46,6 +48,16 @@ class Counted(PrecomputedDetector):
     def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
         self.asked += len(frames)
         return super().__call__(frames)
+
+
+class CountedEncoder(Encoder):
+    """An encoder, and of how many frames it was asked for people."""
+
+    asked = 0
+
+    def encode(self, images: Any, boxes: Any) -> Any:
+        self.asked += len(images)
+        return super().encode(images, boxes)
 
 
 def record(number: int) -> layout.Record:
@@ -89,13 +101,26 @@ def taken_up(folder: Path, data: bytes) -> list[int] | None:
 
 
 def test_killed_run_is_continued_where_it_was(pets: Path, det: Path, tmp_path: Path) -> None:
-    arguments = [str(pets), "--detector", str(det), "--precision", "fp32", "--device", "cpu", "--quiet"]
+    save_checkpoint(network(part_names=("upper", "lower")), tmp_path / "small.safetensors")
+    (tmp_path / "c.yaml").write_text("encoder: {runtime: torch}\ndetector: {batch_size: 3}\n")
+    given = [
+        "--detector",
+        str(det),
+        "--encoder",
+        "small.safetensors",
+        "--config",
+        "c.yaml",
+        "--device",
+        "cpu",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [*PROGRAM, *arguments, "--cache", "c", "--tracks", "t.jsonl"], cwd=tmp_path, env=environment
+        [*PROGRAM, str(pets), *given, "--cache", "c", "--tracks", "t.jsonl", "--quiet"],
+        cwd=tmp_path,
+        env=environment,
     )
     tracks, deadline = tmp_path / "t.jsonl", time.monotonic() + 100
-    while not (tracks.is_file() and tracks.read_bytes().count(b"\n") >= 4):
+    while not (tracks.is_file() and tracks.read_bytes().count(b"\n") >= 10):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -103,15 +128,13 @@ def test_killed_run_is_continued_where_it_was(pets: Path, det: Path, tmp_path: P
     process.wait(timeout=60)
     had = tracks.read_bytes().count(b"\n")
     assert not (tmp_path / "c").exists()
-    options: dict[str, Any] = {"max_frames": had + 10, "device": "cpu", "precision": "fp32"}
-    detector = Counted(det)
+    detector, encoder = Counted(det), CountedEncoder.load(tmp_path / "small.safetensors", device="cpu")
+    options: dict[str, Any] = {"detector": detector, "encoder": encoder, "max_frames": had + 12}
     with pytest.warns(Notice, match=r"c\.part was left by a run that was killed; its \d+ frames are used"):
-        report = track_video(
-            pets, detector=detector, cache=tmp_path / "c", tracks=tmp_path / "again.csv", **options
-        )
-    assert had <= report.cached_frames < had + 10
-    assert detector.asked == had + 10 - report.cached_frames
-    track_video(pets, detector=det, tracks=tmp_path / "plain.csv", **options)
+        report = track_video(pets, cache=tmp_path / "c", tracks=tmp_path / "again.csv", **options)
+    assert had <= report.cached_frames < report.frames == had + 12
+    assert detector.asked == encoder.asked == report.frames - report.cached_frames
+    track_video(pets, tracks=tmp_path / "plain.csv", **options)
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
     assert not (tmp_path / "c.part").exists()
 
