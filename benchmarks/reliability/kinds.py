@@ -32,7 +32,7 @@ from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.pipeline.api import track_video
 from bpbreid_track.pipeline.cache import StoredFrames
 from bpbreid_track.pipeline.cache_file import take_up
-from bpbreid_trainer.options import TrainOptions
+from bpbreid_trainer.options import read_options
 from bpbreid_trainer.state import State
 
 SMALL = ModelOptions(backbone="efficientnet_lite0", part_names=("upper", "lower"), input_size=(64, 32), dim=8)
@@ -98,7 +98,7 @@ def _training() -> State:
     optimizer = torch.optim.Adam(network.parameters())
     network(torch.zeros(1, 4)).sum().backward()
     optimizer.step()
-    return State(TrainOptions(), {"network": network, "optimizer": optimizer})
+    return State(read_options("custom", _SETTINGS), {"network": network, "optimizer": optimizer})
 
 
 def _gallery(path: Path) -> None:
@@ -114,14 +114,14 @@ def _track(*options: str) -> Callable[[Path], list[str]]:
     return command
 
 
-_FIT = [
-    "fit",
-    "custom",
+_SETTINGS = [
     "pretrained=false",
     "model.backbone=efficientnet_lite0",
     "parts=strp_2",
     "model.attention=stripes",
     "device=cpu",
+    "data.root=crops",  # in the folder of inputs, where commands are run
+    "output=run",
 ]
 _SEQUENCE = ("{f}/seq", "--detector", "{f}/seq/det.txt", "--encoder")
 KINDS = {
@@ -154,13 +154,7 @@ KINDS = {
         "run/last.pt",
         6,
         lambda path: _training().load(path),
-        lambda f: [
-            "bpbreid_trainer.cli",
-            *_FIT,
-            f"data.root={f / 'crops'}",
-            f"output={f / 'run'}",
-            "--resume",
-        ],
+        lambda _: ["bpbreid_trainer.cli", "fit", "custom", *_SETTINGS, "--resume"],
     ),
 }
 
