@@ -131,7 +131,7 @@ def test_workers_change_nothing(finished, reid_set, tmp_path):
 
 
 def test_several_weights_start_a_run_from_their_average(finished, reid_set, tmp_path):
-    fit(options(reid_set, tmp_path / "other", seed=2), quiet=True)
+    fit(options(reid_set, tmp_path / "other", seed=2, epochs=1), quiet=True)
     paths = [str(folder / "last.safetensors") for folder in (finished.folder, tmp_path / "other")]
     for name, weights in (("both", paths), ("first", paths[0])):
         run = options(reid_set, tmp_path / name, weights=weights, learning_rate=1e-12, epochs=1)
