@@ -11,6 +11,8 @@ import json
 import os
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -153,11 +155,20 @@ class PartEmbeddings:
         return PartArrays(self.features.detach().cpu().numpy(), self.visibility.detach().cpu().numpy())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``path`` as .npz; ``PartEmbeddings.load`` reads it back bit for bit."""
+        """Write to ``path`` as .npz, whole or not at all; ``load`` reads it back bit for bit."""
         features, visibility = self.numpy()
-        # A handle, because numpy appends .npz to a bare name that lacks it.
-        with open(path, "wb") as handle:
-            np.savez(handle, features=features, visibility=visibility, part_names=json.dumps(self.part_names))
+        part = Path(path).with_name(f".{Path(path).name}.part")
+        try:
+            # A handle, because numpy appends .npz to a bare name that lacks it.
+            with part.open("wb") as handle:
+                np.savez(
+                    handle, features=features, visibility=visibility, part_names=json.dumps(self.part_names)
+                )
+            part.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink()
+            raise
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, max_megabytes: float = MAX_MEGABYTES) -> PartEmbeddings:

@@ -14,6 +14,8 @@ ADDRESSES = {
     "rtsp://anna:hunt/er2@cam:554/live": "rtsp://cam:554/live",
     "rtsp://anna:hunt?er2#x@cam/live": "rtsp://cam/live",
     "rtsp://anna:hunt@er2@cam/live": "rtsp://cam/live",
+    "rtsp://anna:it's hunter2@cam/live": "rtsp://cam/live",
+    'rtsp://anna:<">hunter2@cam:554/live': "rtsp://cam:554/live",
     "rtsp://hunter2@cam/live": "rtsp://cam/live",
     "http://cam/video.cgi?user=anna&pwd=hunter2&channel=1": "http://cam/video.cgi?user=***&pwd=***&channel=1",
     "http://cam/a.m3u8?X-Amz-Credential=hunter2;st=hunter2": "http://cam/a.m3u8?X-Amz-Credential=***;st=***",

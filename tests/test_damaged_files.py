@@ -31,7 +31,7 @@ from bpbreid_track.io.seqinfo import read_seqinfo
 from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.model.checkpoint import load_checkpoint
 from bpbreid_track.pipeline.cache import StoredFrames
-from bpbreid_track.pipeline.cache_file import _FOOTER
+from bpbreid_track.pipeline.cache_layout import FOOTER
 from bpbreid_trainer.options import TrainOptions
 from bpbreid_trainer.state import State
 
@@ -102,8 +102,8 @@ def cached(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.mark.parametrize("change", ["no names", "notes", "offset", "boxes"])
 def test_cache_whose_checksum_is_right(cached: bytes, tmp_path: Path, change: str) -> None:
-    start, at_facts, _, end = _FOOTER.unpack(cached[-_FOOTER.size :])
-    index, facts = bytearray(cached[start:at_facts]), json.loads(cached[at_facts : -_FOOTER.size])
+    start, at_facts, _, end = FOOTER.unpack(cached[-FOOTER.size :])
+    index, facts = bytearray(cached[start:at_facts]), json.loads(cached[at_facts : -FOOTER.size])
     if change == "no names":
         del facts["part_names"]
     elif change == "notes":
@@ -112,7 +112,7 @@ def test_cache_whose_checksum_is_right(cached: bytes, tmp_path: Path, change: st
         struct.pack_into("<q", index, {"offset": 16, "boxes": 24}[change], -7)
     tail = bytes(index) + json.dumps(facts).encode()
     path = tmp_path / "x.cache"
-    path.write_bytes(cached[:start] + tail + _FOOTER.pack(start, at_facts, zlib.crc32(tail), end))
+    path.write_bytes(cached[:start] + tail + FOOTER.pack(start, at_facts, zlib.crc32(tail), end))
     with pytest.raises(InputError, match=r"x\.cache: this cache is damaged"):
         StoredFrames(path)
 

@@ -263,6 +263,17 @@ def test_long_runs_are_linked_in_bounded_memory() -> None:
     assert peak < 30e6
 
 
+def test_a_crowd_of_strangers_is_linked_in_bounded_memory() -> None:
+    """Two million pairs are within reach, 80 MB, and nothing tells which are of one person."""
+    tracklets = run_of(*(walk(n, range(n, n + 1), (100, 200)) for n in range(2000)))
+    tracemalloc.start()
+    done = link(tracklets, np.arange(2000) / RATE, None, LinkConfig(max_gap_seconds=2000 / RATE))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert done.joined == 0
+    assert peak < 120e6
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_sparse_assignment_is_that_of_the_whole_matrix(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -20,18 +20,20 @@ import av
 import numpy as np
 import pytest
 import supervision as sv
+import torch
 
-from bpbreid_track import track_video
+from bpbreid_track import PartEmbeddings, track_video
 from bpbreid_track.cli.track import run
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, Notice, UsageError
 from bpbreid_track.io.locks import FolderClaim
-from bpbreid_track.io.part_file import PartFile, part_name, write_whole
+from bpbreid_track.io.part_file import PartFile, part_name, put, write_whole
 from bpbreid_track.io.sinks.crops import CropSink
 from bpbreid_track.io.sinks.tracks import MotSink, open_track_sink
 from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.io.sources.base import Frame
 from bpbreid_track.pipeline.cache import StoredFrames
+from bpbreid_trainer.logs import Table
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = [sys.executable, "-c", "from bpbreid_track.cli.track import main; main()"]
@@ -266,6 +268,32 @@ def test_full_disk_keeps_the_frames_of_a_cache(pets: Path, det: Path, tmp_path: 
     assert 5 < stored < 60
     report = track_video(pets, **options)
     assert (report.cached_frames, len(StoredFrames(tmp_path / "c"))) == (stored, 60)
+
+
+@posix
+def test_small_files_are_whole_or_as_they_were(tmp_path: Path) -> None:
+    def people(count: int) -> PartEmbeddings:
+        return PartEmbeddings(torch.zeros(count, 1, 8), torch.ones(count, 1), ["foreground"])
+
+    people(1).save(tmp_path / "anna.npz")
+    put(tmp_path / "1.jpg", b"a picture")
+    before = (tmp_path / "anna.npz").read_bytes()
+    with small_disk(2000):
+        with pytest.raises(OSError, match="File too large"):
+            people(100).save(tmp_path / "anna.npz")
+        with pytest.raises(OSError, match="File too large"):
+            put(tmp_path / "1.jpg", bytes(3000))
+    assert (tmp_path / "anna.npz").read_bytes() == before
+    assert (tmp_path / "1.jpg").read_bytes() == b"a picture"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.jpg", "anna.npz"]
+
+
+@posix
+def test_full_disk_while_training_is_said_of_the_log(tmp_path: Path) -> None:
+    log = Table(tmp_path / "log.csv", 0)
+    log.add({"step": 1, "loss": 0.5})
+    with small_disk(20), pytest.raises(InputError, match=r"log\.csv: cannot be written: File too large"):
+        log.add({"step": 2, "loss": 0.5})
 
 
 @posix

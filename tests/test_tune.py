@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import ValidationError
+from small_encoders import network
 
 from bpbreid_track import TrackerConfig, track_video
 from bpbreid_track.cli import tune as cli
@@ -18,6 +20,7 @@ from bpbreid_track.config import run_config
 from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import TrackingMetrics
 from bpbreid_track.io.mot_format import read_ground_truth, read_mot
+from bpbreid_track.model.checkpoint import save_checkpoint
 from bpbreid_track.tuning import search
 from bpbreid_track.tuning.footage import Footage, Judge, Stretch, load_footage, split, track
 from bpbreid_track.tuning.space import LEFT_OUT, SPACE
@@ -67,22 +70,39 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def through_torch() -> Iterator[None]:
+    """Small networks take longer to export than to run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "openvino", None)
+        yield
+
+
 @pytest.fixture(scope="module")
-def footage(pets: Path, cache: Path) -> Footage:
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small encoder: what is searched, judged and written does not depend on how good it is."""
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_checkpoint(network(part_names=("upper", "lower")), path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def footage(pets: Path, cache: Path, weights: str) -> Footage:
     file = cache / "pets.cache"
     return load_footage(
-        pets, "det/yolo11n.txt", "default", file, device="cpu", precision="fp32", progress=False
+        pets, "det/yolo11n.txt", weights, file, device="cpu", precision="fp32", progress=False
     )
 
 
 def test_a_trial_writes_what_a_real_run_with_its_settings_writes(
-    footage: Footage, pets: Path, tmp_path: Path
+    footage: Footage, pets: Path, weights: str, tmp_path: Path
 ) -> None:
     config = TrackerConfig(birth_score=0.5, min_hits=2, lost_seconds=2)
     track(Stretch(footage, 0, FRAMES), config, tmp_path / "trial.txt")
     boxes, settings = pets / "det/yolo11n.txt", {"tracker": config.changed()}
-    run = {"detector": boxes, "config": settings, "device": "cpu", "precision": "fp32"}
-    track_video(pets, tracks=tmp_path / "run.txt", **run)
+    run = {"detector": boxes, "encoder": weights, "config": settings, "device": "cpu", "precision": "fp32"}
+    report = track_video(pets, tracks=tmp_path / "run.txt", **run)
+    assert 0 < report.encoded < report.detections  # boxes in doubt
     assert (tmp_path / "trial.txt").read_bytes() == (tmp_path / "run.txt").read_bytes()
     assert len(read_mot(tmp_path / "run.txt")) > 2 * FRAMES
 
@@ -139,19 +159,25 @@ def arguments(pets: Path, cache: Path, out: Path, *more: str) -> list[str]:
 
 
 def test_a_search_is_repeatable_and_its_file_is_read_by_track(
-    footage: Footage, pets: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    footage: Footage,
+    pets: Path,
+    weights: str,
+    cache: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("optuna", reason="the extra 'tune' is not installed")
     pytest.importorskip("trackeval", reason="the extra 'eval' is not installed")
     printed: list[dict[str, Any]] = []
+    more = ("--encoder", weights, "--trials", "6", "--json", "--seed", "3")
     for name in ("a.yaml", "b.yaml"):
-        assert cli.run(arguments(pets, cache, tmp_path / name, "--trials", "8", "--json", "--seed", "3")) == 0
+        assert cli.run(arguments(pets, cache, tmp_path / name, *more)) == 0
         printed.append(json.loads(capsys.readouterr().out))
     assert printed[0] == printed[1]
     assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
     settings = run_config(tmp_path / "a.yaml")
     assert settings.tracker.changed() == printed[0]["settings"]
-    assert "8 trials for HOTA, seed 3" in settings.description
+    assert "6 trials for HOTA, seed 3" in settings.description
     searched = printed[0]["searched"]
     assert searched["tuned"]["HOTA"] >= searched["default"]["HOTA"]
 

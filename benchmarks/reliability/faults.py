@@ -159,6 +159,29 @@ def kills(film: Film, folder: Path, count: int) -> Iterator[tuple[str, dict[str,
         yield f"SIGKILL at frame {frames}{', --link' if linked else ''}", run.end()
 
 
+def cache_kills(film: Film, folder: Path, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """SIGKILL of runs with one ``--cache``, each going on where the one before ended; the last is not killed.
+
+    The last column says how many frames the run found in the cache.
+    """
+    rng = random.Random(1)
+    place = folder / "cache"
+    place.mkdir()
+    for number in range(count + 1):
+        last = number == count
+        run = Run(film, place / f"run{number}", "--cache", str(place / "c"))
+        if not last:
+            frames = 60 * (number + 1) + rng.randrange(60)
+            run.wait_for(frames)
+            run.process.kill()
+        row = run.end()
+        found = re.search(r"its (\d+) frames are used", row["said"])
+        yield (
+            "--cache, to its end" if last else f"--cache, SIGKILL at frame {frames}",
+            {**row, "said": f"{found[1]} frames found" if found else row["said"]},
+        )
+
+
 def signals(film: Film, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name)
@@ -251,6 +274,7 @@ def streams(film: Film, folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def main() -> None:
     cases: dict[str, Callable[..., Iterator[tuple[str, dict[str, Any]]]]] = {
         "kills": kills,
+        "cache_kills": cache_kills,
         "signals": signals,
         "small_disk": small_disk,
         "removed_folder": removed_folder,
@@ -274,7 +298,7 @@ def main() -> None:
         for key, case in cases.items():
             if given.only not in (None, key):
                 continue
-            extra = (given.kills,) if case is kills else ()
+            extra = (given.kills,) if case in (kills, cache_kills) else ()
             for fault, row in case(film, Path(name), *extra):
                 rows[fault] = row
                 if not given.json:

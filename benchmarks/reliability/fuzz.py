@@ -37,6 +37,14 @@ MEMORY = 3 << 30  # bytes a process may allocate
 PEAK = 1.5e9  # bytes of memory that no process may reach
 SECONDS = 60  # for one file
 BATCH = 400  # files a process
+_COMMAND = """
+import atexit, resource, sys
+from {module} import main
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+atexit.register(lambda: sys.stderr.write(f"peak {{peak()}}"))
+sys.argv = ["fuzz", *sys.argv[1:]]
+main()
+"""
 
 
 def damage(folder: Path, sound: Path, kind: str, number: int, seed: int) -> Path:
@@ -140,23 +148,28 @@ def run_commands(kind: str, numbers: range, seed: int, sound: Path, tally: Tally
             copy_sound_files(sound, folder)
             damage(folder, sound, kind, number, seed)
             module, *words = KINDS[kind].command(folder)
-            program = f"import sys; from {module} import main; sys.argv = ['fuzz', *sys.argv[1:]]; main()"
+            program = _COMMAND.format(module=module)
             try:
                 done = subprocess.run(
                     [sys.executable, "-c", program, *words],
                     capture_output=True,
                     text=True,
                     errors="replace",
+                    cwd=folder,
                     timeout=2 * SECONDS,
                 )
             except subprocess.TimeoutExpired:
                 tally.fault(kind, number, f"command: no end within {2 * SECONDS} s")
                 continue
-            errors = [line for line in done.stderr.splitlines() if ": error: " in line]
+            said, _, peak = done.stderr.rpartition("peak ")
+            errors = [line for line in said.splitlines() if ": error: " in line]
+            tally.peak = max(tally.peak, peak_of_command := int(peak or 0) * 1024)
             if done.returncode not in {0, 1, 2}:
                 tally.fault(kind, number, f"command: exit {done.returncode}")
-            elif "Traceback" in done.stderr or "run again with --debug" in done.stderr:
-                tally.fault(kind, number, f"command: {done.stderr.strip()[-200:]}")
+            elif "Traceback" in said or "run again with --debug" in said:
+                tally.fault(kind, number, f"command: {said.strip()[-200:]}")
+            elif peak_of_command > PEAK:
+                tally.fault(kind, number, f"command: peak of {peak_of_command / 1e9:.2f} GB")
             elif done.returncode and len(errors) != 1:
                 tally.fault(kind, number, f"command: {len(errors)} lines of error")
             else:

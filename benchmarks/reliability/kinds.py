@@ -23,6 +23,7 @@ from bpbreid_track.explain import text
 from bpbreid_track.explain.reader import read_log
 from bpbreid_track.identities.gallery import load_gallery
 from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.part_file import part_name
 from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.io.sources.base import Frame
 from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
@@ -30,7 +31,8 @@ from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.pipeline.api import track_video
 from bpbreid_track.pipeline.cache import StoredFrames
-from bpbreid_trainer.options import TrainOptions
+from bpbreid_track.pipeline.cache_file import take_up
+from bpbreid_trainer.options import read_options
 from bpbreid_trainer.state import State
 
 SMALL = ModelOptions(backbone="efficientnet_lite0", part_names=("upper", "lower"), input_size=(64, 32), dim=8)
@@ -72,6 +74,16 @@ def _reasons(path: Path) -> None:
 
 
 def _stored(path: Path) -> None:
+    """All frames of a cache, and of the same file as what a killed run left of one."""
+    again = path.with_name(f"again-{path.name}")
+    again.unlink(missing_ok=True)
+    shutil.copy(path, part_name(again))
+    if take_up(again, None):
+        _all_frames(again)
+    _all_frames(path)
+
+
+def _all_frames(path: Path) -> None:
     frames = StoredFrames(path)
     try:
         for row in range(len(frames)):
@@ -86,7 +98,7 @@ def _training() -> State:
     optimizer = torch.optim.Adam(network.parameters())
     network(torch.zeros(1, 4)).sum().backward()
     optimizer.step()
-    return State(TrainOptions(), {"network": network, "optimizer": optimizer})
+    return State(read_options("custom", _SETTINGS), {"network": network, "optimizer": optimizer})
 
 
 def _gallery(path: Path) -> None:
@@ -102,14 +114,14 @@ def _track(*options: str) -> Callable[[Path], list[str]]:
     return command
 
 
-_FIT = [
-    "fit",
-    "custom",
+_SETTINGS = [
     "pretrained=false",
     "model.backbone=efficientnet_lite0",
     "parts=strp_2",
     "model.attention=stripes",
     "device=cpu",
+    "data.root=crops",  # in the folder of inputs, where commands are run
+    "output=run",
 ]
 _SEQUENCE = ("{f}/seq", "--detector", "{f}/seq/det.txt", "--encoder")
 KINDS = {
@@ -142,13 +154,7 @@ KINDS = {
         "run/last.pt",
         6,
         lambda path: _training().load(path),
-        lambda f: [
-            "bpbreid_trainer.cli",
-            *_FIT,
-            f"data.root={f / 'crops'}",
-            f"output={f / 'run'}",
-            "--resume",
-        ],
+        lambda _: ["bpbreid_trainer.cli", "fit", "custom", *_SETTINGS, "--resume"],
     ),
 }
 

@@ -113,7 +113,9 @@ def _safetensors(data: bytes, rng: Random) -> bytes:
 
 
 def _cache(data: bytes, rng: Random) -> bytes:
-    """Index or facts damaged, the checksum right."""
+    """Index or facts damaged, at the end or before a frame, the checksum right."""
+    if rng.random() < 0.3:
+        return _step_of_cache(data, rng)
     footer = struct.Struct("<QQI12s")
     start, facts, _, end = footer.unpack(data[-footer.size :])
     index, words = data[start:facts], data[facts : -footer.size]
@@ -123,6 +125,23 @@ def _cache(data: bytes, rng: Random) -> bytes:
         words = _text(words, rng)
     checksum = zlib.crc32(index + words)
     return data[:start] + index + words + footer.pack(start, start + len(index), checksum, end)
+
+
+def _step_of_cache(data: bytes, rng: Random) -> bytes:
+    mark = struct.Struct("<8sQIII4x")
+    steps = [found.start() for found in re.finditer(rb"BPBSTEP\n", data)]
+    start = rng.choice(steps)
+    name, *counts, _ = mark.unpack(data[start : start + mark.size])
+    after = start + mark.size + 40 * counts[1] + counts[2]
+    body = bytearray(data[start + mark.size : after])
+    if rng.random() < 0.2:
+        counts[rng.randrange(3)] = rng.choice((0, 1, 8, 1 << 31, len(data)))
+    elif body:
+        at, size = rng.randrange(len(body)), rng.choice((1, 4, 8))
+        body[at : at + size] = (rng.choice((b"\x00", b"\xff", b"\x7f")) * size)[: len(body) - at]
+    entries, words = body[: 40 * counts[1]], body[40 * counts[1] :]
+    checksum = zlib.crc32(words, zlib.crc32(entries, zlib.crc32(struct.pack("<QII", *counts))))
+    return data[:start] + mark.pack(name, *counts, checksum) + bytes(body) + data[after:]
 
 
 _INSIDE = {"npz": _zip, "pth": _zip, "state": _zip, "safetensors": _safetensors, "cache": _cache}

@@ -165,27 +165,34 @@ def _decide(
     ends: Ends, looks: Looks | None, threshold: float | None, config: LinkConfig
 ) -> list[tuple[int, int]]:
     """Pairs of rows (earlier, later) to join: each tracklet has one successor and one predecessor at most."""
-    found = [
-        pairs[(pairs.growth <= np.log(_MAX_HEIGHT_RATIO)) & (pairs.miss <= _SLACK + _MAX_SPEED * pairs.gap)]
-        for pairs in continuations(ends, _COAST_SECONDS, config.max_gap_seconds)
-    ]
-    if not found:
+    # Nearly all pairs within reach are of two people: of those no more is kept than their count.
+    after, before = np.zeros((2, len(ends.ids)), np.int64)
+    kept, costs = list[Continuations](), list[np.ndarray]()
+    for pairs in continuations(ends, _COAST_SECONDS, config.max_gap_seconds):
+        near = (pairs.growth <= np.log(_MAX_HEIGHT_RATIO)) & (pairs.miss <= _SLACK + _MAX_SPEED * pairs.gap)
+        pairs = pairs[near]
+        after += np.bincount(pairs.earlier, minlength=len(after))
+        before += np.bincount(pairs.later, minlength=len(before))
+        apart = np.full(len(pairs), np.inf) if looks is None else looks.pairs(pairs.earlier, pairs.later)
+        cost = np.full(len(pairs), np.inf)
+        comparable = np.isfinite(apart)
+        if threshold is not None and threshold > 0:
+            similar = comparable & (apart <= threshold)
+            cost[similar] = apart[similar] / threshold
+        cost[~comparable & (pairs.gap <= _MOTION_GAP_SECONDS) & (pairs.miss <= _MOTION_MISS)] = np.nan
+        possible = ~np.isposinf(cost)
+        kept.append(pairs[possible])
+        costs.append(cost[possible])
+    if not kept:
         return []
     pairs = Continuations(
-        *(np.concatenate([getattr(part, field.name) for part in found]) for field in fields(Continuations))
+        *(np.concatenate([getattr(part, field.name) for part in kept]) for field in fields(Continuations))
     )
-    apart = np.full(len(pairs), np.inf) if looks is None else looks.pairs(pairs.earlier, pairs.later)
-    cost = np.full(len(pairs), np.inf)
-    comparable = np.isfinite(apart)
-    if threshold is not None and threshold > 0:
-        similar = comparable & (apart <= threshold)
-        cost[similar] = apart[similar] / threshold
+    cost = np.concatenate(costs)
     # By motion alone only where nobody else could be meant, by the wide gate.
-    count = len(ends.ids)
-    rivals = np.bincount(pairs.earlier, minlength=count)[pairs.earlier]
-    rivals += np.bincount(pairs.later, minlength=count)[pairs.later] - 2
-    blind = ~comparable & (pairs.gap <= _MOTION_GAP_SECONDS) & (pairs.miss <= _MOTION_MISS)
-    cost[blind & (rivals == 0)] = 1.0
+    blind = np.isnan(cost)
+    alone = after[pairs.earlier] + before[pairs.later] == 2
+    cost[blind] = np.where(alone[blind], 1.0, np.inf)
     cost += _MOTION_WEIGHT * pairs.miss / (_SLACK + _MAX_SPEED * pairs.gap)
     chosen = assign_sparse(pairs.earlier, pairs.later, cost, 1.0 + _MOTION_WEIGHT)
     chosen = chosen[np.lexsort((pairs.earlier[chosen], cost[chosen]))]

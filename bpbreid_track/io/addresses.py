@@ -29,7 +29,14 @@ _PLAIN_KEYS = frozenset(
     ]
 )
 _HIDDEN = "***"
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
+# In a text an address ends at a space or quote, but a password may hold both: with a user and a colon, unless
+# that is a port, it goes on to the last @ before the next address.
+_ADDRESS = re.compile(
+    r"[a-z][a-z0-9+.-]*://"
+    r"(?:[^/?#\s@:'\"<>]*:(?!\d+(?:[/?#\s'\"<>]|$))(?:(?!://)[^\n])*@)?"
+    r"[^\s'\"<>]+",
+    re.IGNORECASE,
+)
 
 
 def public_name(address: str) -> str:

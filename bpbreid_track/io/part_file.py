@@ -33,7 +33,8 @@ class PartFile:
 
     Args:
         path: the name it gets; what is there stays until ``finish``. A link stays one.
-        rescue: keep what a killed run has left until this one is finished; else it goes now.
+        resume: go on with what a killed run has left, to be read and cut by the caller; else it is put
+            aside until this one is finished.
 
     Attributes:
         path: as given.
@@ -44,13 +45,13 @@ class PartFile:
         InputError: another run writes it, or it cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], rescue: bool = True) -> None:
+    def __init__(self, path: str | os.PathLike[str], resume: bool = False) -> None:
         self.path = Path(path)
         check_writable(self.path)
         self._target = Path(os.path.realpath(self.path))
         self._special = self._target.exists() and not self._target.is_file()
         self.part = self._target if self._special else part_name(self._target)
-        self._rescue_leftovers = rescue
+        self._resume = resume
         self._rescued: Path | None = None
         self._looked = time.monotonic()
         self.failed = False
@@ -146,6 +147,10 @@ class PartFile:
                 self.part.unlink()
         self._file.close()
 
+    def leave(self) -> None:
+        """Let go of the file as it is. May be called twice."""
+        self._file.close()
+
     def _claim(self) -> FileIO:
         while True:
             file = FileIO(
@@ -157,8 +162,8 @@ class PartFile:
                 if not _is(file, self.part):  # finished or moved between the two
                     file.close()
                     continue
-                if not self._rescue_leftovers:
-                    file.truncate(0)
+                if self._resume:
+                    return file
                 if os.fstat(file.fileno()).st_size == 0:
                     if is_locked(self._target):  # it has its name already
                         self.part.unlink()
@@ -221,6 +226,22 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         file.discard()
         raise
     file.finish()
+
+
+def put(path: Path, data: bytes) -> None:
+    """Write a small file whole or not at all, in a folder that nobody else writes.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays.
+    """
+    part = path.with_name(f".{path.name}.part")  # no suffix under which it would be taken for a whole one
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
 
 
 def check_free(path: str | os.PathLike[str]) -> None:

@@ -62,6 +62,21 @@ def save_checkpoint(
     Raises:
         InputError: the file cannot be written.
     """
+    # Not save_file, which makes files that nobody but their owner can read.
+    part = Path(path).with_name(f"{Path(path).stem}.{os.getpid()}.part{Path(path).suffix}")
+    try:
+        part.write_bytes(checkpoint_bytes(network, extra, dtype=dtype))
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error})") from error
+
+
+def checkpoint_bytes(
+    network: BPBReID, extra: Mapping[str, Any] | None = None, *, dtype: torch.dtype | None = None
+) -> bytes:
+    """What ``save_checkpoint`` writes."""
     state = {}
     for key, value in network.state_dict().items():
         convertible = dtype is not None and value.is_floating_point()
@@ -72,15 +87,7 @@ def save_checkpoint(
         "options": network.options.model_dump_json(),
         "provenance": json.dumps(dict(extra or {}), sort_keys=True),
     }
-    # Not save_file, which makes files that nobody but their owner can read.
-    part = Path(path).with_name(f"{Path(path).stem}.{os.getpid()}.part{Path(path).suffix}")
-    try:
-        part.write_bytes(_in_order(save(state, metadata)))
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error})") from error
+    return _in_order(save(state, metadata))
 
 
 def _in_order(data: bytes) -> bytes:

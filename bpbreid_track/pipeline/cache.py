@@ -24,7 +24,8 @@ from ..errors import InputError, UsageError
 from ..io.paths import check_writable
 from ..io.sources.base import Frame, Source
 from . import fingerprint
-from .cache_file import CacheReader, CacheWriter, Record
+from .cache_file import CacheReader, CacheWriter, take_up
+from .cache_layout import Record
 
 if TYPE_CHECKING:
     from ..detection.detectors import Detector
@@ -52,7 +53,8 @@ class Cache:
     ``frames`` and ``through`` may run in two threads; ``close`` comes after both.
 
     Args:
-        path: the file; it appears, or grows, when ``close`` is called.
+        path: the file; it appears, or grows, when ``close`` is called. What a killed run has left of it is
+            used.
         identity: what the results depend on, section by section; JSON-able.
 
     Attributes:
@@ -75,10 +77,11 @@ class Cache:
         self._handed_out: int | None = None  # frames of the source, once it has come to its end
         self._decoded = True
         check_writable(self.path)
-        if not self.path.exists():
+        self._open()
+        if take_up(self.path, self._old):
+            self._open()
+        if self._old is None:
             return
-        self._old = CacheReader(self.path)
-        self._refuse_others()
         facts = self._old.facts
         self._row_of = {int(frame): row for row, frame in enumerate(self._old.index["frame"])}
         self._complete, self._notes = facts["complete"], facts["notes"]
@@ -127,9 +130,12 @@ class Cache:
                 self.read += 1
                 continue
             # Handed on as it will be read next time, so that both runs see the same numbers.
+            known = self._part_names
             record = self._as_record(*fresh[frame.index])
             if self._writer is None:
-                self._writer = CacheWriter(self.path, self._old)
+                self._writer = CacheWriter(self.path, self._facts(), self._old)
+            elif self._part_names != known:
+                self._writer.describe(self._facts())
             self._writer.add(frame.index, frame.timestamp, _picture(frame.image), record)
             self.written += 1
             out.append(_as_found(record, self._part_names))
@@ -139,23 +145,32 @@ class Cache:
         """Put the file in place if there is anything new in it. May be called twice."""
         complete = self._complete or self._handed_out == self.read + self.written
         if self._writer is None and complete != self._complete and self._old is not None:
-            self._writer = CacheWriter(self.path, self._old)
+            self._writer = CacheWriter(self.path, self._facts(), self._old)
         if self._old is not None:  # before it is replaced, which Windows forbids for a mapped file
             self._old.close()
             self._old = None
         if self._writer is not None:
             writer, self._writer = self._writer, None
-            writer.finish(
-                {
-                    "made_from": self._identity,
-                    "complete": complete,
-                    "notes": self._notes,
-                    "part_names": self._part_names,
-                    "parts": len(self._part_names),
-                    "dim": self._dim,
-                }
-            )
             self._complete = complete
+            writer.finish(self._facts())
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "made_from": self._identity,
+            "complete": self._complete,
+            "notes": self._notes,
+            "part_names": self._part_names,
+            "parts": len(self._part_names),
+            "dim": self._dim,
+        }
+
+    def _open(self) -> None:
+        if self._old is not None:
+            self._old.close()
+            self._old = None
+        if self.path.exists():
+            self._old = CacheReader(self.path)
+            self._refuse_others()
 
     def _refuse_others(self) -> None:
         assert self._old is not None

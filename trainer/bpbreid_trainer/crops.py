@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.mot_format import MotRows, read_ground_truth
+from bpbreid_track.io.part_file import put
 
 if TYPE_CHECKING:
     from bpbreid_track.io.sources.base import Frame, Source
@@ -242,7 +243,7 @@ def _write(image: np.ndarray, xyxy: np.ndarray, folder: Path, name: str) -> None
     ok, data = cv2.imencode(".jpg", image[y1:y2, x1:x2], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert ok
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(data.tobytes())
+    put(folder / name, data.tobytes())
 
 
 def _file_name(camera: str) -> str:

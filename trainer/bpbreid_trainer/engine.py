@@ -8,8 +8,8 @@ A run is a folder: ``config.yaml`` (resolved settings), ``log.csv``, ``scores.cs
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -21,7 +21,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from bpbreid_track._version import __version__
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.evaluation.ranking import RankingMetrics
-from bpbreid_track.model.checkpoint import load_weights, save_checkpoint
+from bpbreid_track.io.locks import FolderClaim, writing
+from bpbreid_track.io.part_file import put
+from bpbreid_track.model.checkpoint import checkpoint_bytes, load_weights
 from bpbreid_track.model.encoder import Encoder
 from bpbreid_track.model.inference import resolve_precision
 from bpbreid_track.model.network import BPBReID
@@ -279,19 +281,25 @@ class _Average(AveragedModel):
         self.update_parameters(network)
 
 
+@contextmanager
 def _first(
     procs: Processes, folder: Path, options: TrainOptions, step: int, quiet: bool
-) -> AbstractContextManager[RunLog | None]:
-    """The log of the first process; the others keep none."""
+) -> Iterator[RunLog | None]:
+    """The log of the first process, which alone writes into the folder; the others keep none."""
     if not procs.first:
-        return nullcontext()
-    try:
+        yield None
+        return
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    claim = FolderClaim(folder)
+    try:
         text = yaml.safe_dump(options.model_dump(mode="json"), sort_keys=False)
-        (folder / "config.yaml").write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
-    return RunLog(folder, step, quiet=quiet)
+        with writing(folder / "config.yaml"):
+            put(folder / "config.yaml", text.encode())
+        with RunLog(folder, step, quiet=quiet) as log:
+            yield log
+    finally:
+        claim.release()
 
 
 def _statistics(procs: Processes) -> AbstractContextManager[Any]:
@@ -344,4 +352,4 @@ def _save_weights(
         "metrics": metrics.as_dict() if metrics else None,
         "options": options.model_dump(mode="json"),
     }
-    write_whole(path, lambda part: save_checkpoint(network, part, provenance))
+    write_whole(path, lambda part: part.write_bytes(checkpoint_bytes(network, provenance)))

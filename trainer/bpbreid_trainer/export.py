@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.model.checkpoint import read_checkpoint, save_checkpoint
+from bpbreid_track.model.checkpoint import checkpoint_bytes, read_checkpoint
 from bpbreid_track.model.encoder import find_encoder_weights
 from bpbreid_track.model.export import FORMATS, export
 
@@ -56,7 +56,8 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
         export(networks[0], target)
         return
     dtype = torch.float16 if half else None
-    write_whole(target, lambda part: save_checkpoint(networks[0], part, provenance, dtype=dtype))
+    data = checkpoint_bytes(networks[0], provenance, dtype=dtype)
+    write_whole(target, lambda part: part.write_bytes(data))
 
 
 def _file(weights: PathLike) -> Path:

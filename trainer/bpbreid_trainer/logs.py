@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import time
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from bpbreid_track.errors import InputError
+from bpbreid_track.io.locks import writing
+from bpbreid_track.io.part_file import put
 
 from .processes import mean_over_processes
 
@@ -73,19 +76,28 @@ class Table:
         self.path = path
         self._columns: list[str] = []
         kept = [row for row in read_table(path) if row["step"] <= step] if path.is_file() else []
-        path.write_text("", encoding="utf-8")
-        for row in kept:
-            self.add(row)
+        with writing(path):
+            put(path, "".join(map(self._text, kept)).encode())
 
     def add(self, row: Mapping[str, float]) -> None:
-        """Append a row; all rows have the same columns, ``step`` among them."""
+        """Append a row; all rows have the same columns, ``step`` among them.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        with writing(self.path), self.path.open("a", encoding="utf-8", newline="") as file:
+            file.write(self._text(row))
+
+    def _text(self, row: Mapping[str, float]) -> str:
+        """The row, below the names of the columns if it is the first."""
+        text = io.StringIO()
         first = not self._columns
         self._columns = self._columns or list(row)
-        with self.path.open("a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, self._columns)
-            if first:
-                writer.writeheader()
-            writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+        writer = csv.DictWriter(text, self._columns)
+        if first:
+            writer.writeheader()
+        writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+        return text.getvalue()
 
 
 def read_table(path: Path) -> list[dict[str, float]]:
@@ -181,7 +193,8 @@ class RunLog:
         self._began, self._images = time.perf_counter(), 0
 
     def _write(self, group: str, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            if name != "step":
-                self._board.add_scalar(f"{group}/{name}", value, step)
-        self._board.flush()
+        with writing(Path(self._board.log_dir)):
+            for name, value in values.items():
+                if name != "step":
+                    self._board.add_scalar(f"{group}/{name}", value, step)
+            self._board.flush()

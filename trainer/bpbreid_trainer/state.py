@@ -115,7 +115,7 @@ def average_states(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch
     }
 
 
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` fill a file beside ``path``, then put it in its place: never half a file.
 
     Raises:

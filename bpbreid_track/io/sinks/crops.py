@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..locks import FolderClaim, writing
+from ..part_file import put
 from ..sources.base import Frame
 
 if TYPE_CHECKING:
@@ -63,11 +64,7 @@ class CropSink:
             )
             with writing(path):
                 path.parent.mkdir(exist_ok=True)
-                try:
-                    path.write_bytes(data.tobytes())
-                except OSError:
-                    path.unlink(missing_ok=True)  # not half a picture
-                    raise
+                put(path, data.tobytes())
 
     def close(self) -> None:
         """Let others have the folder. May be called twice."""
