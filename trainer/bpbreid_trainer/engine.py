@@ -28,7 +28,7 @@ from bpbreid_track.model.network import BPBReID
 
 from .data import ReidDataset
 from .evaluate import Embed, crop_embedder, evaluate, mask_embedder
-from .inputs import batch_loader, datasets, train_images
+from .inputs import batch_loader, datasets, named_sets, train_images
 from .logs import LossLog, RunLog
 from .options import TrainOptions
 from .processes import (
@@ -225,10 +225,10 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 # Scored and saved for the images that it has learnt from: at another size it is far worse.
                 kept.options = kept.options.model_copy(update={"input_size": size})
                 if tests and (finished or _evaluation_is_due(options, done.epoch)):
-                    each = {test.root.name: _evaluate(kept, test, options) for test in tests}
+                    each = {name: _evaluate(kept, test, options) for name, test in named_sets(tests).items()}
                     metrics = mean_metrics(list(each.values()))
-                    named = {f"mAP_{name}": one.mAP for name, one in each.items()} if len(each) > 1 else {}
-                    log.scores(done.epoch, done.step, metrics.as_dict() | named)
+                    several = {f"mAP_{name}": one.mAP for name, one in each.items()} if len(each) > 1 else {}
+                    log.scores(done.epoch, done.step, metrics.as_dict() | several)
                     for name, one in each.items():
                         where = f", {name}" if len(each) > 1 else ""
                         log.say(f"epoch {done.epoch}{where}: mAP {one.mAP:.3f}, rank-1 {one.rank1:.3f}")

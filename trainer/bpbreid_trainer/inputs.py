@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -48,6 +49,14 @@ def datasets(options: TrainOptions) -> tuple[ReidDataset, list[ReidDataset]]:
         for test in tests:
             check_test_set(test)
     return joined(sets), tests
+
+
+def named_sets(sets: Sequence[ReidDataset]) -> dict[str, ReidDataset]:
+    """Data sets by the name of their folder, and by all of its path where two have the same name."""
+    names = [one.root.name for one in sets]
+    return {
+        name if names.count(name) == 1 else str(one.root): one for name, one in zip(names, sets, strict=True)
+    }
 
 
 def _check_labels(train: ReidDataset) -> None:
