@@ -200,7 +200,7 @@ def test_a_sharp_image_is_made_as_coarse_as_the_source_size() -> None:
     )
     expected = torch.from_numpy(cv2.resize(coarse, (32, 64))).permute(2, 0, 1) / 255
     for image in (noise, coarse):  # one that has this size already stays as it is
-        made, placement = transform(image, Generator().manual_seed(0), lambda _: noise)
+        made, placement, _ = transform(image, Generator().manual_seed(0), lambda _: noise)
         torch.testing.assert_close(made, expected)
         assert placement.size == (64, 32)
 

@@ -11,7 +11,7 @@ and mAP is the mean of AP over the queries that have a match at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,21 @@ class RankingMetrics:
     def as_dict(self) -> dict[str, float]:
         """``mAP``, ``rank1``, ``rank5``, ``rank10``, ready for JSON."""
         return {"mAP": self.mAP, "rank1": self.rank1, "rank5": self.rank5, "rank10": self.rank10}
+
+
+def mean_metrics(each: Sequence[RankingMetrics]) -> RankingMetrics:
+    """The mean over data sets, each counting alike; queries are those of all together.
+
+    Args:
+        each: at least one, all with as many ranks.
+    """
+    return RankingMetrics(
+        mAP=float(np.mean([one.mAP for one in each])),
+        cmc=np.mean([one.cmc for one in each], axis=0),
+        average_precision=np.concatenate([one.average_precision for one in each]),
+        queries=sum(one.queries for one in each),
+        skipped=sum(one.skipped for one in each),
+    )
 
 
 def evaluate_ranking(

@@ -189,8 +189,9 @@ class Encoder:
 
     def __repr__(self) -> str:
         height, width = self.input_size
+        what = self.network.path.name if isinstance(self.network, Runtime) else self.options.backbone
         return (
-            f"Encoder({self.options.backbone}, {height}x{width}, parts={list(self.part_names)}, "
+            f"Encoder({what}, {height}x{width}, parts={list(self.part_names)}, "
             f"dim={self.dim}, device={self.device}, precision={self.precision})"
         )
 

@@ -21,6 +21,7 @@ from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError, did_you_mean, one_line
 from .inference import PRECISIONS, cpu_has_bf16, exact_float32, resolve_device
 from .network import BPBReID
+from .one_vector import as_rows, describe_one_vector
 from .options import ModelOptions
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ def describe(network: BPBReID, precision: str) -> str:
 
 
 class Runtime:
-    """An exported network.
+    """An exported network, or somebody else's that gives one vector a crop.
 
     Attributes:
         options: the options of the network that was exported.
@@ -94,12 +95,24 @@ class OnnxRuntime(Runtime):
             self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # onnxruntime's errors share no base class
             raise InputError(f"{path}: onnxruntime cannot read it ({one_line(error)})") from error
-        super().__init__(path, self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY))
+        metadata = self._session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
+        self._ours = bool(metadata)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self._input = inputs[0].name if inputs else ""
+        if not metadata:
+            sides = [
+                [[side if isinstance(side, int) else None for side in item.shape] for item in items]
+                for items in (inputs, outputs)
+            ]
+            metadata = describe_one_vector(path, *sides, bgr=False)
+        super().__init__(path, metadata)
         _check_precision(path, precision, self.precision)
         self.device = torch.device("cpu")
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
         array = images.to("cpu", torch.float32).contiguous().numpy()
+        if not self._ours:
+            return as_rows(torch.from_numpy(self._session.run(None, {self._input: array})[0]))
         features, visibility = self._session.run(list(OUTPUT_NAMES), {"images": array})
         return torch.from_numpy(features), torch.from_numpy(visibility)
 
@@ -117,7 +130,20 @@ class OpenVinoRuntime(Runtime):
         except RuntimeError as error:
             raise InputError(f"{path}: OpenVINO cannot read it ({one_line(error)})") from error
         where = [METADATA_KEY, "model"]
-        super().__init__(path, model.get_rt_info(where).astype(str) if model.has_rt_info(where) else None)
+        self._ours = bool(model.has_rt_info(where))
+        if self._ours:
+            metadata = model.get_rt_info(where).astype(str)
+        else:
+            sides = [
+                [
+                    [None if side.is_dynamic else side.get_length() for side in item.partial_shape]
+                    for item in items
+                ]
+                for items in (model.inputs, model.outputs)
+            ]
+            metadata = describe_one_vector(path, *sides, bgr=True)
+            model.reshape([-1, *sides[0][0][1:]])
+        super().__init__(path, metadata)
         if self.precision == "fp32" and (precision == "bf16" or (precision == "auto" and cpu_has_bf16())):
             self.precision = "bf16"
         else:
@@ -131,8 +157,11 @@ class OpenVinoRuntime(Runtime):
         self.device = torch.device("cpu")
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        images = images if self._ours else images.flip(1)  # RGB -> BGR
         array = images.to("cpu", torch.float32).contiguous().numpy()
         self._request.infer([array])
+        if not self._ours:
+            return as_rows(torch.from_numpy(np.array(self._request.get_output_tensor(0).data)))
         # The request overwrites its outputs on the next call.
         features, visibility = (
             np.array(self._request.get_output_tensor(index).data) for index in range(len(OUTPUT_NAMES))

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bpbreid_track._version import __version__
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.evaluation.ranking import RankingMetrics
+from bpbreid_track.evaluation.ranking import RankingMetrics, mean_metrics
 from bpbreid_track.io.locks import FolderClaim, writing
 from bpbreid_track.io.part_file import put
 from bpbreid_track.model.checkpoint import checkpoint_bytes, load_weights
@@ -30,7 +30,7 @@ from bpbreid_track.model.network import BPBReID
 
 from .data import ReidDataset
 from .evaluate import Embed, crop_embedder, evaluate, mask_embedder
-from .inputs import batch_loader, datasets, train_images
+from .inputs import batch_loader, datasets, named_sets, train_images
 from .logs import LossLog, RunLog
 from .options import TrainOptions
 from .processes import (
@@ -46,6 +46,7 @@ from .sampler import BatchSampler
 from .schedule import learning_rate
 from .speedups import compile_backbone, flushed_denormals, freeze_stages, preferred_format
 from .state import State, average_states, write_whole
+from .teacher import Teacher, distance_loss, tested_rows
 from .visualize import training_curves
 
 
@@ -59,7 +60,7 @@ class FitReport:
         steps: done.
         best: highest mAP of the run; None without a test set.
         best_epoch: epochs that were done when it was reached.
-        metrics: of the last evaluation; None without a test set.
+        metrics: of the last evaluation, the mean over the test sets; None without any.
     """
 
     folder: Path
@@ -92,7 +93,7 @@ def fit(options: TrainOptions, *, resume: bool = False, quiet: bool = False) -> 
 def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) -> FitReport:
     device = procs.device
     folder = _run_folder(options, resume=resume)
-    train, test = datasets(options)
+    train, tests = datasets(options)
     torch.manual_seed(options.seed)
 
     # network, objective and optimiser
@@ -125,11 +126,17 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
         options.identities_per_batch,
         options.images_per_identity,
         seed=options.seed,
-        even=options.sampling == "even",
+        even=options.sampling != "uniform",
+        cameras=[sample.camera for sample in images.samples] if options.sampling == "balanced" else None,
+        sets=[sample.dataset for sample in images.samples] if options.sampling == "balanced" else None,
         rank=procs.rank,
         world=procs.world,
     )
     loader = batch_loader(images, sampler, options, procs)
+    set_of = torch.zeros(people, dtype=torch.long)
+    set_of[images.labels] = torch.tensor([sample.dataset for sample in images.samples])
+    set_of = set_of.to(device)
+    teacher = Teacher(options.teacher.encoder, device) if options.teacher.encoder else None
 
     # where an earlier part of the run has come to
     parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "scaler": scaler}
@@ -168,13 +175,19 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 done.best = -1.0  # what was reached on small images is no match for what follows
             sampler.seek(epoch, done.batch)
             batches = len(sampler.batches)
-            for pictures, targets, labels, _ in loader:
+            for pictures, targets, labels, _, *clean in loader:
                 pictures = pictures.to(device, non_blocking=True, memory_format=memory_format)
                 targets, labels = targets.to(device, non_blocking=True), labels.to(device, non_blocking=True)
                 masks = targets if options.model.attention == "fixed" else None
                 with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                     outputs = network(pictures, masks)
-                terms = objective.terms(gather_outputs(outputs), gather(labels), targets)
+                everybody = gather(labels)
+                everything = gather_outputs(outputs)
+                terms = objective.terms(everything, everybody, targets, set_of[everybody])
+                if teacher is not None:
+                    rows, seen = tested_rows(everything, options.model)
+                    wrong = distance_loss(rows, seen, gather(teacher(clean[0])))
+                    terms["teacher"] = options.teacher.weight * wrong
                 if not terms:
                     raise UsageError("loss: every weight is 0, nothing to train")
                 loss = torch.stack(list(terms.values())).sum()
@@ -213,16 +226,20 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 kept = cast("BPBReID", ema.module) if ema is not None else network
                 # Scored and saved for the images that it has learnt from: at another size it is far worse.
                 kept.options = kept.options.model_copy(update={"input_size": size})
-                if test and (finished or _evaluation_is_due(options, done.epoch)):
-                    metrics = _evaluate(kept, test, options)
-                    log.scores(done.epoch, done.step, metrics.as_dict())
-                    log.say(f"epoch {done.epoch}: mAP {metrics.mAP:.3f}, rank-1 {metrics.rank1:.3f}")
+                if tests and (finished or _evaluation_is_due(options, done.epoch)):
+                    each = {name: _evaluate(kept, test, options) for name, test in named_sets(tests).items()}
+                    metrics = mean_metrics(list(each.values()))
+                    several = {f"mAP_{name}": one.mAP for name, one in each.items()} if len(each) > 1 else {}
+                    log.scores(done.epoch, done.step, metrics.as_dict() | several)
+                    for name, one in each.items():
+                        where = f", {name}" if len(each) > 1 else ""
+                        log.say(f"epoch {done.epoch}{where}: mAP {one.mAP:.3f}, rank-1 {one.rank1:.3f}")
                     if metrics.mAP > done.best:
                         done.best, done.best_epoch = metrics.mAP, done.epoch
                         _save_weights(kept, folder / "best.safetensors", options, train, done.epoch, metrics)
                 if finished:
                     _save_weights(kept, folder / "last.safetensors", options, train, done.epoch, metrics)
-                    if not test:
+                    if not tests:
                         _save_weights(kept, folder / "best.safetensors", options, train, done.epoch, None)
                 state.save(folder / "last.pt")
                 saved = time.monotonic()

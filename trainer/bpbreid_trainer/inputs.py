@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 
 import cv2
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.part_groups import part_names
 
-from .data import ReidDataset, TrainImages, build_transforms, load_dataset
+from .data import ReidDataset, TrainImages, build_transforms, joined, load_dataset
 from .evaluate import check_test_set
 from .options import TrainOptions
 from .processes import Processes
@@ -23,8 +24,8 @@ from .sampler import BatchSampler
 _MOST_WORKERS = 16
 
 
-def datasets(options: TrainOptions) -> tuple[ReidDataset, ReidDataset | None]:
-    """What to train on, and what to test on if there is anything.
+def datasets(options: TrainOptions) -> tuple[ReidDataset, list[ReidDataset]]:
+    """What to train on, and the data sets to test on, of which there may be none.
 
     Raises:
         UsageError: no data set named.
@@ -33,17 +34,29 @@ def datasets(options: TrainOptions) -> tuple[ReidDataset, ReidDataset | None]:
     data = options.data
     if not data.root:
         raise UsageError("data.root: say where the data set lies, such as data.root=datasets/Market-1501")
-    train = load_dataset(data.root, data.dataset, masks=data.masks or None, with_masks=options.needs_masks)
-    if not train.train:
-        raise InputError(f"{train.root}: no training images, only query and gallery ({train.name} layout)")
-    if options.needs_masks:
-        _check_labels(train)
+    sets = []
+    for root, layout, masks in data.sources():
+        one = load_dataset(root, layout, masks=masks or None, with_masks=options.needs_masks)
+        if not one.train:
+            raise InputError(f"{one.root}: no training images, only query and gallery ({one.name} layout)")
+        if options.needs_masks:
+            _check_labels(one)
+        sets.append(one)
+    tests = [one for one in sets if one.query and one.gallery]
     if data.test_root:
         fixed = options.model.attention == "fixed"
-        test = load_dataset(data.test_root, data.test_dataset, with_masks=fixed)
-        check_test_set(test)
-        return train, test
-    return train, train if train.query and train.gallery else None
+        tests = [load_dataset(root, layout, with_masks=fixed) for root, layout in data.tests()]
+        for test in tests:
+            check_test_set(test)
+    return joined(sets), tests
+
+
+def named_sets(sets: Sequence[ReidDataset]) -> dict[str, ReidDataset]:
+    """Data sets by the name of their folder, and by all of its path where two have the same name."""
+    names = [one.root.name for one in sets]
+    return {
+        name if names.count(name) == 1 else str(one.root): one for name, one in zip(names, sets, strict=True)
+    }
 
 
 def _check_labels(train: ReidDataset) -> None:
@@ -82,13 +95,14 @@ def train_images(
         group,
         map_size=(math.ceil(height / stride), math.ceil(width / stride)),
         soft=options.model.attention == "fixed",
+        clean=bool(options.teacher.encoder),
     )
 
 
 def batch_loader(
     images: TrainImages, sampler: BatchSampler, options: TrainOptions, procs: Processes
-) -> DataLoader[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Loads what ``sampler`` yields: images, targets, labels and cameras of a batch."""
+) -> DataLoader[tuple[Tensor, ...]]:
+    """Loads what ``sampler`` yields: images, targets, labels and cameras of a batch, and clean pictures."""
     workers = _workers(options, procs)
     return DataLoader(
         images,  # type: ignore[arg-type]  # items are collated

@@ -101,7 +101,11 @@ def identity_loss(
 
 
 def part_averaged_triplet_loss(
-    parts: Tensor, labels: Tensor, margin: float = 0.3, visibility: Tensor | None = None
+    parts: Tensor,
+    labels: Tensor,
+    margin: float = 0.3,
+    visibility: Tensor | None = None,
+    sets: Tensor | None = None,
 ) -> Tensor:
     """Batch-hard triplet loss on the mean of the part distances (Eq. 7, 8).
 
@@ -116,6 +120,8 @@ def part_averaged_triplet_loss(
         visibility: [N, K]. None: all parts count alike. bool: the mean is over mutually visible parts. float:
             weighted mean with ``sqrt(v_i * v_j)``. Pairs without a common part are no candidates. It is taken
             as given: no gradient flows into it.
+        sets: data set of each sample, integers [N]. Negatives are of the anchor's own: one of another set
+            is told by its cameras alone. None: all are of one set.
 
     Returns:
         Scalar, float32 or wider. Zero, still part of the graph, where no anchor has both.
@@ -124,11 +130,15 @@ def part_averaged_triplet_loss(
     >>> part_averaged_triplet_loss(parts, torch.tensor([7, 7, 8]))  # the third has no positive
     tensor(0.4000)
     """
-    return _triplet(*_checked(parts, labels, visibility), margin)
+    return _triplet(*_checked(parts, labels, visibility), margin, sets)
 
 
 def per_part_triplet_loss(
-    parts: Tensor, labels: Tensor, margin: float = 0.3, visibility: Tensor | None = None
+    parts: Tensor,
+    labels: Tensor,
+    margin: float = 0.3,
+    visibility: Tensor | None = None,
+    sets: Tensor | None = None,
 ) -> Tensor:
     """A batch-hard triplet loss for each part by itself ("w/o part-averaged triplet loss" of Table 2).
 
@@ -139,10 +149,10 @@ def per_part_triplet_loss(
     # K problems of one part each: [K, N, 1, D].
     single = parts.transpose(0, 1)[:, :, None]
     shown = None if visibility is None else (visibility > 0).transpose(0, 1)[:, :, None]
-    return _triplet(single, labels, shown, margin)
+    return _triplet(single, labels, shown, margin, sets)
 
 
-_TRIPLETS: dict[str, Callable[[Tensor, Tensor, float, Tensor | None], Tensor]] = {
+_TRIPLETS: dict[str, Callable[[Tensor, Tensor, float, Tensor | None, Tensor | None], Tensor]] = {
     "part_averaged": part_averaged_triplet_loss,
     "per_part": per_part_triplet_loss,
 }
@@ -182,16 +192,17 @@ class GiLtLoss(nn.Module):
         self.triplet = triplet
         self.use_visibility = use_visibility
 
-    def forward(self, outputs: Outputs, labels: Tensor) -> Tensor:
+    def forward(self, outputs: Outputs, labels: Tensor, sets: Tensor | None = None) -> Tensor:
         """The loss of a batch, a scalar.
 
         Args:
             outputs: of a network with identity classifiers.
             labels: int64 [N] in 0..I-1.
+            sets: as for ``part_averaged_triplet_loss``.
         """
-        return _total(self.terms(outputs, labels), outputs)
+        return _total(self.terms(outputs, labels, sets), outputs)
 
-    def terms(self, outputs: Outputs, labels: Tensor) -> dict[str, Tensor]:
+    def terms(self, outputs: Outputs, labels: Tensor, sets: Tensor | None = None) -> dict[str, Tensor]:
         """The weighted terms, by names such as ``identity_global`` and ``triplet_parts``."""
         terms = {}
         for name, (identity, triplet) in self.weights.items():
@@ -202,10 +213,10 @@ class GiLtLoss(nn.Module):
             if triplet:
                 vectors = outputs.embeddings[name]
                 if name == "parts":
-                    loss = _TRIPLETS[self.triplet](vectors, labels, self.margin, seen)
+                    loss = _TRIPLETS[self.triplet](vectors, labels, self.margin, seen, sets)
                 else:
                     loss = part_averaged_triplet_loss(
-                        vectors[:, None], labels, self.margin, None if seen is None else seen[:, None]
+                        vectors[:, None], labels, self.margin, None if seen is None else seen[:, None], sets
                     )
                 terms[f"triplet_{name}"] = triplet * loss
         return terms
@@ -226,13 +237,17 @@ class TotalLoss(nn.Module):
         self.attention_weight = attention_weight
         self.label_smoothing = label_smoothing
 
-    def forward(self, outputs: Outputs, labels: Tensor, targets: Tensor | None = None) -> Tensor:
+    def forward(
+        self, outputs: Outputs, labels: Tensor, targets: Tensor | None = None, sets: Tensor | None = None
+    ) -> Tensor:
         """The loss of a batch, a scalar; ``targets`` as for ``body_part_attention_loss``."""
-        return _total(self.terms(outputs, labels, targets), outputs)
+        return _total(self.terms(outputs, labels, targets, sets), outputs)
 
-    def terms(self, outputs: Outputs, labels: Tensor, targets: Tensor | None = None) -> dict[str, Tensor]:
+    def terms(
+        self, outputs: Outputs, labels: Tensor, targets: Tensor | None = None, sets: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """As ``GiLtLoss.terms``, and ``part_attention`` where there are targets and a part classifier."""
-        terms = self.gilt.terms(outputs, labels)
+        terms = self.gilt.terms(outputs, labels, sets)
         if self.attention_weight and targets is not None and outputs.logits is not None:
             loss = body_part_attention_loss(outputs.logits, targets, self.label_smoothing)
             terms["part_attention"] = self.attention_weight * loss
@@ -254,14 +269,16 @@ def _checked(
     return parts, labels, visibility
 
 
-def _triplet(parts: Tensor, labels: Tensor, visibility: Tensor | None, margin: float) -> Tensor:
+def _triplet(
+    parts: Tensor, labels: Tensor, visibility: Tensor | None, margin: float, sets: Tensor | None
+) -> Tensor:
     """Batch-hard triplet loss of many problems: parts [..., N, K, D], visibility [..., N, K]."""
     if len(labels) < 2:
         return _zero(parts)
     with _full_precision(parts):
         wide = _wide(parts)
         shown = torch.ones_like(wide[..., 0]) if visibility is None else visibility.detach().to(wide.dtype)
-        positive, negative, valid = _hardest(wide.detach(), labels, shown)
+        positive, negative, valid = _hardest(wide.detach(), labels, shown, sets)
         # Only the 2 N mined pairs of the N^2 are differentiated.
         gap = _pair_distance(wide, shown, positive) - _pair_distance(wide, shown, negative)
         losses = F.relu(gap + margin) if margin > 0 else F.softplus(gap)
@@ -269,7 +286,9 @@ def _triplet(parts: Tensor, labels: Tensor, visibility: Tensor | None, margin: f
 
 
 @torch.no_grad()
-def _hardest(parts: Tensor, labels: Tensor, shown: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _hardest(
+    parts: Tensor, labels: Tensor, shown: Tensor, sets: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Rows of each anchor's farthest positive and nearest negative, and whether it has both: [..., N]."""
     rows = parts.transpose(-3, -2)  # [..., K, N, D]
     # Differences, not |a|^2 - 2ab + |b|^2: equal vectors are exactly 0 apart.
@@ -282,6 +301,8 @@ def _hardest(parts: Tensor, labels: Tensor, shown: Tensor) -> tuple[Tensor, Tens
     comparable = total > 0
     itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
     positives, negatives = comparable & same & ~itself, comparable & ~same
+    if sets is not None:
+        negatives = negatives & (sets[:, None] == sets)
     farthest = mean.masked_fill(~positives, -torch.inf).argmax(-1)
     nearest = mean.masked_fill(~negatives, torch.inf).argmin(-1)
     return farthest, nearest, positives.any(-1) & negatives.any(-1)

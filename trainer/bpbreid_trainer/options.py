@@ -16,6 +16,9 @@ from bpbreid_track.model.part_groups import PART_GROUPS, part_names
 
 from .losses import EMBEDDINGS, GiLtLoss, TotalLoss, TripletStyle, Weights
 
+Some = str | tuple[str, ...]
+"""One, or a list."""
+
 _LETTERS = dict(zip("gfcp", EMBEDDINGS, strict=True))
 
 
@@ -52,11 +55,38 @@ LOSS_PRESETS: dict[str, dict[str, Weights]] = {
 class DataOptions(Settings):
     """Where the images lie."""
 
-    root: str = Field("", description="Folder of the data set.")
-    dataset: str = Field("auto", description="Layout of the folder; auto: told by what lies in it.")
-    masks: str = Field("", description="Folder of human-parsing labels; empty: masks/ in the data set.")
-    test_root: str = Field("", description="Evaluate on the data set in this folder; empty: on the same one.")
-    test_dataset: str = Field("auto", description="Layout of test_root.")
+    root: Some = Field("", description="Folder of the data set; several: all are trained on at once.")
+    dataset: Some = Field("auto", description="Layout of the folder; auto: told by what lies in it.")
+    masks: Some = Field("", description="Folder of human-parsing labels; empty: masks/ in the data set.")
+    test_root: Some = Field(
+        "", description="Evaluate on the data sets in these folders; empty: on those of root that can be."
+    )
+    test_dataset: Some = Field("auto", description="Layout of test_root.")
+
+    def sources(self) -> list[tuple[str, str, str]]:
+        """Folder, layout and labels of each data set to train on.
+
+        Raises:
+            UsageError: layouts or labels for another number of folders.
+        """
+        return list(zip(*_matched(root=self.root, dataset=self.dataset, masks=self.masks), strict=True))
+
+    def tests(self) -> list[tuple[str, str]]:
+        """Folder and layout of each data set of ``test_root``."""
+        if not self.test_root:
+            return []
+        return list(zip(*_matched(test_root=self.test_root, test_dataset=self.test_dataset), strict=True))
+
+
+def _matched(**lists: Some) -> list[tuple[str, ...]]:
+    """The settings as lists of one length: that of the first; a single value stands for all."""
+    (first, roots), *_ = lists.items()
+    count = 1 if isinstance(roots, str) else len(roots)
+    matched = [(value,) * count if isinstance(value, str) else value for value in lists.values()]
+    for name, values in zip(lists, matched, strict=True):
+        if len(values) != count:
+            raise UsageError(f"data.{name}: {len(values)} for the {count} of data.{first}; give one for each")
+    return matched
 
 
 class AugmentOptions(Settings):
@@ -67,6 +97,13 @@ class AugmentOptions(Settings):
     flip: float = Field(0.0, ge=0, le=1, description="Probability of a mirror image, left parts made right.")
     color_jitter: float = Field(0.0, ge=0, le=1, description="Probability of other brightness and contrast.")
     occlude: float = Field(0.0, ge=0, le=1, description="Probability that another person is pasted over.")
+    relight: float = Field(0.0, ge=0, le=1, description="Probability of another camera's light and colours.")
+    truncate: float = Field(
+        0.0, ge=0, le=1, description="Probability of a box around a part of the person only."
+    )
+    degrade: float = Field(
+        0.0, ge=0, le=1, description="Probability of lost resolution, blur, noise and compression."
+    )
 
 
 class LossOptions(Settings):
@@ -101,6 +138,15 @@ class LossOptions(Settings):
             use_visibility=self.use_visibility,
         )
         return TotalLoss(gilt, self.attention_weight, self.label_smoothing)
+
+
+class TeacherOptions(Settings):
+    """Another encoder whose distances between whole people are to be learnt, from pictures without labels."""
+
+    encoder: str = Field(
+        "", description="Any that bpbreid-track takes as --encoder; its first row is looked at. Empty: none."
+    )
+    weight: float = Field(20.0, ge=0, description="Of the loss on the distances of all pairs of a batch.")
 
 
 class ScheduleOptions(Settings):
@@ -143,15 +189,17 @@ class TrainOptions(Settings):
     )
     loss: LossOptions = LossOptions()
     augment: AugmentOptions = AugmentOptions()
+    teacher: TeacherOptions = TeacherOptions()
 
     identities_per_batch: int = Field(
         16, ge=2, description="P; a set with fewer identities uses what it has."
     )
     images_per_identity: int = Field(4, ge=2, description="Of each identity in a batch.")
-    sampling: Literal["uniform", "even"] = Field(
+    sampling: Literal["uniform", "even", "balanced"] = Field(
         "uniform",
         description="How identities are drawn: all alike, or by the images they have left in the epoch, so "
-        "that its last batches are not of a few identities only. Authors' program: uniform.",
+        "that its last batches are not of a few identities only; balanced: so too, with a share of each data "
+        "set in every batch and images of many cameras of each identity. Authors' program: uniform.",
     )
     epochs: int = Field(120, ge=1)
     stop_after: int = Field(

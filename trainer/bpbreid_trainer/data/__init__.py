@@ -2,6 +2,7 @@
 
 from .datasets import DATASET_NAMES, load_dataset
 from .grouping import NOT_COUNTED, group_fields, label_map, soft_maps
+from .merge import joined
 from .samples import ReidDataset, Sample, read_image
 from .train_images import TrainImages
 from .transforms import build_transforms
@@ -14,6 +15,7 @@ __all__ = [
     "TrainImages",
     "build_transforms",
     "group_fields",
+    "joined",
     "label_map",
     "load_dataset",
     "read_image",

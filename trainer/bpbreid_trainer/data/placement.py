@@ -19,12 +19,15 @@ class Placement:
         shift: rows and columns by which the picture lies further down and right in the resized image.
         mirrored: left and right were swapped after the shift.
         covered: rectangles (top, left, height, width) of the augmented image that show something else.
+        window: rectangle (top, left, height, width) of the resized image, in pixels, that was cut out and
+            brought to ``size`` before all else; None: all of it.
     """
 
     size: tuple[int, int]
     shift: tuple[int, int] = (0, 0)
     mirrored: bool = False
     covered: tuple[tuple[int, int, int, int], ...] = ()
+    window: tuple[int, int, int, int] | None = None
 
     def cover(self, top: int, left: int, height: int, width: int) -> Placement:
         """With one more covered rectangle."""
@@ -53,6 +56,9 @@ class Placement:
             parts = parts[list(mirror)]
         y, x = y + self.shift[0], x + self.shift[1]
         shown *= ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
+        if self.window is not None:
+            top, left, h, w = self.window
+            y, x = top + y * (h / height), left + x * (w / width)
         grid = torch.stack(torch.broadcast_tensors(2 * x / width - 1, (2 * y / height - 1)[:, None]), dim=-1)
         sampled = F.grid_sample(parts[None], grid[None], padding_mode="border", align_corners=False)[0]
         return sampled * shown

@@ -33,6 +33,7 @@ class Sample:
         camera: camera, or whatever takes its place, from 0.
         mask_path: the 36 confidence fields made for it; None where there are none.
         scene: where the protocol compares only within a scene (SoccerNet: an action), its number.
+        dataset: which of several data sets that are trained on together, from 0.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Sample:
     camera: int
     mask_path: Path | None = None
     scene: int | None = None
+    dataset: int = 0
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,13 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
+from .draws import integer
 from .grouping import NOT_COUNTED, channels_of, group_fields, label_map, soft_maps
 from .mask_files import read_fields
 from .samples import Sample, read_image
-from .transforms import Augmentation, integer, occluder_from
+from .transforms import Augmentation, occluder_from
 
-Item = tuple[Tensor, Tensor, int, int]
+Item = tuple[Tensor | int, ...]
 
 
 class TrainImages(Dataset[Item]):
@@ -28,6 +29,7 @@ class TrainImages(Dataset[Item]):
         map_size: height and width of the target; give the network's feature map. By default a quarter of
             the input's.
         soft: give part probabilities instead of labels, as fixed attention and the published program need.
+        clean: give the picture without occlusions and losses as well, for a teacher to look at.
 
     Attributes:
         labels: identity 0 .. I-1 of each sample, in the order of the data set's numbers.
@@ -43,6 +45,7 @@ class TrainImages(Dataset[Item]):
         *,
         map_size: tuple[int, int] | None = None,
         soft: bool = False,
+        clean: bool = False,
     ) -> None:
         self.samples = list(samples)
         self.transform = transform
@@ -52,7 +55,7 @@ class TrainImages(Dataset[Item]):
         self.num_identities = len(self.person_ids)
         height, width = transform.size
         self.map_size = map_size or (height // 4, width // 4)
-        self.soft = soft
+        self.soft, self.clean = soft, clean
         self._channels = channels_of(part_group)
         if len(self._channels) != len(transform.mirror):
             raise ValueError(
@@ -73,6 +76,7 @@ class TrainImages(Dataset[Item]):
             image float32 [3, h, w], RGB and normalised; target int64 [*map_size], 0 the background, 1 .. K
             for the parts, or soft [K+1, *map_size] float32; identity; camera. The target of an image
             without labels, or in whose labels nobody was found, is ``NOT_COUNTED`` (if soft: background).
+            With ``clean`` a fifth: uint8 [3, h, w], RGB.
 
         Raises:
             ReadError: an image or a label file that cannot be used; names it.
@@ -81,13 +85,14 @@ class TrainImages(Dataset[Item]):
         sample = self.samples[index]
         rng = Generator().manual_seed(int(seed))
         occluder = partial(self._occluder, sample)
-        image, placement = self.transform(read_image(sample.path), rng, occluder)
+        image, placement, clean = self.transform(read_image(sample.path), rng, occluder)
         whole = self._parts(sample)
         parts = placement.sample(whole, self.map_size, self.transform.mirror)
         target = soft_maps(parts) if self.soft else label_map(parts)
         if not self.soft and not whole.any():  # nobody was found: nothing is known, the background neither
             target.fill_(NOT_COUNTED)
-        return image, target, self.labels[index], sample.camera
+        item = image, target, self.labels[index], sample.camera
+        return (*item, clean) if self.clean else item
 
     def _parts(self, sample: Sample) -> Tensor:
         if sample.mask_path is None:

@@ -18,6 +18,8 @@ from torchvision.transforms.v2 import functional as F
 
 from bpbreid_track.model.part_groups import mirrored_parts
 
+from .conditions import degrade, relight, truncate
+from .draws import integer, uniform
 from .placement import Placement
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -27,25 +29,15 @@ Placed = tuple[Tensor, Placement]
 Occluder = Callable[[Generator], np.ndarray]
 
 
-def uniform(rng: Generator, low: float = 0.0, high: float = 1.0) -> float:
-    """One draw from [low, high)."""
-    return low + (high - low) * torch.rand((), generator=rng, dtype=torch.float64).item()
-
-
-def integer(rng: Generator, stop: int) -> int:
-    """One draw from 0 .. stop - 1."""
-    return int(torch.randint(stop, (), generator=rng))
-
-
 @dataclass(frozen=True)
 class Augmentation:
-    """Resize, pad and crop, mirror, change colours, paste an occluder, erase; in this order.
+    """Resize, relight, truncate, crop, mirror, jitter, paste an occluder, degrade, erase; in this order.
 
     Attributes:
         size: height and width of the network's input in pixels.
         mirror: for each part the index of its mirror image.
         crop_padding: pixels added on each side before a random crop back to ``size``; 0: no crop.
-        erase, flip, color_jitter, occlude: probability of each step.
+        erase, flip, color_jitter, occlude, relight, truncate, degrade: probability of each step.
         mean, std: the image is normalised with, of R, G, B in [0, 1].
         source_size: height and width that images are resized to first, or None.
     """
@@ -60,8 +52,13 @@ class Augmentation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     source_size: tuple[int, int] | None = None
+    relight: float = 0.0
+    truncate: float = 0.0
+    degrade: float = 0.0
 
-    def __call__(self, image: np.ndarray, rng: Generator, occluder: Occluder) -> Placed:
+    def __call__(
+        self, image: np.ndarray, rng: Generator, occluder: Occluder
+    ) -> tuple[Tensor, Placement, Tensor]:
         """Augment one image.
 
         Args:
@@ -70,11 +67,18 @@ class Augmentation:
             occluder: gives a picture to paste, uint8 [H, W, 3] RGB.
 
         Returns:
-            float32 [3, *size], normalised; and where its pixels came from.
+            float32 [3, *size], normalised; where its pixels came from; and uint8 [3, *size], the picture
+            before anything of it was cut off, hidden or lost, but in the same light.
         """
         if self.source_size is not None:
             image = cv2.resize(image, self.source_size[::-1], interpolation=cv2.INTER_LINEAR)
         picture, placement = resize(image, self.size), Placement(self.size)
+        # A step that is off draws nothing: what it is absent from stays as it was.
+        if self.relight and uniform(rng) < self.relight:
+            picture = relight(picture, rng)
+        clean = picture
+        if self.truncate and uniform(rng) < self.truncate:
+            picture, placement = truncate(picture, placement, rng)
         if self.crop_padding:
             picture, placement = pad_and_crop(picture, placement, self.crop_padding, rng)
         if uniform(rng) < self.flip:
@@ -83,10 +87,12 @@ class Augmentation:
             picture = jitter(picture, rng)
         if uniform(rng) < self.occlude:
             picture, placement = paste(picture, placement, occluder(rng), rng)
+        if self.degrade and uniform(rng) < self.degrade:
+            picture = degrade(picture, rng)
         if uniform(rng) < self.erase:
             picture, placement = erase(picture, placement, self.mean, rng)
         scaled = F.to_dtype(picture, torch.float32, scale=True)
-        return F.normalize(scaled, list(self.mean), list(self.std), inplace=True), placement
+        return F.normalize(scaled, list(self.mean), list(self.std), inplace=True), placement, clean
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> Tensor:
@@ -176,6 +182,9 @@ def build_transforms(
     flip: float = 0.0,
     color_jitter: float = 0.0,
     occlude: float = 0.0,
+    relight: float = 0.0,
+    truncate: float = 0.0,
+    degrade: float = 0.0,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
     source_size: tuple[int, int] | None = None,
@@ -190,10 +199,25 @@ def build_transforms(
         flip: probability of mirroring.
         color_jitter: probability of a change of brightness and contrast.
         occlude: probability that a piece of another training image is pasted over the person.
+        relight: probability of another light, see ``conditions``.
+        truncate: probability of a box around less than the person.
+        degrade: probability of lost resolution, blur, noise and compression.
         mean, std: of the network's input.
         source_size: ``ModelOptions.source_size``.
     """
     mirror = mirrored_parts(part_names)
     return Augmentation(
-        size, mirror, crop_padding, erase, flip, color_jitter, occlude, mean, std, source_size
+        size=size,
+        mirror=mirror,
+        crop_padding=crop_padding,
+        erase=erase,
+        flip=flip,
+        color_jitter=color_jitter,
+        occlude=occlude,
+        mean=mean,
+        std=std,
+        source_size=source_size,
+        relight=relight,
+        truncate=truncate,
+        degrade=degrade,
     )
