@@ -74,10 +74,10 @@ def test_workers_write_what_one_process_writes_also_when_one_of_them_is_killed(
     monkeypatch.setenv("BPBREID_TEST", str(os.getpid()))
     names = ["one", "two", "three"]
     for number, name in enumerate(names):
-        write_sequence(tmp_path / name, pets, 1 + 60 * number, 20)
+        write_sequence(tmp_path / name, pets, 1 + 90 * number, 90)
     (tmp_path / "broken.mp4").write_text("no video")
     sources = [*(tmp_path / name for name in names), tmp_path / "broken.mp4"]
-    given = {"detector": "det/det.txt", "write": ["txt", "crops"], "device": "cpu"}
+    given = {"detector": "det/det.txt", "write": ["txt", "crops"], "encoder": None}
     track_videos(sources[:3], tmp_path / "alone", **given)  # type: ignore[arg-type]
 
     killed, stop = list[int](), threading.Event()

@@ -89,6 +89,7 @@ class Worker:
         figures = {key: value for key in _FIGURES if (value := getattr(report, key)) is not None}
         figures["stages"] = {name: round(timing.ms, 3) for name, timing in report.stages.items()}
         figures["seconds"] = round(report.seconds, 3)
+        figures["frame_rate"] = report.config["tracker"]["frame_rate"]
         return replace(
             begun,
             state="interrupted" if report.interrupted else "done",
