@@ -255,6 +255,7 @@ USAGE = [
     pytest.param(["a.mp4", "b.mp4"], "b.mp4: a second SOURCE; give --out-dir", id="two sources"),
     pytest.param(["a.mp4", "--resume"], "--resume is for many videos; give --out-dir", id="resume"),
     pytest.param(["a.mp4", "--out-dir", "o", "--out", "o.mp4"], "--out is for a single run", id="one file"),
+    pytest.param(["a.mp4", "--out-dir", "s3://bucket/o"], "s3://bucket/o: is an address", id="address"),
     pytest.param(["a.mp4", "--out-dir", "o", "--write", "mp3"], "unknown 'mp3'", id="unknown kind"),
     pytest.param(["a.mp4", "--out-dir", "o", "--write", "txt,csv"], "are both tracks", id="two of a kind"),
     pytest.param(

@@ -109,7 +109,7 @@ def track(
         typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
     ] = None,
     out_dir: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="DIR", help="Folder for the results of many SOURCEs, named after them; and runs.jsonl."
         ),

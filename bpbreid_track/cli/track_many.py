@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -17,7 +16,7 @@ PROGRAM = "bpbreid-track"
 
 
 def track_many(
-    sources: Sequence[str], out_dir: Path, write: str | None, *, quiet: bool, **options: Any
+    sources: Sequence[str], out_dir: str, write: str | None, *, quiet: bool, **options: Any
 ) -> int:
     """Track all ``sources`` into ``out_dir``; returns the exit code.
 
@@ -43,7 +42,7 @@ def track_many(
     return InputError.exit_code if report.failed else 0
 
 
-def _show(report: ManyReport, out_dir: Path) -> None:
+def _show(report: ManyReport, out_dir: str) -> None:
     """The sums, and a table of what failed and why, on stderr."""
     from rich import box
     from rich.console import Console

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..config import RunConfig, TrackerConfig, run_config
 from ..errors import UsageError
+from ..io.addresses import public_name
 from ..io.locks import FolderClaim
 from .manifest import MANIFEST, Entry, ManifestWriter, read_manifest
 from .order import Order, endings, resolved_weights
@@ -101,6 +102,8 @@ def track_videos(
             "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
         )
     kinds = endings(write)
+    if "://" in os.fspath(out_dir):
+        raise UsageError(f"{public_name(os.fspath(out_dir))}: is an address; results go into a folder")
     folder = Path(os.path.abspath(out_dir))
     asked = expand([os.fspath(source) for source in sources], folder)
     found = resolved_weights(os.fspath(detector), "none" if encoder is None else os.fspath(encoder))

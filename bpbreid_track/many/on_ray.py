@@ -224,8 +224,12 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
         try:
             ray.init(**options)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            where = "on this machine" if address is None else f"at {address}"
-            raise InputError(f"no Ray cluster {where}: {one_line(error, 300)}") from error
+            if address is None:
+                raise InputError(f"Ray does not start on this machine: {one_line(error, 300)}") from error
+            mend = "one that asks for a token needs RAY_AUTH_MODE=token in the environment"
+            if address == "auto":
+                mend = "start one with ray start --head, or leave --ray out and give --workers"
+            raise InputError(f"no Ray cluster at {address}: {one_line(error, 300)}; {mend}") from error
         stack.callback(ray.shutdown)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.default_int_handler)
