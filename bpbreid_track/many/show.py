@@ -54,10 +54,9 @@ class Show:
             what = f"{figures['frames']} frames, {figures['identities']} identities, {rate:.1f} fps"
         else:
             what = "not finished"
+        to_come = "" if entry.state == "interrupted" else self._to_come()
         with suppress(OSError):
-            self._console.print(
-                f"{self._done} of {self._total}  {entry.name}: {what}{self._to_come()}", markup=False
-            )
+            self._console.print(f"{self._done} of {self._total}  {entry.name}: {what}{to_come}", markup=False)
             for note in figures.get("notes", ()):
                 self._console.print(f"  warning: {note}", markup=False)
             if self._bar is not None:

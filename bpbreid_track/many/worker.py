@@ -62,9 +62,11 @@ class Worker:
         """
         order = self._order
         if self._threads is not None:
+            import cv2
             import torch
 
             torch.set_num_threads(self._threads)
+            cv2.setNumThreads(self._threads)
         if not order.boxes_given:
             self._detector = load_detector(order.detector, order.config.detector, order.device)
         self._encoder = load_encoder(order.encoder, order.config, order.device, order.precision)
