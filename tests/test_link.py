@@ -238,6 +238,7 @@ def test_what_cannot_be_linked_is_one_line(tmp_path: Path, capsys: pytest.Captur
     assert run([str(tmp_path / "tracked"), *out]) == 1
     writer = ManifestWriter(tmp_path / "tracked" / MANIFEST)
     writer.add(Entry("done", "/a", "a", {"tracks": "a.txt"}))
+    writer.add(Entry("done", "/c", "c", {"tracks": "c.txt", "gallery": "c.gallery"}))
     writer.add(Entry("failed", "/b", "b", {"tracks": "b.txt", "gallery": "b.gallery"}))
     writer.close()
     assert run([str(tmp_path / "tracked"), *out]) == 1
@@ -246,6 +247,9 @@ def test_what_cannot_be_linked_is_one_line(tmp_path: Path, capsys: pytest.Captur
     assert "no such file or folder" in said[0]
     assert f"no {MANIFEST} there" in said[1]
     assert "a: has no gallery; people are compared by saved views: track with --write txt,gallery" in said[2]
+    (tmp_path / "tracked/c.txt").touch()
+    assert run([str(tmp_path / "tracked/c.txt"), *out]) == 1
+    assert "c.gallery: no such folder; track this video again" in capsys.readouterr().err
     with pytest.raises(UsageError, match="--max-distance"):
         link_videos([], [], max_distance=3)
 

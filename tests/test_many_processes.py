@@ -18,7 +18,9 @@ from bpbreid_track.errors import InputError, Notice, UsageError
 from bpbreid_track.io.locks import FolderClaim
 from bpbreid_track.many.api import track_videos
 from bpbreid_track.many.manifest import MANIFEST, read_manifest
-from bpbreid_track.many.on_ray import Share, share_out
+from bpbreid_track.many.on_ray import Share, absolute, share_out
+from bpbreid_track.many.plan import Job
+from bpbreid_track.many.sources import expand
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = [sys.executable, "-c", "from bpbreid_track.cli.track import main; main()"]
@@ -43,6 +45,14 @@ def test_shares_of_machines(nodes: list[tuple[float, float]], workers: int | Non
 
 def test_networks_on_the_cpu_ask_for_no_gpu() -> None:
     assert share_out([(8, 1)], None, use_gpus=False) == Share(2, 4, 0.0)
+
+
+def test_workers_are_given_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (asked,) = expand(["gone.mp4"], tmp_path / "out")
+    given = absolute(Job(asked, "gone", {}))
+    assert (asked.source, given.asked.source) == ("gone.mp4", str(tmp_path / "gone.mp4"))
+    assert given.asked.key == asked.key
 
 
 def lines(folder: Path, state: str) -> list[str]:
@@ -91,6 +101,7 @@ def test_workers_write_what_one_process_writes_also_when_one_of_them_is_killed(
     assert killed
     assert sorted(report.tracked) == sorted(names)
     assert [Path(source).name for source, _ in report.failed] == ["broken.mp4"]
+    assert report.failed[0][1].startswith("not a video")
     assert len(lines(tmp_path / "together", "begun")) == 5
     for name in names:
         alone, together = (tmp_path / folder for folder in ("alone", "together"))

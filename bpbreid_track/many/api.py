@@ -169,6 +169,7 @@ def _count(entry: Entry, report: ManyReport, named: dict[str, str], show: Show) 
         report.tracked.append(entry.name)
     elif entry.state == "failed":
         source = named[entry.source]
-        report.failed.append((source, (entry.error or "").removeprefix(f"{source}: ")))
+        why = (entry.error or "").removeprefix(f"{source}: ").removeprefix(f"{entry.source}: ")
+        report.failed.append((source, why))
     else:
         report.interrupted = True

@@ -115,6 +115,8 @@ def read_tracked(folder: Path, entry: Entry) -> Tracked:
             f"{folder / entry.name}: has no {' and no '.join(missing)}; people are compared by saved views: "
             "track with --write txt,gallery"
         )
+    if not (folder / entry.outputs["gallery"]).is_dir():
+        raise InputError(f"{folder / entry.outputs['gallery']}: no such folder; track this video again")
     views = {}
     named: dict[str, list[int]] = entry.figures.get("named", {})
     for path in sorted((folder / entry.outputs["gallery"]).glob("*.npz")):

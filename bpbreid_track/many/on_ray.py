@@ -150,7 +150,7 @@ class _Crew:
                     job = queue.popleft()
                     yield begun_entry(job)
                     if not job.asked.why:
-                        self._busy[worker.track.remote(job)] = worker, job
+                        self._busy[worker.track.remote(absolute(job))] = worker, job
                         break
                     yield unreadable(job)
         except KeyboardInterrupt:
@@ -180,6 +180,11 @@ class _Crew:
         elif job is not None:
             queue.appendleft(job)
         self._load()
+
+
+def absolute(job: Job) -> Job:
+    """The same video by its absolute path: workers have a current folder of their own."""
+    return replace(job, asked=replace(job.asked, source=job.asked.key))
 
 
 def _raised(error: Any) -> BaseException:
