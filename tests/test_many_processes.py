@@ -101,7 +101,7 @@ def test_workers_write_what_one_process_writes_also_when_one_of_them_is_killed(
     assert killed
     assert sorted(report.tracked) == sorted(names)
     assert [Path(source).name for source, _ in report.failed] == ["broken.mp4"]
-    assert report.failed[0][1].startswith("not a video")
+    assert report.failed[0][1].startswith("--detector det/det.txt names a file of boxes")
     assert len(lines(tmp_path / "together", "begun")) == 5
     for name in names:
         alone, together = (tmp_path / folder for folder in ("alone", "together"))
