@@ -160,7 +160,15 @@ def test_what_a_dying_worker_still_holds_is_waited_for(pets: Path, tmp_path: Pat
     write_sequence(tmp_path / "one", pets, 1, 3)
     (tmp_path / "tracked/one.crops.part").mkdir(parents=True)
     claim = FolderClaim(tmp_path / "tracked/one.crops.part")
-    threading.Timer(1.0, claim.release).start()
+
+    def let_go() -> None:
+        while not lines(tmp_path / "tracked", "begun"):
+            time.sleep(0.02)
+        time.sleep(1.1)
+        claim.release()
+
+    holder = threading.Thread(target=let_go)
+    holder.start()
     report = track_videos(
         [tmp_path / "one"],
         tmp_path / "tracked",
@@ -168,5 +176,8 @@ def test_what_a_dying_worker_still_holds_is_waited_for(pets: Path, tmp_path: Pat
         detector="det/det.txt",
         encoder=None,
     )
+    holder.join()
     assert report.tracked == ["one"]
     assert [e.state for e in read_manifest(tmp_path / "tracked" / MANIFEST).values()] == ["done"]
+    begun, done = map(json.loads, (tmp_path / "tracked" / MANIFEST).read_text().splitlines())
+    assert begun["time"] < done["time"]

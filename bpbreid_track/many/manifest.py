@@ -22,7 +22,8 @@ MANIFEST = "runs.jsonl"
 State = Literal["begun", "done", "failed", "interrupted"]
 
 
-def _now() -> str:
+def now() -> str:
+    """Date and time, UTC, as entries have them."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -40,7 +41,7 @@ class Entry:
         figures: of the report: frames, seconds, identities, milliseconds a frame of each stage, ...
         error: why it failed.
         version: of this program.
-        time: when, UTC.
+        time: when that was, UTC.
     """
 
     state: State
@@ -52,7 +53,7 @@ class Entry:
     figures: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     version: str = __version__
-    time: str = field(default_factory=_now)
+    time: str = field(default_factory=now)
 
 
 def read_manifest(path: Path) -> dict[str, Entry]:

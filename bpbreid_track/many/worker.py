@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from .._version import __version__
 from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import InputError, with_notes
-from ..io.locks import TakenError, writing
+from ..io.locks import FolderClaim, TakenError, writing
 from ..pipeline.api import load_encoder, track_video
-from .manifest import Entry
+from .manifest import Entry, now
 from .order import FOLDERS, Order
 from .plan import Job, part_folder, source_fingerprint
 
@@ -84,10 +84,10 @@ class Worker:
             fingerprint = source_fingerprint(job.asked)
             report = self._when_free(job, progress)
         except InputError as error:
-            return replace(begun, state="failed", error=with_notes(error, str(error)))
+            return replace(begun, state="failed", error=with_notes(error, str(error)), time=now())
         except Exception as error:  # one video must not stop the others
             message = with_notes(error, f"{type(error).__name__}: {error}")
-            return replace(begun, state="failed", error=" ".join(message.split()))
+            return replace(begun, state="failed", error=" ".join(message.split()), time=now())
         figures = {key: value for key in _FIGURES if (value := getattr(report, key)) is not None}
         figures["stages"] = {name: round(timing.ms, 3) for name, timing in report.stages.items()}
         figures["seconds"] = round(report.seconds, 3)
@@ -98,6 +98,7 @@ class Worker:
             fingerprint=fingerprint,
             settings=self._settings,
             figures=figures,
+            time=now(),
         )
 
     def _when_free(self, job: Job, progress: bool | str) -> TrackingReport:
@@ -116,7 +117,7 @@ class Worker:
         paths = {kind: order.out_dir / name for kind, name in job.outputs.items()}
         parts = {kind: part_folder(path) for kind, path in paths.items() if kind in FOLDERS}
         for part in parts.values():
-            _remove(part)  # of a run that was killed
+            _empty(part)  # of what a run that was killed has left
         paths |= parts
         report = track_video(
             job.asked.source,
@@ -157,10 +158,21 @@ def begun_entry(job: Job) -> Entry:
     return Entry("begun", job.asked.key, job.name, job.outputs)
 
 
-def _remove(folder: Path) -> None:
-    with writing(folder):
-        if folder.exists():
-            shutil.rmtree(folder)
+def _empty(folder: Path) -> None:
+    """Remove what is in ``folder``, if it is there.
+
+    Raises:
+        TakenError: somebody still writes into it.
+    """
+    if not folder.exists():
+        return
+    claim = FolderClaim(folder)
+    try:
+        with writing(folder):
+            for item in folder.iterdir():
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+    finally:
+        claim.release()
 
 
 def _replace(part: Path, folder: Path) -> None:
