@@ -57,11 +57,14 @@ class Probes(NamedTuple):
     right: np.ndarray
 
 
-def read_data_set(root: Path, folders: list[str], encoder: Encoder) -> Crops:
-    """All crops named as in Market-1501, distractors left out."""
+def read_data_set(root: Path, folders: list[str], encoder: Encoder, people: int | None = None) -> Crops:
+    """All crops named as in Market-1501, distractors left out; of the first so many ``people`` only."""
     paths = [path for folder in folders for path in sorted((root / folder).glob("*.jpg"))]
     named = [(path, _NAME.match(path.name)) for path in paths]
     known = [(path, int(match[1]), int(match[2])) for path, match in named if match and int(match[1]) > 0]
+    if people is not None:
+        kept = set(sorted({person for _, person, _ in known})[:people])
+        known = [facts for facts in known if facts[1] in kept]
     if not known:
         raise SystemExit(f"{root}: no crops named like 0002_c1s1_000451_03.jpg in {', '.join(folders)}")
     rows = []

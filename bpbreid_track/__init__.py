@@ -16,6 +16,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .config import TrackerConfig
     from .embeddings import PartEmbeddings, part_distance
+    from .many.api import track_videos
     from .model.encoder import Encoder
     from .pipeline.api import TrackingReport, track_video
     from .tracking.tracker import PartTracker
@@ -28,6 +29,7 @@ _HOMES = {
     "TrackingReport": ".pipeline.api",
     "part_distance": ".embeddings",
     "track_video": ".pipeline.api",
+    "track_videos": ".many.api",
 }
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "__version__",
     "part_distance",
     "track_video",
+    "track_videos",
 ]
 
 

@@ -66,3 +66,8 @@ def add_note(error: BaseException, note: str) -> None:
     """``error.add_note(note)``, also before Python 3.11; an empty note is none."""
     if note:
         error.__dict__["__notes__"] = [*getattr(error, "__notes__", ()), note]
+
+
+def with_notes(error: BaseException, message: str) -> str:
+    """``message`` and what was noted on the error on its way, such as what was written before it."""
+    return "; ".join([message, *getattr(error, "__notes__", ())])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import nullcontext
@@ -422,21 +423,33 @@ def test_two_processes_compute_what_one_does(tmp_path):
         )
 
 
-def test_a_run_in_two_processes_is_the_run_in_one(finished, reid_set, tmp_path):
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command += [
-        "-m",
-        "bpbreid_trainer",
-        "fit",
-        str(finished.folder / "config.yaml"),
-        f"output={tmp_path / 'two'}",
+def test_a_run_on_two_nodes_is_the_run_in_one_process_which_can_go_on_with_it(finished, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    command += ["--master-addr", "127.0.0.1", "--master-port", str(port)]
+    train = ["-m", "bpbreid_trainer", "fit", str(finished.folder / "config.yaml")]
+    train += [f"output={tmp_path / 'two'}", "epochs=1", "--quiet"]
+    nodes = [
+        subprocess.Popen([*command, "--node-rank", str(rank), *train], env=environment()) for rank in range(2)
     ]
-    subprocess.run([*command, "epochs=1", "--quiet"], env=environment(), check=True, timeout=120)
+    try:
+        assert [node.wait(timeout=120) for node in nodes] == [0, 0]
+    finally:
+        for node in nodes:
+            node.kill()
     one, two = (read_table(folder / "log.csv") for folder in (finished.folder, tmp_path / "two"))
     # Later steps differ more: where a gradient is nothing but rounding, Adam makes a whole step of it.
     for name in set(one[0]) - {"images_per_second"}:
         assert two[0][name] == pytest.approx(one[0][name], rel=1e-4), name
     assert two[2]["loss"] == pytest.approx(one[2]["loss"], rel=0.02)
+
+    more = read_options(finished.folder / "config.yaml").model_copy(update={"output": str(tmp_path / "two")})
+    assert fit(more, resume=True, quiet=True).steps == 6
+    rows = read_table(tmp_path / "two" / "log.csv")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert rows[3]["loss"] == pytest.approx(one[3]["loss"], rel=0.05)
 
 
 # --------------------------------------------------------------------------------------------------- failures

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 import typer
 
 from .._version import __version__
-from ..errors import InputError, Notice, UsageError, did_you_mean
+from ..errors import InputError, Notice, UsageError, did_you_mean, with_notes
 from ..io.addresses import without_secrets
 
 INTERRUPTED = 130
@@ -109,11 +109,6 @@ def _silence(stream: TextIO) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
-
-
-def with_notes(error: BaseException, message: str) -> str:
-    """``message`` and what was noted on the error on its way, such as what was written before it."""
-    return "; ".join([message, *getattr(error, "__notes__", ())])
 
 
 def _usage_message(error: Exception, command: Any, program: str, arguments: Sequence[str]) -> str | None:

@@ -5,7 +5,6 @@ Only what parsing needs is imported here, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError, UsageError, did_you_mean
-from ..io.addresses import public_name
+from ..io.names import output_stem
 from .common import INTERRUPTED, fail, run_app, say, version_option, with_notes
 
 if TYPE_CHECKING:
@@ -44,12 +43,13 @@ def run(arguments: Sequence[str]) -> int:
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def track(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
             help="Video file, folder or glob of images, MOTChallenge sequence folder, webcam index, "
-            "RTSP or HTTP address, or the word demo.",
-            metavar="SOURCE",
+            "RTSP or HTTP address, or the word demo. With --out-dir any number of them, folders of videos, "
+            "and lists .txt with a path a line.",
+            metavar="SOURCE...",
             show_default=False,
         ),
     ],
@@ -108,11 +108,44 @@ def track(
         str | None,
         typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
     ] = None,
+    out_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Folder for the results of many SOURCEs, named after them; and runs.jsonl."
+        ),
+    ] = None,
+    write: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="With --out-dir, what is written of each (mp4,txt): mp4, mkv or mov; txt, csv or jsonl; "
+            "crops, explain, gallery.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --out-dir: leave out what runs.jsonl says is whole.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --out-dir: replace results that are there.")
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="With --out-dir: so many videos at once (extra 'cluster')."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="With --out-dir: on this Ray cluster; auto finds the local one."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, version_option(PROGRAM)] = False,
 ) -> int:
     """Track the people in SOURCE: every person keeps one number, also through occlusions.
+
+    Many SOURCEs need --out-dir: one that fails does not stop the others, and --resume goes on where a call
+    was stopped.
 
     Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops,
     --explain, --save-gallery and --show says otherwise.
@@ -120,6 +153,50 @@ def track(
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
     settings = _settings(config, overlay)
+    many_only = {
+        "--write": write is not None,
+        "--resume": resume,
+        "--overwrite": overwrite,
+        "--workers": workers is not None,
+        "--ray": ray is not None,
+    }
+    if out_dir is not None:
+        one_only = {
+            "--out": out is not None,
+            "--tracks": tracks is not None,
+            "--crops": crops is not None,
+            "--explain": explain is not None,
+            "--save-gallery": save_gallery is not None,
+            "--cache": cache is not None,
+            "--show": show,
+        }
+        for option in (option for option, given in one_only.items() if given):
+            raise UsageError(f"{option} is for a single run; with --out-dir say what is written by --write")
+        from .track_many import track_many
+
+        return track_many(
+            sources,
+            out_dir,
+            write,
+            quiet=quiet,
+            resume=resume,
+            overwrite=overwrite,
+            workers=workers,
+            ray=ray,
+            detector=detector,
+            encoder=encoder,
+            config=settings,
+            device=device,
+            precision=precision,
+            link=link,
+            gallery=gallery,
+            max_frames=max_frames,
+        )
+    for option in (option for option, given in many_only.items() if given):
+        raise UsageError(f"{option} is for many videos; give --out-dir DIR too")
+    if len(sources) > 1:
+        raise UsageError(f"{sources[1]}: a second SOURCE; give --out-dir DIR to track several in one call")
+    source = sources[0]
     announcement = None
     if all(path is None for path in (out, tracks, crops, explain, save_gallery)) and not show:
         out = default_output(source)
@@ -171,15 +248,7 @@ def default_output(source: str) -> Path:
     >>> default_output("clips/street.avi").name, default_output("0").name
     ('street_tracked.mp4', 'webcam0_tracked.mp4')
     """
-    if source.isdecimal() and not Path(source).exists():
-        stem = f"webcam{source}"
-    elif "://" in source:
-        address = public_name(source).partition("://")[2].partition("?")[0]
-        stem = Path(address.rstrip("/")).stem
-    else:
-        path = Path(source).resolve()
-        stem = path.name if path.is_dir() else path.stem
-    return Path((re.sub(r"[^\w.-]+", "_", stem).strip("._") or "video") + "_tracked.mp4")
+    return Path(f"{output_stem(source)}_tracked.mp4")
 
 
 def _settings(config: str | None, overlay: str | None) -> RunConfig:

@@ -19,6 +19,13 @@ except ImportError:  # Windows
 CAN_LOCK = fcntl is not None
 
 
+class TakenError(InputError):
+    """Another run writes ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: another run is writing it; wait for its end or give another path")
+
+
 class FolderClaim:
     """A folder that this process alone writes, until ``release`` or the end of the process.
 
@@ -43,7 +50,7 @@ class FolderClaim:
         self._close = weakref.finalize(self, os.close, handle)
         if not lock(handle):
             self._close()
-            raise InputError(taken(folder))
+            raise TakenError(folder)
 
     def release(self) -> None:
         """Let others have it; it goes if it was made here and is empty. May be called twice."""
@@ -76,10 +83,6 @@ def is_locked(path: Path) -> bool:
             return not lock(file)
     except OSError:
         return False
-
-
-def taken(path: Path) -> str:
-    return f"{path}: another run is writing it; wait for its end or give another path"
 
 
 @contextmanager

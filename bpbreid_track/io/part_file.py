@@ -20,7 +20,7 @@ from io import FileIO
 from pathlib import Path
 
 from ..errors import InputError, Notice
-from .locks import CAN_LOCK, is_locked, lock, taken, writing
+from .locks import CAN_LOCK, TakenError, is_locked, lock, writing
 from .paths import check_writable
 
 _LOOK = 1.0  # seconds between two looks whether the folder is still there
@@ -158,7 +158,7 @@ class PartFile:
             )
             try:
                 if not lock(file):
-                    raise InputError(taken(self.path))
+                    raise TakenError(self.path)
                 if not _is(file, self.part):  # finished or moved between the two
                     file.close()
                     continue
@@ -167,7 +167,7 @@ class PartFile:
                 if os.fstat(file.fileno()).st_size == 0:
                     if is_locked(self._target):  # it has its name already
                         self.part.unlink()
-                        raise InputError(taken(self.path))
+                        raise TakenError(self.path)
                     with suppress(OSError):  # what is written keeps the rights of what it replaces
                         os.chmod(self.part, stat.S_IMODE(self._target.stat().st_mode))
                     with suppress(OSError):
@@ -254,7 +254,7 @@ def check_free(path: str | os.PathLike[str]) -> None:
     check_writable(path)
     target = Path(os.path.realpath(path))
     if is_locked(target) or is_locked(part_name(target)):
-        raise InputError(taken(path))
+        raise TakenError(path)
 
 
 def part_name(path: Path) -> Path:

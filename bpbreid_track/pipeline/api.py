@@ -53,7 +53,7 @@ def track_video(
     max_frames: int | None = None,
     cache: PathLike | None = None,
     explain: PathLike | None = None,
-    progress: bool = False,
+    progress: bool | str = False,
     link: bool = False,
     gallery: PathLike | None = None,
     save_gallery: PathLike | None = None,
@@ -85,7 +85,7 @@ def track_video(
             missing is computed and added. It belongs to one source, detector, encoder and precision.
         explain: file of reasons to write (.jsonl): for each box why it has its track, read by
             ``bpbreid-explain``.
-        progress: show progress on stderr.
+        progress: show progress on stderr; a text stands before it.
         link: at the end join the tracklets of one person and fill short gaps. Everything is written then, the
             pictures in a second reading of ``source``, in which ``on_frame`` is called as well; a window
             shows the first. Boxes carry ``data["filled"]``; filled ones have an interpolated confidence. What
@@ -133,7 +133,7 @@ def track_video(
             find = _detector(detector, settings.detector, device)
             if isinstance(find, PrecomputedDetector):
                 find.check_frames(reader)
-            embed, encoder_words = _encoder(encoder, settings, device, precision)
+            embed = load_encoder(encoder, settings, device, precision)
             settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
             store = None
             if cache is not None:
@@ -181,11 +181,12 @@ def track_video(
             report = TrackingReport(
                 source=reader.name,
                 detector=getattr(find, "description", find.name),
-                encoder=encoder_words,
+                encoder=_encoder_in_words(encoder, embed),
                 config=settings.model_dump(mode="json"),
                 outputs={kind: str(path) for kind, path in outputs.paths.items()},
             )
-            view = ProgressView(_frames_to_come(reader, max_frames)) if progress else None
+            label = progress if isinstance(progress, str) else "tracking"
+            view = ProgressView(_frames_to_come(reader, max_frames), label=label) if progress else None
             about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
             written.open(reader, about)
             prepared.callback(written.discard)
@@ -216,17 +217,21 @@ def _detector(detector: PathLike | Detector, config: DetectorConfig, device: str
     return detector
 
 
-def _encoder(
+def load_encoder(
     encoder: PathLike | Encoder | None, settings: RunConfig, device: str, precision: str
-) -> tuple[Encoder | None, str]:
-    """The encoder, None for motion alone, and which it is in words."""
+) -> Encoder | None:
+    """The encoder of a run, as ``track_video`` loads it; None for motion alone. A ready one is that one.
+
+    Raises:
+        InputError: no such file, or not an encoder's.
+    """
     if encoder is None or encoder == "none":
-        return None, "none (motion alone)"
+        return None
     if not isinstance(encoder, str | os.PathLike):
-        return encoder, repr(encoder)
+        return encoder
     from ..model.encoder import Encoder
 
-    loaded = Encoder.load(
+    return Encoder.load(
         os.fspath(encoder),
         device=device,
         precision=precision,
@@ -234,8 +239,15 @@ def _encoder(
         mirror=settings.encoder.mirror,
         runtime=settings.encoder.runtime,
     )
-    how = ", OpenVINO" if loaded.runtime == "openvino" else ""
-    return loaded, f"{os.fspath(encoder)} ({loaded.device}, {loaded.precision}{how})"
+
+
+def _encoder_in_words(asked: PathLike | Encoder | None, encoder: Encoder | None) -> str:
+    if encoder is None:
+        return "none (motion alone)"
+    if not isinstance(asked, str | os.PathLike):
+        return repr(encoder)
+    how = ", OpenVINO" if encoder.runtime == "openvino" else ""
+    return f"{os.fspath(asked)} ({encoder.device}, {encoder.precision}{how})"
 
 
 def _cached_frames(

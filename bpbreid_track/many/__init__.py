@@ -1,0 +1,1 @@
+"""Many videos in one call: what is asked for, what is done already, who does the rest."""

@@ -1,0 +1,175 @@
+"""Many videos in one call: the function behind ``bpbreid-track --out-dir``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..config import RunConfig, TrackerConfig, run_config
+from ..errors import UsageError
+from ..io.addresses import public_name
+from ..io.locks import FolderClaim
+from .manifest import MANIFEST, Entry, ManifestWriter, read_manifest
+from .order import Order, endings, resolved_weights
+from .plan import Job, make_plan
+from .show import Show
+from .sources import expand
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass
+class ManyReport:
+    """What ``track_videos`` did.
+
+    Attributes:
+        tracked: names of the videos that were tracked.
+        whole: names of those that were done already and left out.
+        failed: source and reason of each that could not be tracked.
+        interrupted: Ctrl-C or SIGTERM ended the call; videos that were not finished are done again with
+            ``resume``.
+        frames: tracked in all videos together.
+        seconds: wall time.
+    """
+
+    tracked: list[str] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    interrupted: bool = False
+    frames: int = 0
+    seconds: float = 0.0
+
+
+def track_videos(
+    sources: Sequence[PathLike],
+    out_dir: PathLike,
+    *,
+    write: Sequence[str] = ("mp4", "txt"),
+    resume: bool = False,
+    overwrite: bool = False,
+    workers: int | None = None,
+    ray: str | None = None,
+    detector: PathLike = "auto",
+    encoder: PathLike | None = "default",
+    config: RunConfig | TrackerConfig | PathLike | dict[str, Any] | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    link: bool = False,
+    gallery: PathLike | None = None,
+    max_frames: int | None = None,
+    progress: bool = False,
+) -> ManyReport:
+    """Track many videos with one set of networks in memory, each as ``track_video`` would.
+
+    Outputs are called after their sources. ``out_dir/runs.jsonl``, the manifest, says of every source what
+    was done with which settings. A video that fails does not stop the others.
+
+    Args:
+        sources: video files, folders of videos, patterns, lists ``.txt`` with a path a line; a folder of
+            pictures or a MOTChallenge sequence is one source.
+        out_dir: folder of the results; made if it is missing, its parent must exist.
+        write: what is written of each: ``mp4``, ``mkv`` or ``mov``; ``txt``, ``csv`` or ``jsonl``; ``crops``,
+            ``explain``, ``gallery``.
+        resume: leave out sources of which the manifest says that they are whole: same content, same settings,
+            all outputs there.
+        overwrite: replace whole results. Without it nothing whole is replaced.
+        workers: how many videos at once; above 1 with Ray, on this machine unless ``ray`` says otherwise.
+            None: 1, or what fits the cluster.
+        ray: address of a Ray cluster, ``auto`` for the one this machine belongs to. Sources, weights and
+            ``out_dir`` must have the same paths on all its machines.
+        detector: ``auto``, weights, or the path of a file of boxes inside each sequence (``det/det.txt``).
+        encoder: as for ``track_video``, but no loaded one; likewise the others.
+        progress: show progress on stderr.
+
+    Raises:
+        UsageError: settings that make no sense, or results that would be overwritten.
+        InputError: weights that cannot be loaded, or a folder that cannot be written.
+
+    >>> report = track_videos(["monday/", "a.mp4"], "tracked", link=True)  # doctest: +SKIP
+    """
+    start = time.perf_counter()
+    if max_frames is not None and max_frames < 1:
+        raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers: expected at least 1, got {workers}")
+    if encoder in {None, "none"} and (gallery is not None or "gallery" in write):
+        raise UsageError(
+            "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
+        )
+    kinds = endings(write)
+    if "://" in os.fspath(out_dir):
+        raise UsageError(f"{public_name(os.fspath(out_dir))}: is an address; results go into a folder")
+    folder = Path(os.path.abspath(out_dir))
+    asked = expand([os.fspath(source) for source in sources], folder)
+    found = resolved_weights(os.fspath(detector), "none" if encoder is None else os.fspath(encoder))
+    order = Order(
+        folder,
+        kinds,
+        *found,
+        config=run_config(config),
+        device=device,
+        precision=precision,
+        link=link,
+        gallery=None if gallery is None else os.path.abspath(gallery),
+        max_frames=max_frames,
+    )
+    settings = order.settings()
+    report = ManyReport()
+    with ExitStack() as stack:
+        stack.callback(FolderClaim(folder).release)
+        known = read_manifest(folder / MANIFEST)
+        plan = make_plan(asked, known, order, settings, resume=resume, overwrite=overwrite)
+        del known
+        report.whole = plan.whole
+        if plan.jobs:
+            named = {job.asked.key: job.asked.source for job in plan.jobs}
+            manifest = ManifestWriter(folder / MANIFEST)
+            stack.callback(manifest.close)
+            at_once = 1 if workers is None and ray is None else (workers or 2)
+            show = stack.enter_context(Show(len(plan.jobs), at_once, quiet=not progress))
+            try:
+                for entry in _entries(order, settings, plan.jobs, workers, ray, show):
+                    manifest.add(entry)
+                    _count(entry, report, named, show)
+            except KeyboardInterrupt:
+                report.interrupted = True
+    report.seconds = time.perf_counter() - start
+    return report
+
+
+def _entries(
+    order: Order,
+    settings: dict[str, Any],
+    jobs: list[Job],
+    workers: int | None,
+    ray: str | None,
+    show: Show,
+) -> Iterator[Entry]:
+    if ray is None and (workers or 1) == 1:
+        from .in_turn import track_in_turn
+        from .worker import Worker
+
+        return track_in_turn(Worker(order, settings), jobs, show)
+    from .on_ray import track_on_ray
+
+    return track_on_ray(order, settings, jobs, workers, ray)
+
+
+def _count(entry: Entry, report: ManyReport, named: dict[str, str], show: Show) -> None:
+    if entry.state == "begun":
+        return
+    show.ended(entry)
+    report.frames += entry.figures.get("frames", 0)
+    if entry.state == "done":
+        report.tracked.append(entry.name)
+    elif entry.state == "failed":
+        source = named[entry.source]
+        why = (entry.error or "").removeprefix(f"{source}: ").removeprefix(f"{entry.source}: ")
+        report.failed.append((source, why))
+    else:
+        report.interrupted = True

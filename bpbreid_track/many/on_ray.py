@@ -1,0 +1,276 @@
+"""Videos on the workers of Ray: several on this machine, or those of a cluster.
+
+One actor holds one set of networks and tracks one video at a time. This process hands out the next video when
+one has ended, so nothing queues anywhere else, and it alone writes the manifest. A worker that dies is
+replaced, and its video begun again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import warnings
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .._version import __version__
+from ..errors import InputError, Notice, UsageError, one_line
+from .in_turn import unreadable
+from .manifest import Entry
+from .order import Order
+from .plan import Job
+from .worker import Worker, begun_entry
+
+# How often a video is begun again whose worker died: a video that kills its worker must come to an end.
+RETRIES = 2
+# Cores of a worker in a cluster without GPUs: more make a single video little faster.
+_CORES = 4
+# Seconds in which the head of a cluster must answer.
+_ANSWER_SECONDS = 5.0
+# What travels is names and figures: the least that Ray accepts.
+_OBJECT_STORE_BYTES = 80 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Share:
+    """What each of some workers gets.
+
+    Attributes:
+        workers: how many.
+        cores: whole ones for each.
+        gpus: for each, a share of one where several use it.
+    """
+
+    workers: int
+    cores: int
+    gpus: float
+
+
+def share_out(nodes: Sequence[tuple[float, float]], workers: int | None, use_gpus: bool) -> Share:
+    """Divide the machines of a cluster.
+
+    Args:
+        nodes: cores and GPUs of each machine.
+        workers: how many; None for one a GPU, or one for every few cores where there is none.
+        use_gpus: whether the networks may run there.
+
+    >>> share_out([(16, 2), (16, 2)], None, True)
+    Share(workers=4, cores=8, gpus=1.0)
+    >>> share_out([(2, 0)], 2, True)
+    Share(workers=2, cores=1, gpus=0.0)
+    """
+    cores, gpus = sum(node[0] for node in nodes), sum(node[1] for node in nodes) if use_gpus else 0
+    workers = workers or int(gpus) or max(1, int(cores) // _CORES)
+    most = max(1, int(min(node[0] for node in nodes if node[0] or len(nodes) == 1)))
+    each = gpus / workers
+    # Shares of one GPU have four digits, more than one are whole.
+    each = float(int(each)) if each >= 1 else int(each * 10_000) / 10_000
+    return Share(workers, min(most, max(1, int(cores) // workers)), each)
+
+
+def track_on_ray(
+    order: Order, settings: dict[str, Any], jobs: Sequence[Job], workers: int | None, address: str | None
+) -> Iterator[Entry]:
+    """An entry for the beginning of each video, and one for its end, in the order in which they happen.
+
+    Args:
+        order: what all videos have in common.
+        settings: of the order.
+        jobs: the videos.
+        workers: how many; None for what fits the cluster.
+        address: of the cluster; None begins one on this machine, which ends with this call.
+
+    Raises:
+        InputError: no Ray, no such cluster, another version of this program there, or networks that cannot be
+            loaded.
+    """
+    queue = deque(jobs)
+    while queue and queue[0].asked.why:
+        job = queue.popleft()
+        yield begun_entry(job)
+        yield unreadable(job)
+    if not queue:
+        return
+    use_gpus = order.device in {"auto", "cuda"}
+    if order.device.startswith("cuda:"):
+        raise UsageError(f"--device {order.device}: Ray deals out the GPUs; give --device cuda")
+    with _cluster(address, workers) as ray:
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        share = share_out([(n.get("CPU", 0), n.get("GPU", 0)) for n in nodes], workers, use_gpus)
+        make = ray.remote(num_cpus=share.cores, num_gpus=share.gpus)(Worker)
+        crew = _Crew(ray, lambda: make.remote(order, settings, share.cores))
+        yield from crew.work(queue, min(share.workers, len(queue)))
+
+
+class _Crew:
+    """Some workers and what each is busy with.
+
+    Args:
+        ray: the module.
+        hire: makes a worker.
+    """
+
+    def __init__(self, ray: Any, hire: Any) -> None:
+        self._ray, self._hire = ray, hire
+        self._busy: dict[Any, tuple[Any, Job | None]] = {}  # by what they will answer; None: still loading
+        self._deaths: Counter[str] = Counter()
+
+    def work(self, queue: deque[Job], count: int) -> Iterator[Entry]:
+        """Everything in ``queue`` on ``count`` workers."""
+        for _ in range(count):
+            self._load()
+        try:
+            while queue or self._in_work():
+                (answer,), _ = self._ray.wait(list(self._busy), num_returns=1)
+                worker, job = self._busy.pop(answer)
+                try:
+                    result = self._ray.get(answer)
+                except self._ray.exceptions.RayTaskError as error:
+                    raise _raised(error) from None
+                except self._ray.exceptions.RayError as error:
+                    yield from self._lost(worker, job, queue, error)
+                    continue
+                if job is not None:
+                    yield result
+                elif result != __version__:
+                    raise InputError(
+                        f"a worker of the cluster has version {result} of bpbreid_track, this is "
+                        f"{__version__}; install the same one on all machines"
+                    )
+                while queue:
+                    job = queue.popleft()
+                    yield begun_entry(job)
+                    if not job.asked.why:
+                        self._busy[worker.track.remote(absolute(job))] = worker, job
+                        break
+                    yield unreadable(job)
+        except KeyboardInterrupt:
+            for job in self._in_work():
+                yield replace(begun_entry(job), state="interrupted")
+
+    def _in_work(self) -> list[Job]:
+        return [job for _, job in self._busy.values() if job is not None]
+
+    def _load(self) -> None:
+        worker = self._hire()
+        self._busy[worker.load.remote()] = worker, None
+
+    def _lost(self, worker: Any, job: Job | None, queue: deque[Job], error: Exception) -> Iterator[Entry]:
+        """A worker died: another one takes its place, and its video is begun again."""
+        self._ray.kill(worker)
+        key = "" if job is None else job.asked.key
+        what = "it was loading" if job is None else f"it was tracking {job.name}"
+        warnings.warn(f"a worker died while {what}; another one does it again", Notice, stacklevel=2)
+        self._deaths[key] += 1
+        died = self._deaths[key] > RETRIES
+        if job is None and died:
+            raise InputError(f"workers die while they load the networks: {one_line(error, 300)}")
+        if job is not None and died:
+            why = f"its worker died {self._deaths[key]} times: {one_line(error, 300)}"
+            yield replace(begun_entry(job), state="failed", error=why)
+        elif job is not None:
+            queue.appendleft(job)
+        self._load()
+
+
+def absolute(job: Job) -> Job:
+    """The same video by its absolute path: workers have a current folder of their own."""
+    return replace(job, asked=replace(job.asked, source=job.asked.key))
+
+
+def _raised(error: Any) -> BaseException:
+    """What a worker raised, as it would have been raised here."""
+    cause: BaseException = getattr(error, "cause", error)
+    return (
+        cause
+        if isinstance(cause, InputError)
+        else InputError(f"{type(cause).__name__}: {one_line(cause, 300)}")
+    )
+
+
+@contextmanager
+def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
+    """Ray, connected to a cluster, or with one of its own on this machine; nothing of it stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # no GPU asked for: none is seen
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError(
+            "--workers above 1 and --ray need Ray; pip install 'bpbreid-track[cluster]'"
+        ) from error
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with ExitStack() as stack:
+        if address is None:
+            folder = tempfile.mkdtemp(prefix="bpbreid-ray-")
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            options |= {
+                "address": "local",
+                "num_cpus": max(_cores(), workers or 1),
+                "include_dashboard": False,
+                "object_store_memory": _OBJECT_STORE_BYTES,
+                "_temp_dir": folder,
+            }
+        else:
+            _check_reachable(address)
+            options["address"] = address
+        # Ray says on standard output what its machines report; that belongs to results.
+        stack.enter_context(redirect_stdout(sys.stderr))
+        stack.enter_context(_own_signals())
+        try:
+            ray.init(**options)
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            if address is None:
+                raise InputError(f"Ray does not start on this machine: {one_line(error, 300)}") from error
+            mend = "one that asks for a token needs RAY_AUTH_MODE=token in the environment"
+            if address == "auto":
+                mend = "start one with ray start --head, or leave --ray out and give --workers"
+            raise InputError(f"no Ray cluster at {address}: {one_line(error, 300)}; {mend}") from error
+        stack.callback(ray.shutdown)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        yield ray
+
+
+def _check_reachable(address: str) -> None:
+    """Tell at once what Ray takes five minutes to find out.
+
+    Raises:
+        InputError: nobody answers there.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"no Ray cluster at {address}: {one_line(error)}") from error
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Put back what Ray, which sets handlers of its own, makes of signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,137 @@
+"""What a call with many sources asks for: files, folders of videos, patterns, lists."""
+
+from __future__ import annotations
+
+import glob
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import Notice, UsageError
+from ..io.addresses import public_name
+from ..io.sources.images import IMAGE_SUFFIXES, natural_key
+
+LIST_SUFFIX = ".txt"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One source.
+
+    Attributes:
+        source: what ``open_source`` is given.
+        key: what tells it from others: its absolute path.
+        why: why nothing can be tracked there, where that is known already; else empty.
+    """
+
+    source: str
+    key: str
+    why: str = ""
+
+
+def expand(sources: Sequence[str], out_dir: Path) -> list[Asked]:
+    """Every source that is asked for, once, in the order given; inside folders in natural order.
+
+    A folder of pictures (or ``img1``, or a MOTChallenge sequence) is one source, as for a single run. Of any
+    other folder every file is one, whatever its name: what is no video shall be said, not passed over. Hidden
+    files are left out. A file ``.txt`` is a list: a path a line, relative to its own folder; empty lines and
+    those that begin with ``#`` are passed over.
+
+    Args:
+        sources: as on the command line.
+        out_dir: the folder of the results.
+
+    Raises:
+        UsageError: a stream or a camera, which have no end; a folder that is written as well.
+    """
+    found: dict[str, Asked] = {}
+    for text in sources:
+        for asked in _expanded(text, out_dir, lists=True):
+            found.setdefault(asked.key, asked)
+    return list(found.values())
+
+
+def _expanded(text: str, out_dir: Path, *, lists: bool) -> Iterator[Asked]:
+    if not text:
+        raise UsageError("SOURCE is empty; give a video file, a folder or a list of them")
+    if text == "demo":
+        yield Asked(text, text)
+        return
+    if "://" in text or (text.isdecimal() and not os.path.exists(text)):
+        raise UsageError(
+            f"{public_name(text)}: a stream or a camera has a run of its own; leave it or --out-dir out"
+        )
+    path = Path(text)
+    if path.is_dir():
+        yield from _folder(path, out_dir)
+    elif lists and path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        yield from _list(path, out_dir)
+    elif not path.exists() and glob.has_magic(text):
+        yield from _matches(text, out_dir)
+    else:
+        yield _one(path, "" if path.exists() else "no such file or folder")
+
+
+def _one(path: Path, why: str = "") -> Asked:
+    return Asked(str(path), os.path.abspath(path), why)
+
+
+def _folder(folder: Path, out_dir: Path) -> Iterator[Asked]:
+    if (folder / "seqinfo.ini").is_file():
+        yield _one(folder)
+        return
+    try:
+        items = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    except OSError as error:
+        yield _one(folder, error.strerror or str(error))
+        return
+    if (folder / "img1").is_dir() or any(path.suffix.lower() in IMAGE_SUFFIXES for path in items):
+        yield _one(folder)
+        return
+    if out_dir.is_dir() and folder.samefile(out_dir):
+        raise UsageError(f"{folder}: is read by this call and would be written into; give another --out-dir")
+    passed_over = [path for path in items if path.is_dir() and not _same(path, out_dir)]
+    if passed_over:
+        some = ", ".join(path.name for path in sorted(passed_over, key=natural_key)[:3])
+        warnings.warn(
+            f"{folder}: folders inside it are passed over ({some}{', ...' if len(passed_over) > 3 else ''}); "
+            "name them to have them tracked",
+            Notice,
+            stacklevel=2,
+        )
+    files = sorted((path for path in items if not path.is_dir()), key=natural_key)
+    if not files:
+        yield _one(folder, "no videos and no images in this folder")
+    yield from map(_one, files)
+
+
+def _same(path: Path, other: Path) -> bool:
+    return other.exists() and path.samefile(other)
+
+
+def _list(path: Path, out_dir: Path) -> Iterator[Asked]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8 text"
+        yield _one(path, f"not a list of paths, one a line: {reason}")
+        return
+    named = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    if not named:
+        yield _one(path, "a list without a single path")
+    for line in named:
+        inside = "://" in line or line == "demo" or line.isdecimal()
+        yield from _expanded(line if inside else str(path.parent / line), out_dir, lists=False)
+
+
+def _matches(pattern: str, out_dir: Path) -> Iterator[Asked]:
+    matches = sorted(map(Path, glob.glob(pattern, recursive=True)), key=natural_key)
+    if any(match.suffix.lower() in IMAGE_SUFFIXES for match in matches):
+        yield Asked(pattern, os.path.abspath(pattern))  # pictures of one source
+    elif not matches:
+        yield Asked(pattern, os.path.abspath(pattern), "matches no file")
+    else:
+        for match in matches:
+            yield from _expanded(str(match), out_dir, lists=False)

@@ -1,0 +1,189 @@
+"""One set of networks in memory, and the videos that go through it one after the other."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._version import __version__
+from ..detection.detectors import Detector, PrecomputedDetector, load_detector
+from ..errors import InputError, with_notes
+from ..io.locks import FolderClaim, TakenError, writing
+from ..pipeline.api import load_encoder, track_video
+from .manifest import Entry, now
+from .order import FOLDERS, Order
+from .plan import Job, part_folder, source_fingerprint
+
+if TYPE_CHECKING:
+    from ..model.encoder import Encoder
+    from ..pipeline.report import TrackingReport
+
+# Seconds to wait for such a one: Ray's workers need some when their driver was killed.
+_PATIENCE = 60.0
+# Of the report, what a manifest keeps.
+_FIGURES = (
+    "frames",
+    "seconds",
+    "identities",
+    "detections",
+    "encoded",
+    "matches_motion",
+    "matches_appearance",
+    "joined",
+    "filled",
+    "named",
+    "notes",
+)
+
+
+class Worker:
+    """Tracks videos.
+
+    Args:
+        order: what all of them have in common.
+        settings: of the order, for the manifest.
+        threads: of the networks on a CPU; None for as many as torch takes by itself.
+    """
+
+    def __init__(self, order: Order, settings: dict[str, Any], threads: int | None = None) -> None:
+        self._order, self._settings, self._threads = order, settings, threads
+        self._detector: Detector | None = None
+        self._encoder: Encoder | None = None
+
+    def load(self) -> str:
+        """Load the networks; returns the version of this program.
+
+        Raises:
+            InputError: they cannot be loaded.
+        """
+        order = self._order
+        if self._threads is not None:
+            import cv2
+            import torch
+
+            torch.set_num_threads(self._threads)
+            cv2.setNumThreads(self._threads)
+        if not order.boxes_given:
+            self._detector = load_detector(order.detector, order.config.detector, order.device)
+        self._encoder = load_encoder(order.encoder, order.config, order.device, order.precision)
+        return __version__
+
+    def track(self, job: Job, progress: bool | str = False) -> Entry:
+        """Track one video and write its outputs; what goes wrong is in the entry.
+
+        Args:
+            job: the video.
+            progress: as for ``track_video``.
+        """
+        begun = begun_entry(job)
+        try:
+            fingerprint = source_fingerprint(job.asked)
+            report = self._when_free(job, progress)
+        except InputError as error:
+            return replace(begun, state="failed", error=with_notes(error, str(error)), time=now())
+        except Exception as error:  # one video must not stop the others
+            message = with_notes(error, f"{type(error).__name__}: {error}")
+            return replace(begun, state="failed", error=" ".join(message.split()), time=now())
+        figures = {key: value for key in _FIGURES if (value := getattr(report, key)) is not None}
+        figures["stages"] = {name: round(timing.ms, 3) for name, timing in report.stages.items()}
+        figures["seconds"] = round(report.seconds, 3)
+        figures["frame_rate"] = report.config["tracker"]["frame_rate"]
+        return replace(
+            begun,
+            state="interrupted" if report.interrupted else "done",
+            fingerprint=fingerprint,
+            settings=self._settings,
+            figures=figures,
+            time=now(),
+        )
+
+    def _when_free(self, job: Job, progress: bool | str) -> TrackingReport:
+        """Nobody else may write into this folder but a worker of a killed call, which is about to end."""
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._run(job, progress)
+            except TakenError:
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.5)
+
+    def _run(self, job: Job, progress: bool | str) -> TrackingReport:
+        order = self._order
+        paths = {kind: order.out_dir / name for kind, name in job.outputs.items()}
+        parts = {kind: part_folder(path) for kind, path in paths.items() if kind in FOLDERS}
+        for part in parts.values():
+            _empty(part)  # of what a run that was killed has left
+        paths |= parts
+        report = track_video(
+            job.asked.source,
+            paths.get("video"),
+            tracks=paths.get("tracks"),
+            crops=paths.get("crops"),
+            explain=paths.get("explain"),
+            save_gallery=paths.get("gallery"),
+            detector=self._detector if self._detector is not None else self._boxes(job),
+            encoder=self._encoder,
+            config=order.config,
+            device=order.device,
+            precision=order.precision,
+            max_frames=order.max_frames,
+            link=order.link,
+            gallery=order.gallery,
+            progress=progress,
+        )
+        if not report.frames and not report.interrupted:
+            raise InputError(f"{job.asked.source}: has no frame")
+        for kind, part in parts.items():
+            _replace(part, order.out_dir / job.outputs[kind])
+        return report
+
+    def _boxes(self, job: Job) -> PrecomputedDetector:
+        """The file of boxes that belongs to a sequence."""
+        folder, given = Path(job.asked.source), Path(self._order.detector)
+        if not folder.is_dir() or given.is_absolute():
+            raise InputError(
+                f"{job.asked.source}: --detector {given} names a file of boxes inside each sequence; give "
+                "sequence folders and a path inside them, or a network"
+            )
+        return PrecomputedDetector(folder / given, self._order.config.detector)
+
+
+def begun_entry(job: Job) -> Entry:
+    """What the manifest says while a video is tracked."""
+    return Entry("begun", job.asked.key, job.name, job.outputs)
+
+
+def _empty(folder: Path) -> None:
+    """Remove what is in ``folder``, if it is there.
+
+    Raises:
+        TakenError: somebody still writes into it.
+    """
+    if not folder.exists():
+        return
+    claim = FolderClaim(folder)
+    try:
+        with writing(folder):
+            for item in folder.iterdir():
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+    finally:
+        claim.release()
+
+
+def _replace(part: Path, folder: Path) -> None:
+    """Give a folder that is whole its name; an empty one where nobody was seen."""
+    with writing(folder):
+        part.mkdir(exist_ok=True)
+        former = folder.with_name(f"{folder.name}.former")
+        if former.exists():
+            shutil.rmtree(former)
+        if folder.exists():
+            os.replace(folder, former)
+        os.replace(part, folder)
+        if former.exists():
+            shutil.rmtree(former)
