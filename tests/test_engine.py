@@ -293,9 +293,12 @@ def test_small_images_that_the_backbone_does_not_take_are_refused_before_trainin
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on a CPU needs g++")
-def test_compiled_layers_learn_the_same(finished, reid_set, tmp_path):
-    fit(options(reid_set, tmp_path / "run", compile=True, epochs=1, log_every=1), quiet=True)
-    ours, theirs = (read_table(folder / "log.csv") for folder in (tmp_path / "run", finished.folder))
+def test_compiled_layers_learn_the_same(reid_set, tmp_path):
+    # Frozen stages have no backward pass to compile, which takes most of the time.
+    changes = {"freeze": 6, "epochs": 1, "log_every": 1}
+    for name, compiled in (("ours", True), ("theirs", False)):
+        fit(options(reid_set, tmp_path / name, compile=compiled, **changes), quiet=True)
+    ours, theirs = (read_table(tmp_path / name / "log.csv") for name in ("ours", "theirs"))
     assert ours[0]["loss"] == pytest.approx(theirs[0]["loss"], rel=1e-4)
 
 

@@ -134,9 +134,9 @@ def test_a_network_comes_closer_to_its_teacher(shared: Path, tmp_path: Path) -> 
         "pretrained": False,
         "loss": {"weights": {}, "attention_weight": 1.0},
         "teacher": {"encoder": str(shared / NETWORK), "weight": 1.0},
-        "identities_per_batch": 4,
+        "identities_per_batch": 6,
         "augment": {"crop_padding": 0, "erase": 0},
-        "epochs": 20,
+        "epochs": 12,
         "learning_rate": 2e-3,
         "schedule": {"warmup_epochs": 0},
         "evaluate_every": 0,
@@ -146,4 +146,4 @@ def test_a_network_comes_closer_to_its_teacher(shared: Path, tmp_path: Path) -> 
     }
     fit(TrainOptions.model_validate(settings), quiet=True)
     losses = [row["teacher"] for row in read_table(tmp_path / "run" / "log.csv")]
-    assert np.mean(losses[-6:]) < 0.8 * np.mean(losses[:3])
+    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:2])
