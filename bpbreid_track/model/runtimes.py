@@ -224,10 +224,9 @@ def open_runtime(path: Path, *, device: str | torch.device = "auto", precision: 
 def openvino_core(openvino: Any) -> Any:
     """The one ``openvino.Core`` of this process, which lives as long as it does.
 
-    On CPUs with AMX the plugin of a core (2026.4) puts the thread's signal stack into memory of its own, and
-    with its end gives back the stack that it found. Of two cores that end in another order than that of their
-    stacks, the second leaves the thread with memory that is gone, and the next signal, such as Ctrl-C or the
-    end of a child process, kills the program.
+    On CPUs with AMX the plugin of a core (2026.4) puts the thread's signal stack into memory of its own.
+    Cores that come and go can leave the thread with a stack that is gone, and then a signal, such as Ctrl-C
+    or the end of a child process, ends the program.
     """
     return openvino.Core()
 
