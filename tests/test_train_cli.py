@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -20,6 +21,7 @@ from bpbreid_track import Encoder
 from bpbreid_track.config import config_path, preset_names
 from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
 from bpbreid_trainer.cli import run
+from bpbreid_trainer.interrupts import lasting_interrupt
 from bpbreid_trainer.logs import read_table
 from bpbreid_trainer.options import TrainOptions, read_options
 
@@ -268,3 +270,18 @@ def test_help_needs_no_torch():
     code = "import sys, bpbreid_trainer.cli as c; c.run(['--help']); sys.exit('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True).returncode == 0
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_a_library_swallows_still_stops():
+    class Swallows:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    with lasting_interrupt() as stop_if_asked:
+        stop_if_asked()
+        Swallows()
+        gc.collect()
+        with pytest.raises(KeyboardInterrupt):
+            stop_if_asked()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -31,6 +31,7 @@ from bpbreid_track.model.network import BPBReID
 from .data import ReidDataset
 from .evaluate import Embed, crop_embedder, evaluate, mask_embedder
 from .inputs import batch_loader, datasets, named_sets, train_images
+from .interrupts import lasting_interrupt
 from .logs import LossLog, RunLog
 from .options import TrainOptions
 from .processes import (
@@ -154,7 +155,12 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     losses = LossLog()
     metrics = None
     saved = time.monotonic()
-    with _first(procs, folder, options, done.step, quiet) as log, _statistics(procs), _backends(device):
+    with (
+        lasting_interrupt() as stop_if_asked,
+        _first(procs, folder, options, done.step, quiet) as log,
+        _statistics(procs),
+        _backends(device),
+    ):
         if log:
             log.say(
                 f"{len(images)} images of {people} persons, batches of {batch_size}, "
@@ -206,6 +212,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 done.step += 1
                 done.batch += 1
                 losses.add(done.step, terms)
+                stop_if_asked()
                 if device.type == "cpu":  # elsewhere looking means waiting for the device
                     losses.check()
                 if log:
