@@ -14,7 +14,7 @@ def lasting_interrupt() -> Iterator[Callable[[], None]]:
     """A function to call now and then, which raises KeyboardInterrupt if Ctrl-C was lost.
 
     Python raises it wherever the main thread is. Where that is a destructor or a callback of a library,
-    as happens while a state is saved, it is printed at best, and the program goes on.
+    as can be while a state is saved, it is printed at best, and the program goes on.
     """
     asked = False
 
