@@ -35,7 +35,7 @@ def crops_of(sequence: Path, seconds: float) -> tuple[list[np.ndarray], np.ndarr
     truth = read_mot(sequence / "gt" / "gt.txt")
     counted = truth.confidence != 0
     crops, ids, frames = [], [], []
-    with open_source(sequence_source(sequence)) as source:
+    with open_source(sequence) as source:
         stride = max(1, round(seconds * float(source.frame_rate)))
         for frame in source:
             chosen = counted & (truth.frame == frame.index + 1)
@@ -53,11 +53,6 @@ def spaced_crops(
     """Embeddings of ``crops_of``, their identities and frames."""
     crops, ids, frames = crops_of(sequence, seconds)
     return encoder.encode_crops(crops), ids, frames
-
-
-def sequence_source(sequence: Path) -> Path:
-    """The folder itself where it has pictures, else its video."""
-    return sequence if (sequence / "img1").is_dir() else sequence / f"{sequence.name}.mp4"
 
 
 def covered(crop: np.ndarray) -> np.ndarray:

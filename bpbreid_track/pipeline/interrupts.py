@@ -5,11 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
+_DEFAULTS: dict[str, Any] = {
+    "SIGINT": signal.default_int_handler,
+    "SIGTERM": signal.SIG_DFL,
+    "SIGHUP": signal.SIG_DFL,  # Windows has none
+}
 # Signals closer together than this many seconds are one request.
 SAME_REQUEST = 0.5
 
@@ -63,7 +68,7 @@ class Interrupts:
 
 
 @contextmanager
-def on_interrupt(handle: Callable[[bool], None]) -> Iterator[None]:
+def on_interrupt(handle: Callable[[bool], None], signals: Sequence[str] = tuple(_DEFAULTS)) -> Iterator[None]:
     """Call ``handle`` on SIGINT, SIGTERM and SIGHUP instead of what Python does with them.
 
     Handlers that the host program has set are left alone (``nohup`` is one: it ignores SIGHUP), and so is
@@ -73,6 +78,7 @@ def on_interrupt(handle: Callable[[bool], None]) -> Iterator[None]:
         handle: told whether the user insists, by a Ctrl-C that comes a while after the first signal; it may
             raise. A repeated SIGTERM is no insistence: ``timeout`` and its like send it to a process and once
             more to its group.
+        signals: names of the signals, if not of all three.
     """
     previous: dict[int, Any] = {}
     first: float | None = None
@@ -85,14 +91,9 @@ def on_interrupt(handle: Callable[[bool], None]) -> Iterator[None]:
         handle(insists)
 
     if threading.current_thread() is threading.main_thread():
-        for signum, default in (
-            (signal.SIGINT, signal.default_int_handler),
-            (signal.SIGTERM, signal.SIG_DFL),
-            (getattr(signal, "SIGHUP", None), signal.SIG_DFL),  # Windows has none
-        ):
-            if signum is None:
-                continue
-            if signal.getsignal(signum) == default:
+        for name in signals:
+            signum = getattr(signal, name, None)
+            if signum is not None and signal.getsignal(signum) == _DEFAULTS[name]:
                 previous[signum] = signal.signal(signum, handler)
     try:
         yield

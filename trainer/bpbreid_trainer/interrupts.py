@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+
+from bpbreid_track.pipeline.interrupts import on_interrupt
 
 
 @contextmanager
@@ -18,21 +17,14 @@ def lasting_interrupt() -> Iterator[Callable[[], None]]:
     """
     asked = False
 
-    def handle(number: int, frame: FrameType | None) -> None:
+    def stop(_: bool) -> None:
         nonlocal asked
         asked = True
-        signal.default_int_handler(number, frame)
+        raise KeyboardInterrupt
 
     def stop_if_asked() -> None:
         if asked:
             raise KeyboardInterrupt
 
-    in_main = threading.current_thread() is threading.main_thread()
-    if not in_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield stop_if_asked  # somebody else looks after it
-        return
-    signal.signal(signal.SIGINT, handle)
-    try:
+    with on_interrupt(stop, ["SIGINT"]):
         yield stop_if_asked
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
