@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from bpbreid_track.io.sources.images import read_image
-from bpbreid_trainer.data.conditions import degrade, relight, truncate
+from bpbreid_trainer.data.conditions import degrade, recolour, relight, truncate
 from bpbreid_trainer.data.placement import Placement
 
 SIZE = (128, 64)
@@ -24,11 +24,20 @@ def person(shared) -> Tensor:
     return torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)).permute(2, 0, 1).contiguous()
 
 
+def on_tensors(change):
+    """A change of arrays [h, w, 3] as one of tensors [3, h, w]."""
+
+    def changed(image: Tensor, rng: Generator) -> Tensor:
+        return torch.from_numpy(change(image.permute(1, 2, 0).numpy(), rng)).permute(2, 0, 1)
+
+    return changed
+
+
 def variants(change, person: Tensor, count: int = 60) -> list[Tensor]:
     return [change(person, Generator().manual_seed(seed)) for seed in range(count)]
 
 
-@pytest.mark.parametrize("change", [relight, degrade])
+@pytest.mark.parametrize("change", [on_tensors(relight), on_tensors(recolour), degrade])
 def test_a_picture_stays_a_picture_of_its_size_and_the_given_one_stays_as_it_is(change, person) -> None:
     before = person.clone()
     made = variants(change, person)
@@ -39,12 +48,17 @@ def test_a_picture_stays_a_picture_of_its_size_and_the_given_one_stays_as_it_is(
 
 
 def test_light_changes_in_both_directions_and_some_pictures_are_grey(person) -> None:
-    made = variants(relight, person, 200)
+    made = variants(on_tensors(relight), person, 200)
     brightness = [one.float().mean().item() / person.float().mean().item() for one in made]
     assert min(brightness) < 0.8
     assert max(brightness) > 1.2
     grey = [bool((one.float().amax(0) - one.float().amin(0)).max() <= 1) for one in made]
     assert 5 <= sum(grey) <= 40
+
+
+def test_turned_hues_leave_light_and_shade_as_they_are(person) -> None:
+    for one in variants(on_tensors(recolour), person):
+        assert (one.float().amax(0) - person.float().amax(0)).abs().max() <= 2
 
 
 def test_losses_take_away_detail_or_add_noise_but_no_colour(person) -> None:

@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from reid_scene import make_reid_set
 
 from bpbreid_track import Encoder
-from bpbreid_track.errors import InputError
+from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.model.options import ModelOptions
 from bpbreid_trainer.engine import fit
 from bpbreid_trainer.logs import read_table
 from bpbreid_trainer.options import TrainOptions
-from bpbreid_trainer.teacher import Teacher, distance_loss
+from bpbreid_trainer.teacher import Teacher, imitation_loss, shown_rows
 
 NETWORK = "weights/person-reidentification-retail-0277.xml"
 
@@ -86,56 +87,87 @@ def test_what_gives_no_vector_of_a_picture_is_refused(
 # --------------------------------------------------------------------------------------------- teacher
 
 
-def test_the_loss_is_the_mean_over_pairs_and_common_rows() -> None:
+@pytest.fixture(scope="module")
+def teacher(shared: Path) -> Teacher:
+    pytest.importorskip("openvino")
+    return Teacher(shared / NETWORK)
+
+
+def pictures_of(shared: Path, count: int) -> tuple[list[np.ndarray], torch.Tensor]:
+    crops = [cv2.resize(crop, (128, 256)) for crop in crops_of(shared, count)]
+    return crops, torch.from_numpy(np.stack([crop[..., ::-1].transpose(2, 0, 1) for crop in crops]))
+
+
+def test_of_whole_people_a_teacher_says_what_it_says_as_an_encoder(shared: Path, teacher: Teacher) -> None:
+    crops, pictures = pictures_of(shared, 2)
+    assert (teacher.size, teacher.map_size, teacher.dim) == ((256, 128), (16, 8), 256)
+    found = teacher(pictures, torch.zeros(2, 1, *teacher.map_size))[:, 0]
+    expected = Encoder.load(shared / NETWORK, device="cpu").encode_crops(crops).features[:, 0]
+    assert F.cosine_similarity(found, expected).min() > 0.99  # bf16 where the processor has it
+
+
+def test_of_a_part_a_teacher_says_what_depends_on_that_part(shared: Path, teacher: Teacher) -> None:
+    """Somebody with the legs of another: the torso stays as it was, legs come closer to the other's."""
+    _, pictures = pictures_of(shared, 6)
+    maps = torch.zeros(len(pictures), 2, *teacher.map_size)
+    maps[:, 0, 2:7], maps[:, 1, 10:] = 1, 1
+    others = pictures.roll(1, 0)
+    mixed = torch.cat([pictures[:, :, :128], others[:, :, 128:]], 2)
+    own, other, found = teacher(pictures, maps), teacher(others, maps), teacher(mixed, maps)
+    torso, legs = 1, 2
+    to_own, to_other = ((found * vectors).sum(-1).mean(0) for vectors in (own, other))
+    assert to_own[torso] > to_other[torso] + 0.3
+    assert to_other[legs] > to_own[legs] + 0.3
+
+
+def test_a_part_that_is_nowhere_is_still_a_number(shared: Path, teacher: Teacher) -> None:
+    _, pictures = pictures_of(shared, 1)
+    assert teacher(pictures, torch.zeros(1, 3, *teacher.map_size)).isfinite().all()
+
+
+def test_what_pools_no_map_is_no_teacher(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    with pytest.raises(InputError, match=r"x\.pt: not a teacher"):
+        Teacher(tmp_path / "x.pt")
+    (tmp_path / "y.xml").write_text("<net/>")
+    with pytest.raises(InputError, match=r"y\.xml: OpenVINO cannot read it"):
+        Teacher(tmp_path / "y.xml")
+
+
+def test_only_parts_that_show_before_and_after_augmentation_are_learnt() -> None:
+    options = ModelOptions(part_names=("upper", "lower"), test_embeddings=("foreground", "parts"))
+    targets = torch.tensor([[[1, 2]], [[1, 0]], [[1, 2]], [[-100, -100]]])
+    maps = torch.ones(4, 2, 1, 1)
+    maps[2, 0] = 0
+    expected = torch.tensor([[1.0, 1, 1], [1, 1, 0], [1, 0, 1], [1, 0, 0]])
+    torch.testing.assert_close(shown_rows(targets, maps, options), expected)
+
+
+def test_the_loss_is_the_mean_distance_of_the_rows_that_are_shown() -> None:
     generator = torch.Generator().manual_seed(0)
-    rows = F.normalize(torch.randn(5, 3, 4, generator=generator), dim=-1)
-    taught = F.normalize(torch.randn(5, 7, generator=generator), dim=-1)
-    seen = (torch.rand(5, 3, generator=generator) > 0.4).float()
-    total, weight = 0.0, 0.0
-    for i in range(5):
-        for j in range(5):
-            for row in range(3):
-                if i != j and seen[i, row] and seen[j, row]:
-                    wrong = rows[i, row] @ rows[j, row] - taught[i] @ taught[j]
-                    total, weight = total + wrong.item() ** 2, weight + 1
-    assert distance_loss(rows, seen, taught).item() == pytest.approx(total / weight, rel=1e-5)
+    rows, taught = F.normalize(torch.randn(2, 5, 3, 4, generator=generator), dim=-1)
+    shown = (torch.rand(5, 3, generator=generator) > 0.4).float()
+    each = [1 - rows[i, p] @ taught[i, p] for i in range(5) for p in range(3) if shown[i, p]]
+    assert imitation_loss(rows, taught, shown).item() == pytest.approx(torch.stack(each).mean().item())
+    assert imitation_loss(rows, taught, torch.zeros(5, 3)).item() == 0
 
 
-def test_nothing_in_common_is_no_loss_and_no_gradient_that_is_not_a_number() -> None:
-    rows = torch.zeros(2, 1, 4, requires_grad=True)
-    loss = distance_loss(rows, torch.tensor([[1.0], [0.0]]), torch.eye(2))
-    loss.backward()
-    assert loss.item() == 0
-    assert rows.grad is not None
-    assert rows.grad.isfinite().all()
-
-
-def test_a_teacher_sees_what_an_encoder_sees(shared: Path) -> None:
-    pytest.importorskip("openvino")
-    crops = crops_of(shared, 2)
-    pictures = torch.from_numpy(np.stack([crop[..., ::-1].transpose(2, 0, 1) for crop in crops]))
-    found = Teacher(str(shared / NETWORK), torch.device("cpu"))(pictures)
-    encoder = Encoder.load(shared / NETWORK, device="cpu")
-    torch.testing.assert_close(found, F.normalize(encoder.encode_crops(crops).features[:, 0], dim=-1))
-
-
-def test_a_network_comes_closer_to_its_teacher(shared: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
-    root = make_reid_set(shared, tmp_path / "set")
-    settings = {
+def settings_of(root: Path, shared: Path, output: Path) -> dict[str, Any]:
+    return {
         "data": {"root": str(root)},
-        "output": str(tmp_path / "run"),
+        "output": str(output),
         "model": {
             "backbone": "efficientnet_lite0",
             "input_size": (64, 32),
-            "dim": 32,
-            "test_embeddings": ["bn_foreground"],
+            "dim": 256,
+            "signed": True,
+            "test_embeddings": ["foreground", "parts"],
         },
         "pretrained": False,
         "loss": {"weights": {}, "attention_weight": 1.0},
-        "teacher": {"encoder": str(shared / NETWORK), "weight": 1.0},
+        "teacher": {"network": str(shared / NETWORK), "weight": 1.0},
         "identities_per_batch": 6,
-        "augment": {"crop_padding": 0, "erase": 0},
+        "augment": {"crop_padding": 0, "erase": 0, "collage": 0.5, "recolour": 0.5},
         "epochs": 12,
         "learning_rate": 2e-3,
         "schedule": {"warmup_epochs": 0},
@@ -144,6 +176,26 @@ def test_a_network_comes_closer_to_its_teacher(shared: Path, tmp_path: Path) -> 
         "device": "cpu",
         "log_every": 1,
     }
+
+
+def test_a_network_comes_closer_to_its_teacher(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    settings = settings_of(make_reid_set(shared, tmp_path / "set"), shared, tmp_path / "run")
     fit(TrainOptions.model_validate(settings), quiet=True)
     losses = [row["teacher"] for row in read_table(tmp_path / "run" / "log.csv")]
-    assert np.mean(losses[-3:]) < 0.7 * np.mean(losses[:2])
+    assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:2])
+    encoder = Encoder.load(tmp_path / "run" / "last.safetensors", device="cpu")
+    assert encoder.encode_crops(crops_of(shared, 1)).features.min() < 0  # signed
+
+
+def test_a_width_that_the_teacher_does_not_have_is_named(shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    settings = settings_of(make_reid_set(shared, tmp_path / "set"), shared, tmp_path / "run")
+    settings["model"]["dim"] = 64
+    with pytest.raises(UsageError, match=r"set model\.dim=256"):
+        fit(TrainOptions.model_validate(settings), quiet=True)
+
+
+def test_made_up_people_and_losses_on_identities_do_not_go_together() -> None:
+    with pytest.raises(ValueError, match=r"augment\.collage with losses on identities"):
+        TrainOptions.model_validate({"augment": {"collage": 0.5}})

@@ -74,13 +74,13 @@ class PartClassifier(nn.Module):
 
 
 class Reduction(nn.Sequential):
-    """Linear, BatchNorm and ReLU on vectors: [N, C] -> [N, D]."""
+    """Linear, BatchNorm and, unless ``signed``, ReLU on vectors: [N, C] -> [N, D]."""
 
-    def __init__(self, channels: int, dim: int) -> None:
+    def __init__(self, channels: int, dim: int, *, signed: bool = False) -> None:
         linear = nn.Linear(channels, dim)
         nn.init.normal_(linear.weight, std=0.01)
         nn.init.zeros_(linear.bias)
-        super().__init__(linear, nn.BatchNorm1d(dim), nn.ReLU(inplace=True))
+        super().__init__(linear, nn.BatchNorm1d(dim), nn.Identity() if signed else nn.ReLU(inplace=True))
 
 
 class BNNeck(nn.Module):
@@ -140,7 +140,9 @@ class BPBReID(nn.Module):
         reduced = [kind for kind in _KINDS if options.num_identities or kind in tested]
         self.reduce = nn.ModuleDict()
         if options.reduction in {"after_pooling", "before_and_after_pooling"}:
-            self.reduce = nn.ModuleDict({kind: Reduction(channels, dim) for kind in reduced})
+            self.reduce = nn.ModuleDict(
+                {kind: Reduction(channels, dim, signed=options.signed) for kind in reduced}
+            )
             channels = dim
         self.dim = channels
         """Width D of the embeddings."""

@@ -51,6 +51,9 @@ class ModelOptions(Settings):
         "after_pooling",
         description="Where the backbone's channels are reduced to D. The paper has no reduction.",
     )
+    signed: bool = Field(
+        False, description="No ReLU after the reduction behind the pooling: embeddings may be negative."
+    )
 
     attention: Literal["learned", "fixed", "stripes"] = Field(
         "learned",

@@ -134,13 +134,7 @@ class OpenVinoRuntime(Runtime):
         if self._ours:
             metadata = model.get_rt_info(where).astype(str)
         else:
-            sides = [
-                [
-                    [None if side.is_dynamic else side.get_length() for side in item.partial_shape]
-                    for item in items
-                ]
-                for items in (model.inputs, model.outputs)
-            ]
+            sides = [[known_sides(item) for item in items] for items in (model.inputs, model.outputs)]
             metadata = describe_one_vector(path, *sides, bgr=True)
             model.reshape([-1, *sides[0][0][1:]])
         super().__init__(path, metadata)
@@ -229,6 +223,11 @@ def openvino_core(openvino: Any) -> Any:
     or the end of a child process, ends the program.
     """
     return openvino.Core()
+
+
+def known_sides(item: Any) -> list[int | None]:
+    """The shape of an input or output of an ``openvino.Model``; None where it may be anything."""
+    return [None if side.is_dynamic else side.get_length() for side in item.partial_shape]
 
 
 def _check_precision(path: Path, wanted: str, held: str) -> None:

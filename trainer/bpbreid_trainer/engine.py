@@ -47,7 +47,7 @@ from .sampler import BatchSampler
 from .schedule import learning_rate
 from .speedups import compile_backbone, flushed_denormals, freeze_stages, preferred_format
 from .state import State, average_states, write_whole
-from .teacher import Teacher, distance_loss, tested_rows
+from .teacher import Teacher, imitation_loss, shown_rows, taught_rows, tested_rows
 from .visualize import training_curves
 
 
@@ -121,7 +121,9 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
 
     # images
     size = options.input_size(0)
-    images = train_images(options, train, network.backbone.stride, size)
+    teacher = _teacher(options, network.dim)
+    clean = (teacher.size, teacher.map_size) if teacher is not None else None
+    images = train_images(options, train, network.backbone.stride, size, clean)
     sampler = BatchSampler(
         images.labels,
         options.identities_per_batch,
@@ -137,7 +139,6 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     set_of = torch.zeros(people, dtype=torch.long)
     set_of[images.labels] = torch.tensor([sample.dataset for sample in images.samples])
     set_of = set_of.to(device)
-    teacher = Teacher(options.teacher.encoder, device) if options.teacher.encoder else None
 
     # where an earlier part of the run has come to
     parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "scaler": scaler}
@@ -175,13 +176,13 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 group["lr"] = rate
             if options.input_size(epoch) != size:
                 size = options.input_size(epoch)
-                images = train_images(options, train, network.backbone.stride, size)
+                images = train_images(options, train, network.backbone.stride, size, clean)
                 loader = batch_loader(images, sampler, options, procs)
             if epoch == options.schedule.small_epochs and not done.batch:
                 done.best = -1.0  # what was reached on small images is no match for what follows
             sampler.seek(epoch, done.batch)
             batches = len(sampler.batches)
-            for pictures, targets, labels, _, *clean in loader:
+            for pictures, targets, labels, _, *original in loader:
                 pictures = pictures.to(device, non_blocking=True, memory_format=memory_format)
                 targets, labels = targets.to(device, non_blocking=True), labels.to(device, non_blocking=True)
                 masks = targets if options.model.attention == "fixed" else None
@@ -191,8 +192,10 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 everything = gather_outputs(outputs)
                 terms = objective.terms(everything, everybody, targets, set_of[everybody])
                 if teacher is not None:
-                    rows, seen = tested_rows(everything, options.model)
-                    wrong = distance_loss(rows, seen, gather(teacher(clean[0])))
+                    shown = shown_rows(targets, original[1], options.model)
+                    taught = taught_rows(teacher(*original), options.model).to(device)
+                    rows = tested_rows(everything, options.model)
+                    wrong = imitation_loss(rows, gather(taught), gather(shown))
                     terms["teacher"] = options.teacher.weight * wrong
                 if not terms:
                     raise UsageError("loss: every weight is 0, nothing to train")
@@ -271,6 +274,18 @@ def _run_folder(options: TrainOptions, *, resume: bool) -> Path:
             f"{folder}: holds a training run already; --resume goes on with it, output=OTHER starts a new one"
         )
     return folder
+
+
+def _teacher(options: TrainOptions, dim: int) -> Teacher | None:
+    if not options.teacher.network:
+        return None
+    teacher = Teacher(options.teacher.network)
+    if teacher.dim != dim:
+        raise UsageError(
+            f"{options.teacher.network}: its vectors have {teacher.dim} numbers, those of the network {dim}; "
+            f"set model.dim={teacher.dim}"
+        )
+    return teacher
 
 
 def _start_from(network: BPBReID, weights: str | Sequence[str]) -> None:

@@ -69,13 +69,18 @@ def _check_labels(train: ReidDataset) -> None:
 
 
 def train_images(
-    options: TrainOptions, train: ReidDataset, stride: int, size: tuple[int, int]
+    options: TrainOptions,
+    train: ReidDataset,
+    stride: int,
+    size: tuple[int, int],
+    clean: tuple[tuple[int, int], tuple[int, int]] | None = None,
 ) -> TrainImages:
     """The training images with labels of the size of the feature map.
 
     Args:
         stride: pixels of the input to a cell of the feature map.
         size: height and width of the images.
+        clean: as for ``TrainImages``.
     """
     height, width = size
     # Without a use for labels none are read; any grouping does.
@@ -84,7 +89,7 @@ def train_images(
     transform = build_transforms(
         (height, width),
         part_names(group),
-        **options.augment.model_dump(),
+        **options.augment.model_dump(exclude={"collage"}),
         mean=options.model.mean,
         std=options.model.std,
         source_size=options.model.source_size,
@@ -95,7 +100,8 @@ def train_images(
         group,
         map_size=(math.ceil(height / stride), math.ceil(width / stride)),
         soft=options.model.attention == "fixed",
-        clean=bool(options.teacher.encoder),
+        clean=clean,
+        collage=options.augment.collage,
     )
 
 

@@ -98,6 +98,12 @@ class AugmentOptions(Settings):
     color_jitter: float = Field(0.0, ge=0, le=1, description="Probability of other brightness and contrast.")
     occlude: float = Field(0.0, ge=0, le=1, description="Probability that another person is pasted over.")
     relight: float = Field(0.0, ge=0, le=1, description="Probability of another camera's light and colours.")
+    recolour: float = Field(
+        0.0, ge=0, le=1, description="Probability of other clothes by turned hues; for a teacher alone."
+    )
+    collage: float = Field(
+        0.0, ge=0, le=1, description="Probability of somebody else's lower half; for a teacher alone."
+    )
     truncate: float = Field(
         0.0, ge=0, le=1, description="Probability of a box around a part of the person only."
     )
@@ -125,13 +131,14 @@ class LossOptions(Settings):
             raise ValueError(f"preset: unknown {self.preset!r}{did_you_mean(self.preset, LOSS_PRESETS)}")
         return self
 
+    def by_embedding(self) -> Mapping[Any, tuple[float, float]]:
+        """Weights of the identity and the triplet loss by embedding."""
+        return LOSS_PRESETS[self.preset] if self.weights is None else self.weights
+
     def build(self) -> TotalLoss:
         """The objective as a function of the network's outputs."""
-        weights: Mapping[Any, tuple[float, float]] = (
-            LOSS_PRESETS[self.preset] if self.weights is None else self.weights
-        )
         gilt = GiLtLoss(
-            weights,
+            self.by_embedding(),
             margin=self.margin,
             label_smoothing=self.label_smoothing,
             triplet=self.triplet,
@@ -141,12 +148,12 @@ class LossOptions(Settings):
 
 
 class TeacherOptions(Settings):
-    """Another encoder whose distances between whole people are to be learnt, from pictures without labels."""
+    """Somebody else's network whose vectors of people and of their parts are to be learnt."""
 
-    encoder: str = Field(
-        "", description="Any that bpbreid-track takes as --encoder; its first row is looked at. Empty: none."
+    network: str = Field(
+        "", description="An .xml (OpenVINO) or .onnx file that gives one vector a person. Empty: none."
     )
-    weight: float = Field(20.0, ge=0, description="Of the loss on the distances of all pairs of a batch.")
+    weight: float = Field(10.0, ge=0, description="Of the cosine distance between its vectors and ours.")
 
 
 class ScheduleOptions(Settings):
@@ -258,6 +265,12 @@ class TrainOptions(Settings):
             raise ValueError(
                 f"parts {self.parts!r} with model.attention {self.model.attention!r}: "
                 "stripes such as strp_6 and attention 'stripes' go together"
+            )
+        made_up = [name for name in ("recolour", "collage") if getattr(self.augment, name)]
+        if made_up and any(any(pair) for pair in self.loss.by_embedding().values()):
+            raise ValueError(
+                f"augment.{made_up[0]} with losses on identities: it makes other people of them; "
+                "set loss.weights={} and a teacher"
             )
         if self.schedule.small_epochs:
             self.model.check_size("schedule.small_size", self.schedule.small_size)

@@ -1,75 +1,179 @@
-"""Learning from another encoder: how far apart it finds whole people, to be found from what is left of them.
+"""Learning from somebody else's network of one vector a person, of whole people and of each part.
 
-The teacher looks at pictures before anything was cut off, covered or blurred, the network at them after.
-Every row that the network is tested with learns for itself, so a head alone learns which of the teacher's
-distances a head can tell. Only distances are compared, so widths and meanings of the two's numbers may differ
-(similarity-preserving distillation: Tung and Mori, ICCV 2019; Park et al., CVPR 2019).
+The teacher's last feature map is weighted by where a part is, as in Eq. 3, before its own head makes a
+vector of it: so a network that knows no parts teaches them. It looks at pictures before anything was cut
+off, covered or blurred, and at the labels there; the network has to say the same of what is left of them.
 """
 
 from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bpbreid_track.model.encoder import Encoder
+from bpbreid_track.errors import InputError, one_line
+from bpbreid_track.model.inference import cpu_has_bf16
 from bpbreid_track.model.network import Outputs
+from bpbreid_track.model.one_vector import describe_one_vector
 from bpbreid_track.model.options import ModelOptions
+from bpbreid_track.model.runtimes import known_sides, openvino_core
+
+_SUFFIXES = (".xml", ".onnx")
 
 
 class Teacher:
-    """An encoder that is asked about training pictures.
+    """A re-identification network in an OpenVINO or ONNX file, run by OpenVINO on the CPU.
 
     Args:
-        source: as for ``Encoder.load``.
-        device: to run it on, if it can.
+        path: takes pictures [N, 3, h, w], gives one vector [N, E], and pools a feature map in between.
+        threads: to run it on.
+
+    Attributes:
+        size: height and width of the pictures that it takes.
+        map_size: height and width of its last feature map.
+        dim: E.
 
     Raises:
-        InputError: no such encoder.
+        InputError: no such file, not such a network, or OpenVINO is missing.
     """
 
-    def __init__(self, source: str, device: torch.device) -> None:
-        self._encoder = Encoder.load(source, device=device, precision="auto", runtime="auto")
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
+        path = Path(path)
+        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+            raise InputError(
+                f"{path}: not a teacher: an .xml or .onnx file of a network of one vector a person"
+            )
+        try:
+            import openvino
+        except ImportError as error:
+            raise InputError(f"{path}: needs openvino; pip install 'bpbreid-track[export]'") from error
+        core = openvino_core(openvino)
+        try:
+            body, head = core.read_model(path), core.read_model(path)
+        except RuntimeError as error:
+            raise InputError(f"{path}: OpenVINO cannot read it ({one_line(error)})") from error
+        sides = [[known_sides(item) for item in items] for items in (body.inputs, body.outputs)]
+        self._bgr = path.suffix.lower() == ".xml"
+        described = json.loads(describe_one_vector(path, *sides, bgr=self._bgr))
+        self._options = ModelOptions.model_validate(described["options"])
+        self.size = self._options.input_size
+        self.dim: int = described["dim"]
+        for model in (body, head):
+            model.reshape([-1, 3, *self.size])
+        pooling = _pooling(head, path)
+        shape = [side.get_length() for side in list(pooling.input(0).get_partial_shape())[1:]]
+        self.map_size = (shape[1], shape[2])
+        features = openvino.opset13.parameter([-1, *shape], openvino.Type.f32)
+        pooling.input(0).replace_source_output(features.output(0))
+        head = openvino.Model(head.get_results(), [features])
+        body = openvino.Model(
+            [openvino.opset13.result(_pooling(body, path).input_value(0))], body.get_parameters()
+        )
+        settings = {
+            "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
+            "INFERENCE_PRECISION_HINT": "bf16" if cpu_has_bf16() else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._body, self._head = (
+            core.compile_model(model, "CPU", settings).create_infer_request() for model in (body, head)
+        )
 
-    def __call__(self, pictures: Tensor) -> Tensor:
-        """Unit vectors float32 [N, E] of whole people in pictures uint8 [N, 3, h, w], RGB."""
-        crops = [np.ascontiguousarray(crop[..., ::-1]) for crop in pictures.permute(0, 2, 3, 1).cpu().numpy()]
-        found = self._encoder.encode_crops(crops).features[:, 0]
-        return F.normalize(found.float(), dim=-1)
+    def __call__(self, pictures: Tensor, parts: Tensor) -> Tensor:
+        """What it says of people and their parts.
+
+        Args:
+            pictures: uint8 [N, 3, *size], RGB.
+            parts: where each part is, float [N, K, *map_size] in [0, 1]; what is zero everywhere is taught
+                as nothing.
+
+        Returns:
+            Unit vectors float32 [N, 1 + K, E], the whole person first.
+        """
+        mean, std = (torch.tensor(value)[:, None, None] for value in (self._options.mean, self._options.std))
+        images = (pictures.cpu().float() / 255 - mean) / std
+        if self._bgr:
+            images = images.flip(1)
+        self._body.infer([images.contiguous().numpy()])
+        features = torch.from_numpy(np.array(self._body.get_output_tensor(0).data))
+        maps = torch.cat([torch.ones_like(parts[:, :1]), parts], 1).cpu().float()
+        # Of mean 1, as the head is used to: it was trained on the sum over all of the map.
+        maps = maps / maps.mean((2, 3), keepdim=True).clamp_min(1e-6)
+        weighted = features[:, None] * maps[:, :, None]
+        self._head.infer([weighted.flatten(0, 1).contiguous().numpy()])
+        vectors = torch.from_numpy(np.array(self._head.get_output_tensor(0).data)).flatten(1)
+        return F.normalize(vectors, dim=-1).unflatten(0, maps.shape[:2])
 
 
-def tested_rows(outputs: Outputs, options: ModelOptions) -> tuple[Tensor, Tensor]:
-    """What the network would be tested with: unit vectors [N, P, D] and their visibility, float [N, P]."""
-    rows, seen = [], []
-    for name in options.test_embeddings:
-        vectors, visibility = outputs.embeddings[name], outputs.visibility[name.removeprefix("bn_")]
-        many = vectors.ndim == 3
-        rows.append(vectors if many else vectors[:, None])
-        seen.append(visibility if many else visibility[:, None])
-    return F.normalize(torch.cat(rows, 1).float(), dim=-1), torch.cat(seen, 1).float()
+def _pooling(model: Any, path: Path) -> Any:
+    """The layer that makes one cell of the last feature map, found from the result backwards."""
+    node = model.get_results()[0]
+    while node.get_input_size():
+        inputs = [node.input_value(index) for index in range(node.get_input_size())]
+        at, data = next((i, v) for i, v in enumerate(inputs) if v.get_node().get_type_name() != "Constant")
+        shape = list(data.get_partial_shape()) if data.get_partial_shape().rank.is_static else []
+        if len(shape) == 4 and all(s.is_static for s in shape[1:]) and _cells(shape) > 1:
+            if at == 0:
+                return node
+            break
+        node = data.get_node()
+    raise InputError(f"{path}: not a teacher: no feature map of known size is pooled in it")
 
 
-def distance_loss(rows: Tensor, seen: Tensor, taught: Tensor) -> Tensor:
-    """Mean squared difference of cosine similarities, over the pairs of a batch and the rows that both show.
+def _cells(shape: list[Any]) -> int:
+    return int(shape[2].get_length() * shape[3].get_length())
 
-    ``sum_ijp v_ip v_jp (<x_ip, x_jp> - <t_i, t_j>)^2 / sum_ijp v_ip v_jp`` for i != j.
+
+def tested_rows(outputs: Outputs, options: ModelOptions) -> Tensor:
+    """What the network would be tested with: unit vectors [N, P, D]."""
+    rows = [outputs.embeddings[name] for name in options.test_embeddings]
+    return F.normalize(torch.cat([row if row.ndim == 3 else row[:, None] for row in rows], 1).float(), dim=-1)
+
+
+def shown_rows(targets: Tensor, maps: Tensor, options: ModelOptions) -> Tensor:
+    """Which rows are to be learnt: the whole, and parts that the labels find before and after augmentation.
+
+    Args:
+        targets: labels of what the network sees, int64 [N, H, W], or soft float [N, K+1, H, W].
+        maps: where each part is in what the teacher sees, [N, K, h, w] in [0, 1].
+
+    Returns:
+        float [N, P].
+    """
+    labels = targets if targets.ndim == 3 else targets.argmax(1)
+    kept = torch.stack([(labels == part + 1).flatten(1).any(1) for part in range(options.num_parts)], 1)
+    parts = kept & (maps.flatten(2).amax(2) > 0).to(kept.device)
+    columns = [
+        parts if name.endswith("parts") else torch.ones_like(parts[:, :1]) for name in options.test_embeddings
+    ]
+    return torch.cat(columns, 1).float()
+
+
+def taught_rows(vectors: Tensor, options: ModelOptions) -> Tensor:
+    """The teacher's vectors [N, 1 + K, E] as the rows [N, P, E] that the network is tested with."""
+    columns = [
+        vectors[:, 1:] if name.endswith("parts") else vectors[:, :1] for name in options.test_embeddings
+    ]
+    return torch.cat(columns, 1)
+
+
+def imitation_loss(rows: Tensor, taught: Tensor, shown: Tensor) -> Tensor:
+    """Mean cosine distance to the teacher: ``sum_ip s_ip (1 - <x_ip, t_ip>) / sum_ip s_ip``.
 
     Args:
         rows: x, unit vectors float [N, P, D].
-        seen: v, float [N, P] in [0, 1]; taken as given: no gradient flows into it.
-        taught: t, the teacher's unit vectors float [N, E].
+        taught: t, unit vectors float [N, P, D].
+        shown: s, float [N, P] in [0, 1].
 
     Returns:
-        Scalar; zero where no pair shows a common row.
+        Scalar in [0, 2]; zero where nothing is shown.
 
-    >>> distance_loss(torch.eye(2)[:, None], torch.ones(2, 1), torch.ones(2, 1)).item()
+    >>> imitation_loss(torch.eye(2)[None], torch.eye(2)[None].flip(1), torch.ones(1, 2)).item()
     1.0
     """
-    rows = rows.transpose(0, 1)  # [P, N, D]
-    similarity = rows @ rows.transpose(1, 2)
-    shown = seen.detach().t()
-    weights = shown[:, :, None] * shown[:, None, :]
-    weights = weights * (1 - torch.eye(len(taught), device=rows.device))
-    wrong = (similarity - taught @ taught.t()).square()
-    return (wrong * weights).sum() / weights.sum().clamp_min(torch.finfo(weights.dtype).tiny)
+    wrong = 1 - (rows * taught).sum(-1)
+    return (wrong * shown).sum() / shown.sum().clamp_min(1)

@@ -21,23 +21,35 @@ _SMALLEST = 32
 _FILTERS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA)
 
 
-def relight(image: Tensor, rng: Generator) -> Tensor:
+def recolour(image: np.ndarray, rng: Generator) -> np.ndarray:
+    """All hues turned by one angle: other clothes, and skins that nobody has.
+
+    Args:
+        image: uint8 [H, W, 3], RGB.
+        rng: where all randomness comes from.
+    """
+    turned = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    turned[..., 0] += np.uint8(integer(rng, 256))  # wraps around, as an angle does
+    return cv2.cvtColor(turned, cv2.COLOR_HSV2RGB_FULL)
+
+
+def relight(image: np.ndarray, rng: Generator) -> np.ndarray:
     """Other exposure, contrast curve, white balance and saturation; every tenth picture turns grey.
 
     Gain 0.6 to 1.5, gamma 0.6 to 1.6, each channel 0.85 to 1.18 times, saturation 0.4 to 1.5.
 
     Args:
-        image: uint8 [3, h, w], RGB.
+        image: uint8 [H, W, 3], RGB.
         rng: where all randomness comes from.
     """
-    pixels = image.permute(1, 2, 0).numpy().astype(np.float32) / 255
+    pixels = image.astype(np.float32) / 255
     gain, gamma = _factor(rng, 0.6, 1.5), _factor(rng, 0.6, 1.6)
     balance = np.array([_factor(rng, 0.85, 1 / 0.85) for _ in range(3)], np.float32)
     saturation = 0.0 if uniform(rng) < _GREY else uniform(rng, 0.4, 1.5)
     pixels = np.clip(pixels * (gain * balance), 0, 1) ** gamma
     luma = (pixels @ _LUMA)[..., None]
     pixels = np.clip(luma + saturation * (pixels - luma), 0, 1)
-    return _tensor(np.rint(pixels * 255).astype(np.uint8))
+    return np.rint(pixels * 255).astype(np.uint8)
 
 
 def degrade(image: Tensor, rng: Generator) -> Tensor:

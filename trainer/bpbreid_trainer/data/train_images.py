@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
-from .draws import integer
-from .grouping import NOT_COUNTED, channels_of, group_fields, label_map, soft_maps
+from .draws import integer, uniform
+from .grouping import NOT_COUNTED, THRESHOLD, channels_of, group_fields, label_map, soft_maps
 from .mask_files import read_fields
+from .placement import Placement
 from .samples import Sample, read_image
-from .transforms import Augmentation, occluder_from
+from .transforms import Augmentation, occluder_from, resize
 
 Item = tuple[Tensor | int, ...]
 
@@ -29,7 +32,9 @@ class TrainImages(Dataset[Item]):
         map_size: height and width of the target; give the network's feature map. By default a quarter of
             the input's.
         soft: give part probabilities instead of labels, as fixed attention and the published program need.
-        clean: give the picture without occlusions and losses as well, for a teacher to look at.
+        clean: give the picture without occlusions and losses as well, of this height and width, and where
+            the parts are in it, on maps of that height and width, for a teacher to look at.
+        collage: probability that the lower half is somebody else's.
 
     Attributes:
         labels: identity 0 .. I-1 of each sample, in the order of the data set's numbers.
@@ -45,7 +50,8 @@ class TrainImages(Dataset[Item]):
         *,
         map_size: tuple[int, int] | None = None,
         soft: bool = False,
-        clean: bool = False,
+        clean: tuple[tuple[int, int], tuple[int, int]] | None = None,
+        collage: float = 0.0,
     ) -> None:
         self.samples = list(samples)
         self.transform = transform
@@ -55,7 +61,7 @@ class TrainImages(Dataset[Item]):
         self.num_identities = len(self.person_ids)
         height, width = transform.size
         self.map_size = map_size or (height // 4, width // 4)
-        self.soft, self.clean = soft, clean
+        self.soft, self.clean, self.collage = soft, clean, collage
         self._channels = channels_of(part_group)
         if len(self._channels) != len(transform.mirror):
             raise ValueError(
@@ -76,7 +82,7 @@ class TrainImages(Dataset[Item]):
             image float32 [3, h, w], RGB and normalised; target int64 [*map_size], 0 the background, 1 .. K
             for the parts, or soft [K+1, *map_size] float32; identity; camera. The target of an image
             without labels, or in whose labels nobody was found, is ``NOT_COUNTED`` (if soft: background).
-            With ``clean`` a fifth: uint8 [3, h, w], RGB.
+            With ``clean`` two more: uint8 [3, h, w] RGB, and float [K, h, w] in [0, 1].
 
         Raises:
             ReadError: an image or a label file that cannot be used; names it.
@@ -85,14 +91,21 @@ class TrainImages(Dataset[Item]):
         sample = self.samples[index]
         rng = Generator().manual_seed(int(seed))
         occluder = partial(self._occluder, sample)
-        image, placement, clean = self.transform(read_image(sample.path), rng, occluder)
-        whole = self._parts(sample)
+        source, whole = read_image(sample.path), self._parts(sample)
+        if self.collage and uniform(rng) < self.collage:
+            other = self._somebody_else(sample, rng)
+            source, whole = _stacked(source, whole, read_image(other.path), self._parts(other), rng)
+        image, placement, clean = self.transform(source, rng, occluder)
         parts = placement.sample(whole, self.map_size, self.transform.mirror)
         target = soft_maps(parts) if self.soft else label_map(parts)
         if not self.soft and not whole.any():  # nobody was found: nothing is known, the background neither
             target.fill_(NOT_COUNTED)
         item = image, target, self.labels[index], sample.camera
-        return (*item, clean) if self.clean else item
+        if self.clean is None:
+            return item
+        size, map_size = self.clean
+        strength = Placement(size).sample(whole, map_size, self.transform.mirror)
+        return *item, resize(clean, size), strength * (strength >= THRESHOLD)
 
     def _parts(self, sample: Sample) -> Tensor:
         if sample.mask_path is None:
@@ -101,7 +114,26 @@ class TrainImages(Dataset[Item]):
 
     def _occluder(self, target: Sample, rng: Generator) -> np.ndarray:
         """A piece of the image of somebody else than ``target``."""
+        other = self._somebody_else(target, rng)
+        return np.ascontiguousarray(occluder_from(read_image(other.path), rng))
+
+    def _somebody_else(self, target: Sample, rng: Generator) -> Sample:
         start = integer(rng, len(self.samples))
         others = (self.samples[(start + step) % len(self.samples)] for step in range(len(self.samples)))
-        other = next((sample for sample in others if sample.person_id != target.person_id), target)
-        return np.ascontiguousarray(occluder_from(read_image(other.path), rng))
+        return next((sample for sample in others if sample.person_id != target.person_id), target)
+
+
+def _stacked(
+    upper: np.ndarray, upper_parts: Tensor, lower: np.ndarray, lower_parts: Tensor, rng: Generator
+) -> tuple[np.ndarray, Tensor]:
+    """The upper part of one picture over the lower part of another, cut near the waist; parts likewise."""
+    cut = uniform(rng, 0.4, 0.6)
+    height, width = upper.shape[:2]
+    image = upper.copy()
+    row = round(cut * height)
+    image[row:] = cv2.resize(lower, (width, height), interpolation=cv2.INTER_LINEAR)[row:]
+    # A picture without labels has one cell of zeros: both are brought to the finer of the two.
+    size = [max(sides) for sides in zip(upper_parts.shape[1:], lower_parts.shape[1:], strict=True)]
+    parts, below = (F.interpolate(p[None], size, mode="nearest")[0] for p in (upper_parts, lower_parts))
+    row = round(cut * size[0])
+    return image, torch.cat([parts[:, :row], below[:, row:]], 1)

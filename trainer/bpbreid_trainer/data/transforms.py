@@ -18,7 +18,7 @@ from torchvision.transforms.v2 import functional as F
 
 from bpbreid_track.model.part_groups import mirrored_parts
 
-from .conditions import degrade, relight, truncate
+from .conditions import degrade, recolour, relight, truncate
 from .draws import integer, uniform
 from .placement import Placement
 
@@ -31,13 +31,13 @@ Occluder = Callable[[Generator], np.ndarray]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Resize, relight, truncate, crop, mirror, jitter, paste an occluder, degrade, erase; in this order.
+    """Recolour, relight, resize, truncate, crop, mirror, jitter, occlude, degrade, erase; in this order.
 
     Attributes:
         size: height and width of the network's input in pixels.
         mirror: for each part the index of its mirror image.
         crop_padding: pixels added on each side before a random crop back to ``size``; 0: no crop.
-        erase, flip, color_jitter, occlude, relight, truncate, degrade: probability of each step.
+        erase, flip, color_jitter, occlude, relight, recolour, truncate, degrade: probability of each step.
         mean, std: the image is normalised with, of R, G, B in [0, 1].
         source_size: height and width that images are resized to first, or None.
     """
@@ -55,10 +55,11 @@ class Augmentation:
     relight: float = 0.0
     truncate: float = 0.0
     degrade: float = 0.0
+    recolour: float = 0.0
 
     def __call__(
         self, image: np.ndarray, rng: Generator, occluder: Occluder
-    ) -> tuple[Tensor, Placement, Tensor]:
+    ) -> tuple[Tensor, Placement, np.ndarray]:
         """Augment one image.
 
         Args:
@@ -67,16 +68,18 @@ class Augmentation:
             occluder: gives a picture to paste, uint8 [H, W, 3] RGB.
 
         Returns:
-            float32 [3, *size], normalised; where its pixels came from; and uint8 [3, *size], the picture
+            float32 [3, *size], normalised; where its pixels came from; and uint8 [H, W, 3] RGB, the picture
             before anything of it was cut off, hidden or lost, but in the same light.
         """
+        # A step that is off draws nothing: what it is absent from stays as it was.
+        if self.recolour and uniform(rng) < self.recolour:
+            image = recolour(image, rng)
+        if self.relight and uniform(rng) < self.relight:
+            image = relight(image, rng)
+        clean = image
         if self.source_size is not None:
             image = cv2.resize(image, self.source_size[::-1], interpolation=cv2.INTER_LINEAR)
         picture, placement = resize(image, self.size), Placement(self.size)
-        # A step that is off draws nothing: what it is absent from stays as it was.
-        if self.relight and uniform(rng) < self.relight:
-            picture = relight(picture, rng)
-        clean = picture
         if self.truncate and uniform(rng) < self.truncate:
             picture, placement = truncate(picture, placement, rng)
         if self.crop_padding:
@@ -185,6 +188,7 @@ def build_transforms(
     relight: float = 0.0,
     truncate: float = 0.0,
     degrade: float = 0.0,
+    recolour: float = 0.0,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     std: tuple[float, ...] = IMAGENET_STD,
     source_size: tuple[int, int] | None = None,
@@ -202,6 +206,7 @@ def build_transforms(
         relight: probability of another light, see ``conditions``.
         truncate: probability of a box around less than the person.
         degrade: probability of lost resolution, blur, noise and compression.
+        recolour: probability of turned hues.
         mean, std: of the network's input.
         source_size: ``ModelOptions.source_size``.
     """
@@ -220,4 +225,5 @@ def build_transforms(
         relight=relight,
         truncate=truncate,
         degrade=degrade,
+        recolour=recolour,
     )
