@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -293,6 +294,49 @@ def read_settings(model: type[S], path: str | os.PathLike[str]) -> S:
     if not isinstance(values, dict):
         raise UsageError(f"{path}: expected settings as 'key: value', got {type(values).__name__}")
     return validated(model, values, where=str(path))
+
+
+def overridden(
+    model: type[S], path: str | os.PathLike[str] | None, overrides: Iterable[str], where: str = ""
+) -> S:
+    """A YAML file as settings, some of them changed by ``section.key=value``.
+
+    Args:
+        model: their type.
+        path: the file; None for the defaults.
+        overrides: values are read as YAML: ``tracker.lost_seconds=4``, ``draw.overlay=[boxes]``.
+        where: how what is wrong with them begins.
+
+    Raises:
+        UsageError: one line that names the setting and the mend.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        read_settings(model, path)  # what is wrong in the file is said of the file, not of the overrides
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    overrides = list(overrides)
+    for override in overrides:
+        _override(values, override)
+    return validated(model, values, where=" ".join(filter(None, [where, *overrides])))
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    steps = key.strip().split(".")
+    if not equals or not all(steps):
+        raise UsageError(f"{override!r}: expected key=value, or section.key=value inside a section")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    if value is None:
+        value = ""
+    for step in steps[:-1]:
+        inner = values.setdefault(step, {})
+        if not isinstance(inner, dict):
+            raise UsageError(f"{override!r}: {step} has no settings of its own")
+        values = inner
+    values[steps[-1]] = value
 
 
 def validated(model: type[S], values: dict[str, Any], where: str) -> S:

@@ -14,11 +14,14 @@ from pathlib import Path
 import pytest
 from test_many import write_sequence
 
+from bpbreid_track.config import RunConfig, run_config
 from bpbreid_track.errors import InputError, Notice, UsageError
 from bpbreid_track.io.locks import FolderClaim
 from bpbreid_track.many.api import track_videos
 from bpbreid_track.many.manifest import MANIFEST, read_manifest
 from bpbreid_track.many.on_ray import Share, absolute, share_out
+from bpbreid_track.many.order import Order
+from bpbreid_track.many.pieces import cut
 from bpbreid_track.many.plan import Job
 from bpbreid_track.many.sources import expand
 
@@ -62,7 +65,7 @@ def lines(folder: Path, state: str) -> list[str]:
     return [entry["name"] for entry in entries if entry["state"] == state]
 
 
-def kill_first_worker(killed: list[int], stop: threading.Event) -> None:
+def kill_first_worker(killed: list[int], stop: threading.Event, busy: bytes = b"ray::Worker.track") -> None:
     while not stop.wait(0.01):
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -70,7 +73,7 @@ def kill_first_worker(killed: list[int], stop: threading.Event) -> None:
                 mine = f"BPBREID_TEST={os.getpid()}".encode() in (folder / "environ").read_bytes()
             except OSError:
                 continue
-            if words.startswith(b"ray::Worker.track") and mine:
+            if words.startswith(busy) and mine:
                 killed.append(int(folder.name))
                 os.kill(killed[0], signal.SIGKILL)
                 return
@@ -109,6 +112,61 @@ def test_workers_write_what_one_process_writes_also_when_one_of_them_is_killed(
         crops = [sorted(p.name for p in (f / f"{name}.crops").rglob("*.jpg")) for f in (alone, together)]
         assert crops[0] == crops[1]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@linux
+@pytest.mark.timeout(900)
+def test_a_video_searched_in_pieces_has_the_tracks_of_one_run_also_when_a_worker_is_killed(
+    pets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
+    monkeypatch.setenv("BPBREID_TEST", str(os.getpid()))
+    write_sequence(tmp_path / "long", pets, 1, 60)
+    write_sequence(tmp_path / "short", pets, 100, 12)
+    sources = [tmp_path / "long", tmp_path / "short"]
+    given = {"detector": "det/det.txt", "write": ["txt", "crops"]}
+    track_videos(sources, tmp_path / "alone", **given)  # type: ignore[arg-type]
+
+    killed, stop = list[int](), threading.Event()
+    hunter = threading.Thread(target=kill_first_worker, args=(killed, stop, b"ray::Worker.search"))
+    hunter.start()
+    out = tmp_path / "together"
+    with pytest.warns(Notice, match="a worker died while it was tracking long"):
+        report = track_videos(sources, out, workers=2, piece_minutes=16 / 60 / 7, **given)  # type: ignore[arg-type]
+    stop.set()
+    hunter.join()
+    assert killed
+    assert sorted(report.tracked) == ["long", "short"]
+    for name in report.tracked:
+        assert (out / f"{name}.txt").read_bytes() == (tmp_path / f"alone/{name}.txt").read_bytes()
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in (tmp_path / "alone").iterdir())
+
+
+def test_videos_are_cut_by_their_length_and_short_or_broken_ones_are_not(pets: Path, tmp_path: Path) -> None:
+    write_sequence(tmp_path / "long", pets, 1, 60)
+    (tmp_path / "broken.mp4").write_text("no video")
+    jobs = [
+        Job(asked, "x", {})
+        for asked in expand([str(tmp_path / n) for n in ("long", "broken.mp4")], tmp_path / "o")
+    ]
+    for minutes, frames, starts in [
+        (16 / 60 / 7, None, [(0, 16), (16, 32), (32, 48), (48, None)]),
+        (16 / 60 / 7, 40, [(0, 16), (16, 32), (32, 40)]),
+        (1e-9, 20, [(0, 8), (8, 16), (16, 20)]),
+        (1, None, []),
+        (None, None, []),
+    ]:
+        order = Order(tmp_path, {}, "", "none", RunConfig(), piece_minutes=minutes, max_frames=frames)
+        assert [(piece.first, piece.last) for piece in cut(jobs[0], order)] == starts
+        assert cut(jobs[1], order) == []
+    order = Order(tmp_path, {}, "", "none", run_config({"detector": {"every": 3}}), piece_minutes=0.1)
+    assert [piece.first for piece in cut(jobs[0], order)] == [0, 48]
+
+
+def test_pieces_need_several_workers(tmp_path: Path) -> None:
+    for minutes, message in ((1, "several workers"), (0, "above 0")):
+        with pytest.raises(UsageError, match=message):
+            track_videos([tmp_path], tmp_path / "o", piece_minutes=minutes)
 
 
 def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any, TextIO
 
 import typer
@@ -23,7 +24,12 @@ _UNWRITABLE = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno,
 
 
 def run_app(
-    app: typer.Typer, program: str, arguments: Sequence[str], *, on_interrupt: str | None = "interrupted"
+    app: typer.Typer,
+    program: str,
+    arguments: Sequence[str],
+    *,
+    on_interrupt: str | None = "interrupted",
+    elsewhere: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
     """Run a command line and answer every error in one line on stderr, without traceback unless ``--debug``.
 
@@ -32,6 +38,7 @@ def run_app(
         program: its name, for messages.
         arguments: without the program's name.
         on_interrupt: what to say at Ctrl-C; None for a command that reports by itself and exits with 130.
+        elsewhere: options of other programs, and what says the same here.
 
     Returns:
         Exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
@@ -71,7 +78,7 @@ def run_app(
         if isinstance(error, OSError) and error.filename is None and error.errno in _UNWRITABLE:
             _silence(sys.stdout)
             return answer(f"standard output cannot be written: {error.strerror}", InputError.exit_code)
-        usage = _usage_message(error, command, program, arguments)
+        usage = _usage_message(error, command, program, arguments, elsewhere)
         if usage is not None:
             return answer(usage, UsageError.exit_code)
         mend = "" if debug else "; run again with --debug for the traceback"
@@ -111,7 +118,13 @@ def _silence(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-def _usage_message(error: Exception, command: Any, program: str, arguments: Sequence[str]) -> str | None:
+def _usage_message(
+    error: Exception,
+    command: Any,
+    program: str,
+    arguments: Sequence[str],
+    elsewhere: Mapping[str, str],
+) -> str | None:
     """What the parser of the command line has to say, in one line; None for an error of another kind."""
     # Typer carries a copy of Click since 0.20-odd, so its classes are told by their methods.
     if not hasattr(error, "format_message"):
@@ -122,6 +135,8 @@ def _usage_message(error: Exception, command: Any, program: str, arguments: Sequ
     if option is not None and hasattr(error, "possibilities"):
         parameters = (sub or command).params
         known = [name for parameter in parameters for name in parameter.opts if name.startswith("--")]
+        if option in elsewhere:
+            return f"no such option {option}; here it is {elsewhere[option]}"
         return f"no such option {option}{did_you_mean(option, known)}"
     if commands and sub is None and arguments and not arguments[0].startswith("-"):
         return f"no such command {arguments[0]!r}{did_you_mean(arguments[0], commands)}"

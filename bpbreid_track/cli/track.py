@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from ..pipeline.report import TrackingReport
 
 PROGRAM = "bpbreid-track"
+# What other trackers' command lines call things that are settings here.
+_ELSEWHERE = {
+    "--conf": "--set detector.confidence=0.3",
+    "--confidence": "--set detector.confidence=0.3",
+    "--iou": "--set detector.iou=0.7",
+    "--imgsz": "--set detector.image_size=1280",
+    "--batch": "--set detector.batch_size=8",
+    "--vid-stride": "--set detector.every=2",
+    "--track-buffer": "--set tracker.lost_seconds=4",
+}
 _OVERLAYS = ("boxes", "labels", "traces", "parts", "why")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -38,7 +48,7 @@ def main() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
-    return run_app(app, PROGRAM, arguments, on_interrupt=None)
+    return run_app(app, PROGRAM, arguments, on_interrupt=None, elsewhere=_ELSEWHERE)
 
 
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -74,6 +84,14 @@ def track(
     ] = "default",
     config: Annotated[
         str | None, typer.Option(metavar="NAME|FILE.yaml", help="Preset or file of settings.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.KEY=VALUE",
+            help="Change one setting, such as detector.confidence=0.3; may be given many times.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     precision: Annotated[
@@ -138,6 +156,12 @@ def track(
             metavar="ADDRESS", help="With --out-dir: on this Ray cluster; auto finds the local one."
         ),
     ] = None,
+    piece_minutes: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MINUTES", help="With several workers: search longer videos in pieces of this length."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, version_option(PROGRAM)] = False,
@@ -152,13 +176,14 @@ def track(
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
-    settings = _settings(config, overlay)
+    settings = _settings(config, changes or [], overlay)
     many_only = {
         "--write": write is not None,
         "--resume": resume,
         "--overwrite": overwrite,
         "--workers": workers is not None,
         "--ray": ray is not None,
+        "--piece-minutes": piece_minutes is not None,
     }
     if out_dir is not None:
         one_only = {
@@ -183,6 +208,7 @@ def track(
             overwrite=overwrite,
             workers=workers,
             ray=ray,
+            piece_minutes=piece_minutes,
             detector=detector,
             encoder=encoder,
             config=settings,
@@ -251,10 +277,11 @@ def default_output(source: str) -> Path:
     return Path(f"{output_stem(source)}_tracked.mp4")
 
 
-def _settings(config: str | None, overlay: str | None) -> RunConfig:
-    from ..config import run_config
+def _settings(config: str | None, changes: Sequence[str], overlay: str | None) -> RunConfig:
+    from ..config import RunConfig, config_path, overridden
 
-    settings = run_config(config)
+    path = None if config is None else config_path(config, "track")
+    settings = overridden(RunConfig, path, changes, where="--set" if changes else "")
     if overlay is None:
         return settings
     names = [name.strip() for name in overlay.split(",") if name.strip() not in {"", "none"}]

@@ -54,6 +54,7 @@ def track_videos(
     overwrite: bool = False,
     workers: int | None = None,
     ray: str | None = None,
+    piece_minutes: float | None = None,
     detector: PathLike = "auto",
     encoder: PathLike | None = "default",
     config: RunConfig | TrackerConfig | PathLike | dict[str, Any] | None = None,
@@ -82,6 +83,8 @@ def track_videos(
             None: 1, or what fits the cluster.
         ray: address of a Ray cluster, ``auto`` for the one this machine belongs to. Sources, weights and
             ``out_dir`` must have the same paths on all its machines.
+        piece_minutes: with several workers: videos of at least twice this length are searched in pieces by
+            all of them, and then tracked by one as a whole. Identities are those of one run.
         detector: ``auto``, weights, or the path of a file of boxes inside each sequence (``det/det.txt``).
         encoder: as for ``track_video``, but no loaded one; likewise the others.
         progress: show progress on stderr.
@@ -97,6 +100,10 @@ def track_videos(
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     if workers is not None and workers < 1:
         raise UsageError(f"workers: expected at least 1, got {workers}")
+    if piece_minutes is not None and not piece_minutes > 0:
+        raise UsageError(f"piece_minutes: expected a number above 0, got {piece_minutes}")
+    if piece_minutes is not None and ray is None and (workers or 1) == 1:
+        raise UsageError("piece_minutes: pieces are for several workers; say how many, or name a Ray cluster")
     if encoder in {None, "none"} and (gallery is not None or "gallery" in write):
         raise UsageError(
             "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
@@ -117,6 +124,7 @@ def track_videos(
         link=link,
         gallery=None if gallery is None else os.path.abspath(gallery),
         max_frames=max_frames,
+        piece_minutes=piece_minutes,
     )
     settings = order.settings()
     report = ManyReport()
@@ -157,7 +165,7 @@ def _entries(
         return track_in_turn(Worker(order, settings), jobs, show)
     from .on_ray import track_on_ray
 
-    return track_on_ray(order, settings, jobs, workers, ray)
+    return track_on_ray(order, settings, jobs, workers, ray, show)
 
 
 def _count(entry: Entry, report: ManyReport, named: dict[str, str], show: Show) -> None:

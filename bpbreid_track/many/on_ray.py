@@ -27,7 +27,9 @@ from ..errors import InputError, Notice, UsageError, one_line
 from .in_turn import unreadable
 from .manifest import Entry
 from .order import Order
+from .pieces import Piece, cut
 from .plan import Job
+from .show import Show
 from .worker import Worker, begun_entry
 
 # How often a video is begun again whose worker died: a video that kills its worker must come to an end.
@@ -38,6 +40,9 @@ _CORES = 4
 _ANSWER_SECONDS = 5.0
 # What travels is names and figures: the least that Ray accepts.
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
+
+
+Task = Job | Piece
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,12 @@ def share_out(nodes: Sequence[tuple[float, float]], workers: int | None, use_gpu
 
 
 def track_on_ray(
-    order: Order, settings: dict[str, Any], jobs: Sequence[Job], workers: int | None, address: str | None
+    order: Order,
+    settings: dict[str, Any],
+    jobs: Sequence[Job],
+    workers: int | None,
+    address: str | None,
+    show: Show,
 ) -> Iterator[Entry]:
     """An entry for the beginning of each video, and one for its end, in the order in which they happen.
 
@@ -88,6 +98,7 @@ def track_on_ray(
         jobs: the videos.
         workers: how many; None for what fits the cluster.
         address: of the cluster; None begins one on this machine, which ends with this call.
+        show: is told of pieces of videos that have been searched.
 
     Raises:
         InputError: no Ray, no such cluster, another version of this program there, or networks that cannot be
@@ -107,8 +118,9 @@ def track_on_ray(
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         share = share_out([(n.get("CPU", 0), n.get("GPU", 0)) for n in nodes], workers, use_gpus)
         make = ray.remote(num_cpus=share.cores, num_gpus=share.gpus)(Worker)
-        crew = _Crew(ray, lambda: make.remote(order, settings, share.cores))
-        yield from crew.work(queue, min(share.workers, len(queue)))
+        crew = _Crew(ray, lambda: make.remote(order, settings, share.cores), order, show)
+        most = share.workers if order.piece_minutes is not None else min(share.workers, len(queue))
+        yield from crew.work(queue, most)
 
 
 class _Crew:
@@ -117,69 +129,126 @@ class _Crew:
     Args:
         ray: the module.
         hire: makes a worker.
+        order: says whether videos are searched in pieces.
+        show: is told of them.
     """
 
-    def __init__(self, ray: Any, hire: Any) -> None:
-        self._ray, self._hire = ray, hire
-        self._busy: dict[Any, tuple[Any, Job | None]] = {}  # by what they will answer; None: still loading
+    def __init__(self, ray: Any, hire: Any, order: Order, show: Show) -> None:
+        self._ray, self._hire, self._order, self._show = ray, hire, order, show
+        self._busy: dict[Any, tuple[Any, Task | None]] = {}  # by what they will answer; None: still loading
+        self._idle: list[Any] = []
+        self._pieces: dict[str, list[Piece]] = {}  # of the videos that were cut
+        self._open: Counter[str] = Counter()  # pieces of them that are not searched yet
         self._deaths: Counter[str] = Counter()
 
-    def work(self, queue: deque[Job], count: int) -> Iterator[Entry]:
-        """Everything in ``queue`` on ``count`` workers."""
+    def work(self, jobs: deque[Job], count: int) -> Iterator[Entry]:
+        """Everything in ``jobs`` on ``count`` workers."""
+        queue: deque[Task] = deque(jobs)
         for _ in range(count):
             self._load()
         try:
             while queue or self._in_work():
                 (answer,), _ = self._ray.wait(list(self._busy), num_returns=1)
-                worker, job = self._busy.pop(answer)
+                worker, task = self._busy.pop(answer)
                 try:
                     result = self._ray.get(answer)
                 except self._ray.exceptions.RayTaskError as error:
                     raise _raised(error) from None
                 except self._ray.exceptions.RayError as error:
-                    yield from self._lost(worker, job, queue, error)
+                    yield from self._lost(worker, task, queue, error)
                     continue
-                if job is not None:
+                if isinstance(task, Piece):
+                    yield from self._searched(task, result, queue)
+                elif task is not None:
                     yield result
                 elif result != __version__:
                     raise InputError(
                         f"a worker of the cluster has version {result} of bpbreid_track, this is "
                         f"{__version__}; install the same one on all machines"
                     )
-                while queue:
-                    job = queue.popleft()
-                    yield begun_entry(job)
-                    if not job.asked.why:
-                        self._busy[worker.track.remote(absolute(job))] = worker, job
-                        break
-                    yield unreadable(job)
+                self._idle.append(worker)
+                yield from self._hand_out(queue)
         except KeyboardInterrupt:
             for job in self._in_work():
                 yield replace(begun_entry(job), state="interrupted")
 
+    def _hand_out(self, queue: deque[Task]) -> Iterator[Entry]:
+        """Give whoever is idle something to do."""
+        while queue and self._idle:
+            task = queue.popleft()
+            if isinstance(task, Piece):
+                worker = self._idle.pop()
+                self._busy[worker.search.remote(replace(task, job=absolute(task.job)))] = worker, task
+                continue
+            key = task.asked.key
+            if key not in self._pieces:
+                yield begun_entry(task)
+                if task.asked.why:
+                    yield unreadable(task)
+                    continue
+                self._pieces[key] = cut(task, self._order)
+                if self._pieces[key]:
+                    self._open[key] = len(self._pieces[key])
+                    queue.extendleft(reversed(self._pieces[key]))
+                    continue
+            worker = self._idle.pop()
+            answer = worker.track.remote(absolute(task), pieces=self._pieces[key])
+            self._busy[answer] = worker, task
+
+    def _searched(self, piece: Piece, failure: Entry | None, queue: deque[Task]) -> Iterator[Entry]:
+        """A piece is done: the video can be tracked once that was the last one."""
+        key = piece.job.asked.key
+        if key not in self._open:  # another piece of it has failed
+            return
+        if failure is not None:
+            yield self._given_up(piece, failure, queue)
+            return
+        self._open[key] -= 1
+        count = len(self._pieces[key])
+        self._show.searched(piece.job.name, count - self._open[key], count)
+        if not self._open[key]:
+            del self._open[key]
+            queue.appendleft(piece.job)
+
+    def _given_up(self, task: Task, failure: Entry, queue: deque[Task]) -> Entry:
+        """What is left of its pieces is not searched."""
+        job = _job(task)
+        self._open.pop(job.asked.key, None)
+        kept = [other for other in queue if _job(other) != job]
+        queue.clear()
+        queue.extend(kept)
+        return replace(failure, source=job.asked.key)
+
     def _in_work(self) -> list[Job]:
-        return [job for _, job in self._busy.values() if job is not None]
+        """The videos that somebody is busy with."""
+        return list(dict.fromkeys(_job(task) for _, task in self._busy.values() if task is not None))
 
     def _load(self) -> None:
         worker = self._hire()
         self._busy[worker.load.remote()] = worker, None
 
-    def _lost(self, worker: Any, job: Job | None, queue: deque[Job], error: Exception) -> Iterator[Entry]:
+    def _lost(self, worker: Any, task: Task | None, queue: deque[Task], error: Exception) -> Iterator[Entry]:
         """A worker died: another one takes its place, and its video is begun again."""
         self._ray.kill(worker)
-        key = "" if job is None else job.asked.key
-        what = "it was loading" if job is None else f"it was tracking {job.name}"
+        key = "" if task is None else _job(task).asked.key
+        what = "it was loading" if task is None else f"it was tracking {_job(task).name}"
         warnings.warn(f"a worker died while {what}; another one does it again", Notice, stacklevel=2)
         self._deaths[key] += 1
         died = self._deaths[key] > RETRIES
-        if job is None and died:
+        if task is None and died:
             raise InputError(f"workers die while they load the networks: {one_line(error, 300)}")
-        if job is not None and died:
+        if task is not None and died:
             why = f"its worker died {self._deaths[key]} times: {one_line(error, 300)}"
-            yield replace(begun_entry(job), state="failed", error=why)
-        elif job is not None:
-            queue.appendleft(job)
+            yield self._given_up(task, replace(begun_entry(_job(task)), state="failed", error=why), queue)
+        elif task is not None:
+            if isinstance(task, Job):
+                yield begun_entry(task)
+            queue.appendleft(task)
         self._load()
+
+
+def _job(task: Task) -> Job:
+    return task.job if isinstance(task, Piece) else task
 
 
 def absolute(job: Job) -> Job:

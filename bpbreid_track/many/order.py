@@ -41,6 +41,8 @@ class Order:
         encoder: path of weights, or ``none``.
         config: settings.
         device: as for ``track_video``, and so on.
+        piece_minutes: length of the pieces that several workers search a long video in; None: whole. It has
+            no part in the results.
     """
 
     out_dir: Path
@@ -53,6 +55,7 @@ class Order:
     link: bool = False
     gallery: str | None = None
     max_frames: int | None = None
+    piece_minutes: float | None = None
 
     @property
     def boxes_given(self) -> bool:

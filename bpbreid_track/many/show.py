@@ -42,6 +42,11 @@ class Show:
         """What stands before the progress of the next video, for ``track_video``."""
         return False if self._quiet else f"{self._done + 1} of {self._total}, {job.name}"
 
+    def searched(self, name: str, done: int, count: int) -> None:
+        """One more piece of a video has been searched."""
+        with suppress(OSError):
+            self._console.print(f"{name}: {done} of {count} pieces searched", markup=False)
+
     def ended(self, entry: Entry) -> None:
         """One more video has ended."""
         self._done += 1

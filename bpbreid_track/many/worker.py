@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import InputError, with_notes
 from ..io.locks import FolderClaim, TakenError, writing
 from ..pipeline.api import load_encoder, track_video
+from ..pipeline.search import join_caches, search_frames
 from .manifest import Entry, now
 from .order import FOLDERS, Order
+from .pieces import Piece, folder_of
 from .plan import Job, part_folder, source_fingerprint
 
 if TYPE_CHECKING:
@@ -72,22 +75,31 @@ class Worker:
         self._encoder = load_encoder(order.encoder, order.config, order.device, order.precision)
         return __version__
 
-    def track(self, job: Job, progress: bool | str = False) -> Entry:
+    def search(self, piece: Piece) -> Entry | None:
+        """Search one piece of a video; an entry only where that failed."""
+        try:
+            self._search(piece)
+        except Exception as error:  # one video must not stop the others
+            return _failed(piece.job, error)
+        return None
+
+    def track(self, job: Job, progress: bool | str = False, pieces: Sequence[Piece] = ()) -> Entry:
         """Track one video and write its outputs; what goes wrong is in the entry.
 
         Args:
             job: the video.
             progress: as for ``track_video``.
+            pieces: that it was searched in, if it was.
         """
         begun = begun_entry(job)
         try:
             fingerprint = source_fingerprint(job.asked)
-            report = self._when_free(job, progress)
-        except InputError as error:
-            return replace(begun, state="failed", error=with_notes(error, str(error)), time=now())
+            cache = self._join(job, pieces) if pieces else None
+            report = self._when_free(job, progress, cache)
+            if cache is not None and not report.interrupted:
+                shutil.rmtree(cache.parent)
         except Exception as error:  # one video must not stop the others
-            message = with_notes(error, f"{type(error).__name__}: {error}")
-            return replace(begun, state="failed", error=" ".join(message.split()), time=now())
+            return _failed(job, error)
         figures = {key: value for key in _FIGURES if (value := getattr(report, key)) is not None}
         figures["stages"] = {name: round(timing.ms, 3) for name, timing in report.stages.items()}
         figures["seconds"] = round(report.seconds, 3)
@@ -101,18 +113,49 @@ class Worker:
             time=now(),
         )
 
-    def _when_free(self, job: Job, progress: bool | str) -> TrackingReport:
+    def _search(self, piece: Piece) -> None:
+        path = piece.path(self._order.out_dir)
+        with writing(path.parent):
+            path.parent.mkdir(exist_ok=True)
+        detector = self._detector if self._detector is not None else self._boxes(piece.job)
+
+        def search() -> None:
+            search_frames(
+                piece.job.asked.source,
+                path,
+                piece.first,
+                piece.last,
+                detector=detector,
+                encoder=self._encoder,
+                settings=self._order.config,
+            )
+
+        try:
+            search()
+        except InputError:
+            if not path.exists():
+                raise
+            path.unlink()  # of a call with other settings, or damaged
+            search()
+
+    def _join(self, job: Job, pieces: Sequence[Piece]) -> Path:
+        path = folder_of(job, self._order.out_dir) / "all.cache"
+        searched = [piece.path(self._order.out_dir) for piece in pieces]
+        join_caches(searched, path, complete=self._order.max_frames is None)
+        return path
+
+    def _when_free(self, job: Job, progress: bool | str, cache: Path | None) -> TrackingReport:
         """Nobody else may write into this folder but a worker of a killed call, which is about to end."""
         give_up = time.monotonic() + _PATIENCE
         while True:
             try:
-                return self._run(job, progress)
+                return self._run(job, progress, cache)
             except TakenError:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(0.5)
 
-    def _run(self, job: Job, progress: bool | str) -> TrackingReport:
+    def _run(self, job: Job, progress: bool | str, cache: Path | None) -> TrackingReport:
         order = self._order
         paths = {kind: order.out_dir / name for kind, name in job.outputs.items()}
         parts = {kind: part_folder(path) for kind, path in paths.items() if kind in FOLDERS}
@@ -134,6 +177,7 @@ class Worker:
             max_frames=order.max_frames,
             link=order.link,
             gallery=order.gallery,
+            cache=cache,
             progress=progress,
         )
         if not report.frames and not report.interrupted:
@@ -156,6 +200,14 @@ class Worker:
 def begun_entry(job: Job) -> Entry:
     """What the manifest says while a video is tracked."""
     return Entry("begun", job.asked.key, job.name, job.outputs)
+
+
+def _failed(job: Job, error: Exception) -> Entry:
+    message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+    message = with_notes(error, message)
+    if not isinstance(error, InputError):
+        message = " ".join(message.split())
+    return replace(begun_entry(job), state="failed", error=message, time=now())
 
 
 def _empty(folder: Path) -> None:

@@ -102,16 +102,24 @@ class Find(Stage):
         cache: what it has is neither searched nor encoded again.
         batch: frames at once that are searched.
         every: of so many frames the last one is searched, and so are the first and the last of the run.
+        begun: the frames go on where others ended, so the first is nothing special.
     """
 
     name = "detect"
 
     def __init__(
-        self, detector: Detector, encoder: Encoder | None, cache: Cache | None, batch: int, every: int = 1
+        self,
+        detector: Detector,
+        encoder: Encoder | None,
+        cache: Cache | None,
+        batch: int,
+        every: int = 1,
+        *,
+        begun: bool = False,
     ) -> None:
         self._detector, self._encoder, self._cache = detector, encoder, cache
         self.batch, self._every = batch * every, every
-        self._begun = False
+        self._begun = begun
         self.watches = {"detect": Stopwatch(), "encode": Stopwatch()}
 
     def __call__(self, items: list[Item]) -> list[Item]:
@@ -313,7 +321,7 @@ def online_stages(
     recorder = None
     if "explain" in outputs.paths or "why" in settings.draw.overlay:
         recorder = ReasonRecorder(settings.tracker)
-    batch = 1 if source.live else _batch_size(detector, encoder, settings)
+    batch = 1 if source.live else batch_size(detector, encoder, settings)
     every = settings.detector.every
     tracker = PartTracker(settings.tracker)
     return [
@@ -345,7 +353,7 @@ def _picture_stages(
     return [Draw(Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings)))]
 
 
-def _batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig) -> int:
+def batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig) -> int:
     """Frames that detector and encoder are given at once."""
     if settings.detector.batch_size != "auto":
         return settings.detector.batch_size

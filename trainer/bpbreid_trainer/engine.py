@@ -24,7 +24,7 @@ from bpbreid_track.evaluation.ranking import RankingMetrics, mean_metrics
 from bpbreid_track.io.locks import FolderClaim, writing
 from bpbreid_track.io.part_file import put
 from bpbreid_track.model.checkpoint import checkpoint_bytes, load_weights
-from bpbreid_track.model.encoder import Encoder
+from bpbreid_track.model.encoder import Encoder, find_encoder_weights
 from bpbreid_track.model.inference import resolve_precision
 from bpbreid_track.model.network import BPBReID
 
@@ -291,7 +291,7 @@ def _teacher(options: TrainOptions, dim: int) -> Teacher | None:
 def _start_from(network: BPBReID, weights: str | Sequence[str]) -> None:
     states = []
     for path in [weights] if isinstance(weights, str) else weights:
-        load_weights(network, path)
+        load_weights(network, find_encoder_weights(path))
         states.append({key: value.clone() for key, value in network.state_dict().items()})
     network.load_state_dict(average_states(states))
 

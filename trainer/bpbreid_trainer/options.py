@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
-from bpbreid_track.config import Settings, config_path, read_settings, validated
+from bpbreid_track.config import Settings, config_path, overridden
 from bpbreid_track.errors import UsageError, did_you_mean
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.model.part_groups import PART_GROUPS, part_names
@@ -299,28 +298,4 @@ def read_options(recipe: str | os.PathLike[str], overrides: Iterable[str] = ()) 
     Raises:
         UsageError: one line that names the setting and the mend.
     """
-    path = config_path(recipe, "train")
-    read_settings(TrainOptions, path)  # what is wrong in the file is said of the file, not of the overrides
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    for override in overrides:
-        _override(values, override)
-    return validated(TrainOptions, values, where=" ".join([str(recipe), *overrides]))
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    steps = key.strip().split(".")
-    if not equals or not all(steps):
-        raise UsageError(f"{override!r}: expected key=value, such as epochs=60 or model.dim=256")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
-    if value is None:
-        value = ""
-    for step in steps[:-1]:
-        inner = values.setdefault(step, {})
-        if not isinstance(inner, dict):
-            raise UsageError(f"{override!r}: {step} has no settings of its own")
-        values = inner
-    values[steps[-1]] = value
+    return overridden(TrainOptions, config_path(recipe, "train"), overrides, where=str(recipe))
