@@ -1,31 +1,35 @@
 #!/usr/bin/env bash
-# Trains the encoder that comes with the package: labels, six stages, and an average of the weights
-# after the second to the sixth, the sixth counting twice.
+# Trains the encoder that comes with the package: labels, six stages on one data set, an average of the weights
+# after the second to the sixth, the sixth counting twice, and a seventh stage on two data sets with a teacher.
 #
-#   scripts/train_default_encoder.sh DATA [FOLDER]
+#   scripts/train_default_encoder.sh DATA MORE TEACHER [FOLDER]
 #
-# DATA is a ReID data set in the layout of Market-1501, FOLDER (default: .) takes labels/, all/ and runs/ and, at the
-# end, two encoders: split.safetensors has learnt from the training people alone and is the one to test, the last stage
-# of default.safetensors has seen the people of query and bounding_box_test too. What was cut off goes on where it
-# stopped when the same command is given again. With one seed and on one machine kind it gives the same encoders
-# again; on two CPU cores it takes about six hours.
+# DATA and MORE are ReID data sets in the layout of Market-1501 (of MORE bounding_box_train alone is looked at),
+# TEACHER an OpenVINO .xml of a network of one vector of 256 numbers. FOLDER (default: .) takes labels/, more-labels/,
+# all/ and runs/ and, in the end, split.safetensors and former.safetensors, the average with and without the people
+# of DATA's query and bounding_box_test kept back, and default.safetensors. What was cut off goes on where it stopped
+# when the same command is given again. On two CPU cores the first six stages take about six hours, the seventh two.
 set -euo pipefail
 
-[ $# -ge 1 ] && [ -d "$1" ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] && [ -d "$1" ] && [ -d "$2" ] && [ -f "$3" ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 data=$(cd "$1" && pwd)
-mkdir -p "${2:-.}"
-cd "${2:-.}"
+more=$(cd "$2" && pwd)
+teacher=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
+mkdir -p "${4:-.}"
+cd "${4:-.}"
 
-fit() {  # recipe run data labels
-    [ -f "$2/last.safetensors" ] && return
+fit() {  # recipe run settings...
+    local recipe=$1 run=$2
+    shift 2
+    [ -f "$run/last.safetensors" ] && return
     local resume=()
-    [ -f "$2/last.pt" ] && resume=(--resume)
-    bpbreid-train fit "$1" data.root="$3" data.masks="$4" output="$2" "${resume[@]}"
+    [ -f "$run/last.pt" ] && resume=(--resume)
+    bpbreid-train fit "$recipe" output="$run" "$@" "${resume[@]}"
 }
 
 [ -d labels/bounding_box_train ] || bpbreid-train labels "$data" --splits train --out labels
 for stage in 1 2 3 4 5 6; do
-    fit "default_encoder_$stage" "runs/default_encoder_$stage" "$data" labels
+    fit "default_encoder_$stage" "runs/default_encoder_$stage" data.root="$data" data.masks=labels
 done
 bpbreid-train export runs/default_encoder_{2,3,4,5,6,6} --half --out split.safetensors
 
@@ -34,5 +38,10 @@ for part in bounding_box_train query bounding_box_test; do
     find "$data/$part" -name '*.jpg' -exec ln -sf -t all/bounding_box_train {} +
 done
 [ -d all/labels/bounding_box_train ] || bpbreid-train labels all --splits train --out all/labels
-fit default_encoder_6 runs/default_encoder_6_all all all/labels
-bpbreid-train export runs/default_encoder_{2,3,4,5,6_all,6_all} --half --out default.safetensors
+fit default_encoder_6 runs/default_encoder_6_all data.root=all data.masks=all/labels
+bpbreid-train export runs/default_encoder_{2,3,4,5,6_all,6_all} --half --out former.safetensors
+
+[ -d more-labels/bounding_box_train ] || bpbreid-train labels "$more" --splits train --out more-labels
+fit default_encoder_7 runs/default_encoder_7 data.root="[$data, $more]" data.masks="[labels, more-labels]" \
+    weights=former.safetensors teacher.network="$teacher"
+bpbreid-train export runs/default_encoder_7 --half --out default.safetensors

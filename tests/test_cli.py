@@ -277,3 +277,29 @@ def test_a_setting_of_an_earlier_release_is_hinted_at_in_one_line(
         "bpbreid-track: warning: setting 'confirm_hits' is now called 'min_hits'; the old name ends with the "
         "next release"
     ]
+
+
+def test_settings_are_changed_on_the_command_line(pets: str, det: str, tmp_path: Path) -> None:
+    given = [pets, "--detector", det, "--encoder", "none", "--max-frames", "12", "--quiet"]
+    assert run([*given, "--tracks", "plain.txt"]) == 0
+    changed = ["--set", "tracker.birth_score=0.9", "--set", "tracker.birth_score=0.99"]
+    assert run([*given, "--tracks", "none.txt", *changed]) == 0
+    assert Path("plain.txt").stat().st_size > Path("none.txt").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--set", "fps"], "'fps': expected key=value", id="no value"),
+        pytest.param(["--set", "tracker.lost_second=4"], "did you mean 'lost_seconds'", id="misspelt"),
+        pytest.param(["--set", "detector.confidence=9"], "--set detector.confidence=9", id="out of range"),
+        pytest.param(["--conf", "0.3"], "here it is --set detector.confidence=0.3", id="of another program"),
+    ],
+)
+def test_wrong_changes_of_settings_are_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["x.mp4", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

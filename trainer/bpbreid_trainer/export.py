@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -51,6 +52,7 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
     if len(networks) > 1:
         provenance = {"average_of": [checkpoint.provenance for checkpoint in checkpoints]}
         networks[0].load_state_dict(average_states([network.state_dict() for network in networks]))
+    provenance = without_folders(provenance)
     target.parent.mkdir(parents=True, exist_ok=True)
     if foreign:
         export(networks[0], target)
@@ -58,6 +60,19 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
     dtype = torch.float16 if half else None
     data = checkpoint_bytes(networks[0], provenance, dtype=dtype)
     write_whole(target, lambda part: part.write_bytes(data))
+
+
+def without_folders(value: Any) -> Any:
+    """``value`` with absolute paths cut to their names: where files lay is nobody's business.
+
+    >>> without_folders({"root": ["/home/ann/Market-1501", "labels"], "epochs": 9})
+    {'root': ['Market-1501', 'labels'], 'epochs': 9}
+    """
+    if isinstance(value, dict):
+        return {key: without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(inner) for inner in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def _file(weights: PathLike) -> Path:
