@@ -35,7 +35,7 @@ _GREY, _VISIBLE, _MARGIN = 128, 0.5, 0.03
 
 
 def rows_of_parts(crops: list[np.ndarray], part_names: tuple[str, ...]) -> np.ndarray:
-    """First and last row of each part as shares of the crop's height, float [N, K, 2]; NaN where it does not show."""
+    """First and last row of each part, shares of the height, float [N, K, 2]; NaN where it does not show."""
     group = next(group for group in PART_GROUPS.values() if tuple(group) == part_names)
     spans = np.full((len(crops), len(part_names), 2), np.nan)
     with tempfile.TemporaryDirectory() as place:

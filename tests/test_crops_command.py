@@ -182,3 +182,26 @@ def test_footage_without_truth_needs_tracks(footage: Path, tmp_path: Path) -> No
         cut_crops(footage, None, tmp_path / "out")
     with pytest.raises(UsageError, match="stride"):
         cut_crops(footage, None, tmp_path / "out", stride=0)
+
+
+def test_people_kept_back_are_queries_and_gallery_of_their_own(shared: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    sequence = shared / "data/mot/KITTI-17"
+    report = cut_crops(sequence, None, out, stride=3, holdout=0.3, quiet=True)
+    found = load_dataset(out)
+    people = {name: {s.person_id for s in getattr(found, name)} for name in ("train", "query", "gallery")}
+    assert people["query"] == people["gallery"]
+    assert len(people["query"]) == max(2, round(0.3 * report.identities))
+    assert not people["query"] & people["train"]
+    assert len(people["query"] | people["train"]) == report.identities
+    assert len(found.train) + len(found.query) + len(found.gallery) == report.images
+    assert not {s.camera for s in found.query} & {s.camera for s in found.gallery}
+    for person in people["query"]:
+        before = max(int(s.path.stem[-6:]) for s in found.gallery if s.person_id == person)
+        after = min(int(s.path.stem[-6:]) for s in found.query if s.person_id == person)
+        assert before < after
+
+
+def test_too_few_people_to_keep_some_back_are_said(footage: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="2 identities are too few to keep 2 back"):
+        cut_crops(footage, tracks_file(tmp_path, both()), tmp_path / "out", holdout=0.5, quiet=True)

@@ -137,6 +137,10 @@ def crops(
     min_images: Annotated[
         int, typer.Option(metavar="N", min=1, help="Leave persons with fewer crops out.")
     ] = 4,
+    holdout: Annotated[
+        float,
+        typer.Option(metavar="SHARE", min=0, max=0.9, help="Keep so many of the persons back to test on."),
+    ] = 0.0,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -152,6 +156,7 @@ def crops(
         min_height=min_height,
         min_visibility=min_visibility,
         min_images=min_images,
+        holdout=holdout,
         quiet=quiet,
     )
     if not quiet:

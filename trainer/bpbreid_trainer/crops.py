@@ -63,11 +63,14 @@ def cut_crops(
     min_height: int = 48,
     min_visibility: float = 0.5,
     min_images: int = 4,
+    holdout: float = 0.0,
     quiet: bool = False,
 ) -> CropsReport:
     """Cut ``<out>/<camera>-<id>/<camera>_<frame>.jpg`` out of a video, the layout that training reads.
 
-    Several videos may be cut into one folder: identities are kept apart by the camera's name.
+    With ``holdout`` identities go to ``<out>/train/``; of those kept back the earlier half of their crops go
+    to ``<out>/gallery/`` and the later half, as if of another camera, to ``<out>/query/``. Several videos may
+    be cut into one folder: identities are kept apart by the camera's name.
 
     Args:
         source: what ``open_source`` takes: a video, a folder of images, a MOTChallenge sequence.
@@ -79,6 +82,7 @@ def cut_crops(
         min_visibility: boxes of which less than this can be seen are left out: the ground truth's visibility
             where there is one, else what lies inside the frame and behind no box in front of it.
         min_images: identities with fewer crops are left out.
+        holdout: share of the identities to test on, evenly spread over the order of their numbers.
         quiet: no progress.
 
     Raises:
@@ -87,6 +91,8 @@ def cut_crops(
     """
     if stride < 1 or min_images < 1 or not 0 <= min_visibility <= 1:
         raise UsageError("stride and min-images must be 1 at least, min-visibility between 0 and 1")
+    if not 0 <= holdout < 1:
+        raise UsageError(f"holdout: expected a share from 0 to below 1, got {holdout}")
     from bpbreid_track.io.open_source import open_source
 
     path = Path(tracks) if tracks is not None else Path(source) / "gt" / "gt.txt"
@@ -105,8 +111,9 @@ def cut_crops(
                 ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "the file is empty"
             )
             raise InputError(f"{path}: no box left to cut out ({reasons})")
-        name = _file_name(camera or frames.name)
-        written = _cut(frames, rows, np.flatnonzero(chosen), Path(out), name, quiet)
+        cut = np.flatnonzero(chosen)
+        later = _held_out(rows, cut, holdout)
+        written = _cut(frames, rows, cut, Path(out), _file_name(camera or frames.name), later, quiet)
     missing = int(chosen.sum()) - sum(written.values())
     if not written:
         numbers = frames.frame_numbers
@@ -201,8 +208,45 @@ def box_visibility(rows: MotRows, persons: np.ndarray, frame_size: tuple[int, in
     return inside * (1 - hidden)
 
 
+def _held_out(rows: MotRows, cut: np.ndarray, share: float) -> dict[int, int] | None:
+    """For each identity kept back the frame from which on its crops are queries; None where none are.
+
+    Raises:
+        UsageError: too few identities to train on some and to test on others.
+    """
+    if not share:
+        return None
+    people = np.unique(rows.id[cut])
+    count = max(2, round(share * len(people)))  # one alone is nobody to be told from
+    if len(people) < count + 2:
+        raise UsageError(
+            f"holdout {share:g}: {len(people)} identities are too few to keep {count} back; "
+            "cut more footage, or leave it out"
+        )
+    held = people[np.linspace(0, len(people) - 1, count).round().astype(int)]
+    return {int(person): int(np.median(rows.frame[cut[rows.id[cut] == person]])) for person in held}
+
+
+def _file(row_id: int, frame: int, camera: str, later: dict[int, int] | None) -> Path:
+    """Where the crop of an identity in a frame (from 1) goes, relative to the folder of all."""
+    folder = f"{camera}-{row_id:04d}"
+    if later is None:
+        return Path(folder, f"{camera}_{frame:06d}.jpg")
+    if row_id not in later:
+        return Path("train", folder, f"{camera}_{frame:06d}.jpg")
+    if frame < later[row_id]:
+        return Path("gallery", folder, f"{camera}_{frame:06d}.jpg")
+    return Path("query", folder, f"{camera}-later_{frame:06d}.jpg")
+
+
 def _cut(
-    frames: Source, rows: MotRows, chosen: np.ndarray, out: Path, camera: str, quiet: bool
+    frames: Source,
+    rows: MotRows,
+    chosen: np.ndarray,
+    out: Path,
+    camera: str,
+    later: dict[int, int] | None,
+    quiet: bool,
 ) -> Counter[int]:
     """Write the chosen boxes; how many images each identity got."""
     wanted: dict[int, list[int]] = defaultdict(list)
@@ -215,12 +259,7 @@ def _cut(
         for frame in _with_progress(frames, total, quiet):
             for row in wanted.get(frame.index, ()):
                 person = int(rows.id[row])
-                _write(
-                    frame.image,
-                    rows.xyxy[row],
-                    out / f"{camera}-{person:04d}",
-                    f"{camera}_{frame.index + 1:06d}.jpg",
-                )
+                _write(frame.image, rows.xyxy[row], out / _file(person, frame.index + 1, camera, later))
                 written[person] += 1
             if frame.index >= last:
                 break
@@ -236,14 +275,14 @@ def _with_progress(frames: Source, total: int, quiet: bool) -> Iterator[Frame]:
         yield from bar.track(frames, total=total, description="crops")
 
 
-def _write(image: np.ndarray, xyxy: np.ndarray, folder: Path, name: str) -> None:
+def _write(image: np.ndarray, xyxy: np.ndarray, path: Path) -> None:
     height, width = image.shape[:2]
     x1, y1 = np.floor(xyxy[:2]).astype(int).clip(0)
     x2, y2 = np.minimum(np.ceil(xyxy[2:]).astype(int), [width, height])
     ok, data = cv2.imencode(".jpg", image[y1:y2, x1:x2], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert ok
-    folder.mkdir(parents=True, exist_ok=True)
-    put(folder / name, data.tobytes())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    put(path, data.tobytes())
 
 
 def _file_name(camera: str) -> str:
