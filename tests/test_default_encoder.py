@@ -9,6 +9,7 @@ import pytest
 
 import bpbreid_track
 from benchmarks.cross_domain import spaced_crops
+from benchmarks.visibility import figures_of as visibility_figures
 from bpbreid_track import Encoder, PartEmbeddings
 from bpbreid_track.evaluation.ranking import RankingMetrics, rank_embeddings
 from bpbreid_track.model.checkpoint import read_checkpoint
@@ -37,7 +38,7 @@ def ranked(query: Side, gallery: Side) -> RankingMetrics:
 
 
 def stated(row: str) -> tuple[float, float]:
-    """mAP and rank-1 in a row of the model card's table."""
+    """mAP and rank-1 in a row of the model card's first table."""
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     match = re.search(rf"^\| {row} \| ([0-9.]+) \| ([0-9.]+) \|", card, re.MULTILINE)
     assert match, row
@@ -48,15 +49,16 @@ def test_it_is_small_and_says_how_it_was_made() -> None:
     path = FOLDER / "default.safetensors"
     assert path.stat().st_size < 16 * 2**20
     provenance = read_checkpoint(path).provenance
-    free = {"data", "output", "description"}
-    for stage, part in zip((2, 3, 4, 5, 6, 6), provenance["average_of"], strict=True):
-        made_by = TrainOptions.model_validate(part["options"])
-        recipe = read_options(f"default_encoder_{stage}")
-        assert made_by.model_dump(exclude=free) == recipe.model_dump(exclude=free)
+    # Where files lay, and what they were called, differs from machine to machine.
+    free = {"data", "output", "description", "weights", "teacher", "workers"}
+    made_by = TrainOptions.model_validate(provenance["options"])
+    recipe = read_options("default_encoder_8")
+    assert made_by.model_dump(exclude=free) == recipe.model_dump(exclude=free)
+    assert made_by.teacher.weight == recipe.teacher.weight
     assert not re.search(r"[\"' ]/", str(provenance))  # no paths of the machine it was made on
 
 
-@pytest.mark.parametrize("sequence", ["ADL-Rundle-6", "PETS09-S2L1-300"])
+@pytest.mark.parametrize("sequence", ["ADL-Rundle-6", "PETS09-S2L1-300", "MOT17-09", "KITTI-17"])
 def test_the_model_card_states_what_is_measured_on_streets(shared: Path, sequence: str) -> None:
     encoder = Encoder.load(device="cpu", precision="fp32")
     crops, people, when = spaced_crops(shared / "data" / "mot" / sequence, encoder, seconds=2)
@@ -64,13 +66,19 @@ def test_the_model_card_states_what_is_measured_on_streets(shared: Path, sequenc
     assert (found.mAP, found.rank1) == pytest.approx(stated(sequence), abs=0.0015)
 
 
-@pytest.mark.parametrize(
-    ("row", "folder"), [("whole", "query"), ("covered", "occluded_query")], ids=["whole", "covered"]
-)
-def test_people_it_has_seen_are_ranked_better_than_by_the_weights_that_had_not(
-    sides: dict[str, Side], row: str, folder: str
-) -> None:
-    assert ranked(sides[folder], sides["gallery"]).mAP > stated(row)[0]
+def test_people_it_has_seen_are_told_apart_covered_ones_too(sides: dict[str, Side]) -> None:
+    """No measure of quality, since it has seen them: that weights and pictures fit each other."""
+    assert ranked(sides["query"], sides["gallery"]).mAP > 0.8
+    assert ranked(sides["occluded_query"], sides["gallery"]).mAP > 0.6
+
+
+def test_parts_that_show_count_as_seen(shared: Path) -> None:
+    sequence = shared / "data" / "mot" / "KITTI-17"
+    encoder = Encoder.load(device="cpu", precision="fp32")
+    figures = visibility_figures(sequence, encoder, seconds=2)
+    for part in encoder.options.part_names:
+        assert figures[f"{part}, seen"] >= 0.9
+        assert figures[f"{part}, painted"] <= 0.2
 
 
 @pytest.mark.skipif(not cpu_has_bf16(), reason="this CPU has no instructions for bf16, and runs fp32")
