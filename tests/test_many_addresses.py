@@ -36,12 +36,20 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["file", "dir", "memory"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a folder: on disk; in a file system in which no path is one of this machine; in a store in memory."""
+    """Of a folder: on disk; in a file system whose paths are none of this machine; in memory."""
     if request.param == "memory":
-        fsspec.filesystem("memory").store.clear()
+        emptied_memory()
         return "memory://bucket/run"
     (tmp_path / "disk").mkdir()
     return f"{'dir::' * (request.param == 'dir')}file://{tmp_path}/disk/run"
+
+
+def emptied_memory() -> Any:
+    """The file system in memory, of which a process has one."""
+    fs = fsspec.filesystem("memory")
+    fs.store.clear()
+    fs.pseudo_dirs[:] = [""]
+    return fs
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -91,7 +99,7 @@ def test_results_at_an_address_are_those_of_a_folder_and_go_on_there(
     local = {entry.name: entry for entry in read_manifest(Path("folder", MANIFEST)).values()}
     assert entries["one"].settings == local["one"].settings
     assert entries["one"].fingerprint == local["one"].fingerprint
-    assert not list((tmp_path / "scratch").iterdir())
+    assert not list((tmp_path / "scratch").glob("bpbreid-*"))
 
     # What was there of a folder that is made anew does not stay.
     report = track_videos(["one"], address, overwrite=True, max_frames=2, **given)
@@ -103,16 +111,14 @@ def test_results_at_an_address_are_those_of_a_folder_and_go_on_there(
 def test_names_that_others_have_at_the_address_are_numbered(address: str, pets: Path, tmp_path: Path) -> None:
     write_sequence(tmp_path / "one", pets, 1, 2)
     write_sequence(tmp_path / "other/one", pets, 1, 2)
-    fs, path = fsspec.core.url_to_fs(f"{address}/one.txt")
-    fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-    fs.pipe_file(path, b"somebody's")
+    Store(address).write("one.txt", b"somebody's")
     assert track_videos(["one"], address, write=["txt"], **BOXES).tracked == ["one-2"]
     assert track_videos(["other/one"], address, write=["txt"], **BOXES).tracked == ["one-3"]
-    assert fs.cat_file(path) == b"somebody's"
+    assert brought(address, tmp_path / "copy").joinpath("one.txt").read_bytes() == b"somebody's"
 
 
 def test_a_folder_in_which_there_is_nothing_is_there(pets: Path, tmp_path: Path) -> None:
-    fsspec.filesystem("memory").store.clear()
+    emptied_memory()
     write_sequence(tmp_path / "one", pets, 1, 2)
     (tmp_path / "one/det/det.txt").write_text("")
     given = BOXES | {"write": ["crops"]}
@@ -126,7 +132,7 @@ def test_the_manifest_names_nothing_that_is_not_there_whole(
     """A store that breaks off at the second file of a folder: no ``done``, and the next call mends it."""
     from fsspec.implementations.memory import MemoryFileSystem
 
-    fsspec.filesystem("memory").store.clear()
+    emptied_memory()
     write_sequence(tmp_path / "one", pets, 1)
     write_sequence(tmp_path / "two", pets, 100)
     given = BOXES | {"write": ["txt", "crops"]}
@@ -189,7 +195,7 @@ def test_workers_copy_what_they_track_also_in_pieces(pets: Path, tmp_path: Path)
     report = track_videos(["long", "short"], address, workers=2, piece_minutes=8 / 60 / 7, **given)
     assert sorted(report.tracked) == ["long", "short"]
     assert tree(brought(address, tmp_path / "copy")) == tree(tmp_path / "alone")
-    assert not list((tmp_path / "scratch").iterdir())
+    assert not list((tmp_path / "scratch").glob("bpbreid-*"))
     with pytest.raises(UsageError, match="need a folder that they share"):
         track_videos(["long"], address, ray="auto", piece_minutes=1, **given)
 
@@ -200,8 +206,7 @@ def test_workers_copy_what_they_track_also_in_pieces(pets: Path, tmp_path: Path)
 def test_a_video_at_an_address_is_tracked_as_one_in_a_folder(
     shared: Path, pets: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fs = fsspec.filesystem("memory")
-    fs.store.clear()
+    fs = emptied_memory()
     write_clip(tmp_path / "clips/a.mp4", pets, 1, 4)
     for name, data in {
         "a.mp4": (tmp_path / "clips/a.mp4").read_bytes(),
@@ -215,14 +220,13 @@ def test_a_video_at_an_address_is_tracked_as_one_in_a_folder(
     call += ["--write", "txt,explain", "--quiet"]
     assert run(["clips/a.mp4", "--out-dir", "alone", *call]) == 0
     capfd.readouterr()
-    assert run(["memory://videos", "--out-dir", "tracked", *call]) == 1
+    assert run(["list.txt", "memory://videos", "--out-dir", "tracked", *call]) == 1
     bad, picture = sorted(capfd.readouterr().err.splitlines())
     assert bad.startswith("bpbreid-track: error: memory://videos/b.mp4: ")
     assert "scratch" not in bad
     assert picture.startswith("bpbreid-track: error: memory://videos/c.jpg: pictures are read from folders")
     assert tree(tmp_path / "tracked") == tree(tmp_path / "alone")
-    assert run(["list.txt", "memory://videos/*.mp4", "--out-dir", "tracked", "--resume", *call]) == 1
-    assert not list((tmp_path / "scratch").iterdir())
+    assert not list((tmp_path / "scratch").glob("bpbreid-*"))
 
     fs.pipe_file("/videos/a.mp4", b"another film")
     assert run(["memory://videos/a.mp4", "--out-dir", "tracked", "--resume", *call]) == 2
@@ -244,7 +248,7 @@ def test_a_source_keeps_its_fingerprint_when_it_moves_to_an_address(size: int, t
 def test_people_are_joined_from_an_address_as_from_a_folder(
     pets: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fsspec.filesystem("memory").store.clear()
+    emptied_memory()
     for name, first in (("one", 1), ("two", 10)):
         write_sequence(tmp_path / name, pets, first, 4)
     for out_dir in ("folder", "memory://bucket/run"):
@@ -277,7 +281,7 @@ def test_addresses_of_no_store_are_one_line(
     shown = capfd.readouterr().err
     assert len(shown.splitlines()) == 1
     assert message in shown
-    assert not list((tmp_path / "scratch").iterdir())
+    assert not list((tmp_path / "scratch").glob("bpbreid-*"))
 
 
 @pytest.mark.parametrize(
@@ -301,8 +305,7 @@ def test_packages_that_are_missing_are_named(
 def test_results_that_were_copied_between_folder_and_address_are_not_mixed(
     pets: Path, tmp_path: Path
 ) -> None:
-    fs = fsspec.filesystem("memory")
-    fs.store.clear()
+    fs = emptied_memory()
     write_sequence(tmp_path / "one", pets, 1, 2)
     fs.pipe_file("/bucket/run/runs.jsonl", b"")
     with pytest.raises(InputError, match=r"memory://bucket/run/runs\.jsonl: is a file"):

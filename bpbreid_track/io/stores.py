@@ -118,7 +118,10 @@ class Store:
 
     def _make_folders(self, paths: Sequence[str]) -> None:
         """Folders for files, where there are real ones: a store of objects might make a bucket instead."""
-        if not self._fs.async_impl:
+        inside = self._fs
+        while hasattr(inside, "fs"):  # one that changes the paths of another
+            inside = inside.fs
+        if not getattr(inside, "async_impl", False):
             for folder in {path.rpartition("/")[0] for path in paths}:
                 self._fs.makedirs(folder, exist_ok=True)
 

@@ -48,7 +48,7 @@ def expand(sources: Sequence[str], out_dir: Path) -> list[Asked]:
     A folder of pictures (or ``img1``, or a MOTChallenge sequence) is one source, as for a single run. Of any
     other folder every file is one, whatever its name: what is no video shall be said, not passed over. Hidden
     files are left out. A file ``.txt`` is a list: a path a line, relative to its own folder; empty lines and
-    those that begin with ``#`` are passed over. An address is that of a file, a folder of files, or a pattern.
+    those that begin with ``#`` are passed over. An address means a file, a folder of files, or a pattern.
 
     Args:
         sources: as on the command line.
