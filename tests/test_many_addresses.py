@@ -70,7 +70,8 @@ def brought(address: str, folder: Path) -> Path:
 
 def states(address: str) -> dict[str, str]:
     """Of each name, what the manifest says."""
-    lines = [json.loads(data) for data in Store(address).read(MANIFEST).values()]
+    files = Store(address).read(MANIFEST).values()
+    lines = [json.loads(data) for data in files if data.endswith(b"\n")]  # the rest is being written
     return {line["name"]: line["state"] for line in lines}
 
 
