@@ -242,6 +242,8 @@ def test_names_that_are_no_text_survive_the_manifest(tmp_path: Path) -> None:
         '{"state": "done"}',
         '{"state": "x", "source": "a", "name": "a", "outputs": {}}',
         '{"state": "done", "source": "a", "name": "a", "outputs": {"gallery": "../../home"}}',
+        '{"state": "done", "source": "a", "name": "a", "outputs": {"gallery": ".."}}',
+        '{"state": "begun", "source": "a", "name": "../a", "outputs": {}}',
         '{"state": "done", "source": "a", "name": "a", "outputs": []}',
     ],
 )

@@ -123,14 +123,15 @@ def track_videos(
             "piece_minutes: the machines of a cluster need a folder that they share; give one instead of an "
             "address, or leave piece_minutes out"
         )
-    found = resolved_weights(os.fspath(detector), "none" if encoder is None else os.fspath(encoder))
     report = ManyReport()
     with ExitStack() as stack:
         if address is None:
             folder = Path(os.path.abspath(out_dir))
         else:
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="bpbreid-results-")))
+            scratch = TemporaryDirectory(prefix="bpbreid-results-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(scratch))
         asked = expand([os.fspath(source) for source in sources], folder)
+        found = resolved_weights(os.fspath(detector), "none" if encoder is None else os.fspath(encoder))
         order = Order(
             folder,
             kinds,

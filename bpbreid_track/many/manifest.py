@@ -95,10 +95,11 @@ def _entries(path: str, data: bytes) -> Iterator[Entry]:
             values = json.loads(line)
             known = {key: values[key] for key in Entry.__dataclass_fields__ if key in values}
             entry = Entry(**known)
-            texts = [entry.source, entry.name, *entry.outputs.values()]
+            names = [entry.name, *entry.outputs.values()]
+            texts = [entry.source, *names]
             if entry.state not in get_args(State) or not all(isinstance(text, str) for text in texts):
                 raise ValueError("not an entry")
-            if any(Path(output).name != output for output in entry.outputs.values()):
+            if any(Path(name).name != name or name in {"", ".."} for name in names):
                 raise ValueError("outputs lie beside the manifest")
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(

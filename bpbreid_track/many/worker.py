@@ -109,6 +109,8 @@ class Worker:
         except Exception as error:  # one video must not stop the others
             return _failed(job, error)
         figures = {key: value for key in _FIGURES if (value := getattr(report, key)) is not None}
+        if "notes" in figures:
+            figures["notes"] = [note.replace(local.asked.source, job.asked.shown) for note in report.notes]
         figures["stages"] = {name: round(timing.ms, 3) for name, timing in report.stages.items()}
         figures["seconds"] = round(report.seconds, 3)
         figures["frame_rate"] = report.config["tracker"]["frame_rate"]
@@ -161,7 +163,8 @@ class Worker:
             return
         # A killed worker leaves its folder. On the machine of the call that one goes with ``out_dir``.
         near = order.out_dir if order.address is not None and order.out_dir.is_dir() else None
-        with tempfile.TemporaryDirectory(prefix="bpbreid-", dir=near) as temporary:
+        scratch = tempfile.TemporaryDirectory(prefix="bpbreid-", dir=near, ignore_cleanup_errors=True)
+        with scratch as temporary:
             folder = order.out_dir
             if order.address is not None:
                 folder = Path(temporary, "results")
