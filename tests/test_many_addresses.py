@@ -24,6 +24,8 @@ from bpbreid_track.many.plan import source_fingerprint
 from bpbreid_track.many.sources import expand
 
 fsspec = pytest.importorskip("fsspec", reason="the extra 'cluster' is not installed")
+from fsspec.implementations.asyn_wrapper import AsyncFileSystemWrapper  # noqa: E402
+
 BOXES: dict[str, Any] = {"detector": "det/det.txt", "encoder": None}
 
 
@@ -34,12 +36,35 @@ def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
 
 
-@pytest.fixture(params=["file", "dir", "memory"])
+class Bucket(AsyncFileSystemWrapper):
+    """A store of objects: asynchronous, and asked for a folder it would make a bucket."""
+
+    protocol, cachable = "bucket", False
+
+    def __init__(self) -> None:
+        super().__init__(fsspec.filesystem("memory"))
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        return (
+            path.removeprefix("bucket://") if isinstance(path, str) else list(map(cls._strip_protocol, path))
+        )
+
+    def makedirs(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("a bucket was made")
+
+    mkdir = mkdirs = makedirs
+
+
+fsspec.register_implementation("bucket", Bucket, clobber=True)
+
+
+@pytest.fixture(params=["file", "dir", "bucket"])
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Of a folder: on disk; in a file system whose paths are none of this machine; in memory."""
-    if request.param == "memory":
+    """Of a folder: on disk; in a file system whose paths are none of this machine; in a bucket."""
+    if request.param == "bucket":
         emptied_memory()
-        return "memory://bucket/run"
+        return "bucket://b/run"
     (tmp_path / "disk").mkdir()
     return f"{'dir::' * (request.param == 'dir')}file://{tmp_path}/disk/run"
 
