@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import av
@@ -18,6 +19,7 @@ from bpbreid_track.errors import InputError, Notice, UsageError
 from bpbreid_track.many.manifest import MANIFEST, Entry, ManifestWriter, read_manifest
 from bpbreid_track.many.order import Order, endings
 from bpbreid_track.many.plan import Plan, make_plan
+from bpbreid_track.many.results import FolderResults
 from bpbreid_track.many.sources import expand
 
 
@@ -120,7 +122,8 @@ def order(folder: Path, *write: str) -> Order:
 def plan(folder: Path, sources: list[str], known: dict[str, Entry] | None = None, **flags: bool) -> Plan:
     flags = {"resume": False, "overwrite": False} | flags
     wanted = order(folder)
-    return make_plan(expand(sources, folder), known or {}, wanted, wanted.settings(), **flags)
+    with closing(FolderResults(folder)) as there:
+        return make_plan(expand(sources, folder), known or {}, there, wanted, wanted.settings(), **flags)
 
 
 def test_clashing_names_are_numbered_also_against_files_that_lie_there(tmp_path: Path) -> None:
@@ -135,9 +138,9 @@ def test_clashing_names_are_numbered_also_against_files_that_lie_there(tmp_path:
 def test_no_output_takes_the_name_of_the_manifest(tmp_path: Path) -> None:
     (tmp_path / "runs.mp4").touch()
     wanted = order(tmp_path / "out", "jsonl")
-    done = make_plan(
-        expand(["runs.mp4"], tmp_path / "out"), {}, wanted, wanted.settings(), resume=False, overwrite=False
-    )
+    asked = expand(["runs.mp4"], tmp_path / "out")
+    with closing(FolderResults(tmp_path / "out")) as there:
+        done = make_plan(asked, {}, there, wanted, wanted.settings(), resume=False, overwrite=False)
     assert done.jobs[0].outputs == {"tracks": "runs-2.jsonl"}
 
 
@@ -239,6 +242,8 @@ def test_names_that_are_no_text_survive_the_manifest(tmp_path: Path) -> None:
         '{"state": "done"}',
         '{"state": "x", "source": "a", "name": "a", "outputs": {}}',
         '{"state": "done", "source": "a", "name": "a", "outputs": {"gallery": "../../home"}}',
+        '{"state": "done", "source": "a", "name": "a", "outputs": {"gallery": ".."}}',
+        '{"state": "begun", "source": "a", "name": "../a", "outputs": {}}',
         '{"state": "done", "source": "a", "name": "a", "outputs": []}',
     ],
 )
@@ -255,7 +260,7 @@ USAGE = [
     pytest.param(["a.mp4", "b.mp4"], "b.mp4: a second SOURCE; give --out-dir", id="two sources"),
     pytest.param(["a.mp4", "--resume"], "--resume is for many videos; give --out-dir", id="resume"),
     pytest.param(["a.mp4", "--out-dir", "o", "--out", "o.mp4"], "--out is for a single run", id="one file"),
-    pytest.param(["a.mp4", "--out-dir", "s3://bucket/o"], "s3://bucket/o: is an address", id="address"),
+    pytest.param(["a.mp4", "--out-dir", "rtsp://u:pw@h/o"], "rtsp://h/o: results go into a", id="stream"),
     pytest.param(["a.mp4", "--out-dir", "o", "--write", "mp3"], "unknown 'mp3'", id="unknown kind"),
     pytest.param(["a.mp4", "--out-dir", "o", "--write", "txt,csv"], "are both tracks", id="two of a kind"),
     pytest.param(

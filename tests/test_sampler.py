@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from reid_scene import make_reid_set
 
 from bpbreid_track.errors import InputError
+from bpbreid_trainer.data import load_dataset
+from bpbreid_trainer.data.samples import images as image_files
+from bpbreid_trainer.inputs import batch_loader, train_images
+from bpbreid_trainer.options import TrainOptions
+from bpbreid_trainer.processes import Processes
 from bpbreid_trainer.sampler import BatchSampler, pk_batches
 
 LABELS = [person for person, images in enumerate([9, 4, 2, 7, 5, 4, 12]) for _ in range(images)]
@@ -50,6 +60,36 @@ def test_processes_share_the_batches_of_one():
     whole = BatchSampler(LABELS, 2, 4, seed=3)
     halves = [BatchSampler(LABELS, 2, 4, seed=3, rank=rank, world=2) for rank in (0, 1)]
     assert [a + b for a, b in zip(*halves, strict=True)] == list(whole)
+
+
+def test_a_process_reads_the_images_of_its_slices_alone_and_keeps_none(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = load_dataset(make_reid_set(shared, tmp_path / "set", people=4))
+    augment = {"occlude": 0, "collage": 0}  # they look at other people's images
+    options = TrainOptions.model_validate({"data": {"root": "set"}, "workers": 0, "augment": augment})
+    opened, pictures, read = list[Path](), list[weakref.ref[np.ndarray]](), image_files.read_image
+
+    def noted(path: Path) -> np.ndarray:
+        image = read(path)
+        opened.append(path)
+        pictures.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(image_files, "read_image", noted)
+    files = list[set[Path]]()
+    for rank in (0, 1):
+        images = train_images(options, data, 16, (64, 32))
+        sampler = BatchSampler(images.labels, 4, 2, seed=0, rank=rank, world=2)
+        loader = batch_loader(images, sampler, options, Processes(rank, 2, torch.device("cpu")))
+        opened.clear()
+        for number, batch in enumerate(loader, start=1):
+            assert len(opened) == number * len(batch[0]) == 4 * number
+            assert not any(picture() is not None for picture in pictures)
+        files.append(set(opened))
+    assert len(files[0]) == len(files[1]) == 8
+    assert not files[0] & files[1]
+    assert files[0] | files[1] == {sample.path for sample in data.train}
 
 
 def test_a_batch_must_divide_among_the_processes():

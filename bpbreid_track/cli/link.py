@@ -6,7 +6,9 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,11 +37,12 @@ def run(arguments: Sequence[str]) -> int:
 @app.command(context_settings={"help_option_names": ["-h", "--help"]})
 def link(
     runs: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="TRACKED...",
             show_default=False,
-            help="Folders that bpbreid-track --out-dir wrote with --write txt,gallery, or outputs in them.",
+            help="Folders that bpbreid-track --out-dir wrote with --write txt,gallery, or outputs in them; "
+            "or addresses such as s3://bucket/run.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the results.")],
@@ -86,18 +89,19 @@ def link(
     if videos is not None and same_start:
         raise UsageError("--same-start and --videos: give one of them")
     check_gallery_folder(out)
-    tracked = [read_tracked(folder, entry) for folder, entry in find_runs(runs)]
-    names = [video.entry.name for video in tracked]
-    start = 0.0 if same_start else math.nan
-    clocks = {} if videos is None else read_clocks(videos, names)
-    people = link_videos(
-        tracked,
-        [clocks.get(name, Clock(f"{number} {name}", start)) for number, name in enumerate(names)],
-        max_distance=MAX_DISTANCE if max_distance is None else max_distance,
-        min_seconds=min_seconds,
-        max_seconds=math.inf if max_seconds is None else max_seconds,
-    )
-    _write(out, tracked, people, pictures)
+    with ExitStack() as stack:
+        tracked = [read_tracked(folder, entry) for folder, entry in find_runs(_folders(runs, stack))]
+        names = [video.entry.name for video in tracked]
+        start = 0.0 if same_start else math.nan
+        clocks = {} if videos is None else read_clocks(videos, names)
+        people = link_videos(
+            tracked,
+            [clocks.get(name, Clock(f"{number} {name}", start)) for number, name in enumerate(names)],
+            max_distance=MAX_DISTANCE if max_distance is None else max_distance,
+            min_seconds=min_seconds,
+            max_seconds=math.inf if max_seconds is None else max_seconds,
+        )
+        _write(out, tracked, people, pictures)
     identities = sum(len(person.members) for person in people)
     joined = sum(len({number for number, _ in person.members}) > 1 for person in people)
     sums = {
@@ -113,6 +117,23 @@ def link(
             f"{identities} identities of {len(tracked)} videos are {len(people)} people, {joined} of them in "
             f"several videos; {out}"
         )
+
+
+def _folders(runs: Sequence[str], stack: ExitStack) -> list[Path]:
+    """``runs`` as paths: what lies at an address is copied into a folder that goes with ``stack``."""
+    from ..io.addresses import is_stored
+    from ..io.stores import called
+    from ..many.results import bring
+
+    found = []
+    for number, run in enumerate(runs):
+        path = Path(run)
+        if is_stored(run):
+            path = Path(stack.enter_context(TemporaryDirectory(prefix="bpbreid-")), str(number))
+            stack.enter_context(called(path, run))
+            bring(run, path)
+        found.append(path)
+    return found
 
 
 def _write(out: Path, videos: Sequence[Tracked], people: Sequence[Person], pictures: bool) -> None:

@@ -129,7 +129,9 @@ def track(
     out_dir: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Folder for the results of many SOURCEs, named after them; and runs.jsonl."
+            metavar="DIR",
+            help="Folder for the results of many SOURCEs, named after them, and runs.jsonl; or an address "
+            "such as s3://bucket/run.",
         ),
     ] = None,
     write: Annotated[

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..io.addresses import public_name
 from .common import INTERRUPTED, say
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _show(report: ManyReport, out_dir: str) -> None:
         sums += [f"{len(report.failed)} failed"] if report.failed else []
         console.print(
             f"{'interrupted: ' if report.interrupted else ''}{', '.join(sums)}; {report.frames} frames in "
-            f"{report.seconds:.1f} s; {out_dir}",
+            f"{report.seconds:.1f} s; {public_name(out_dir)}",
             soft_wrap=True,
         )
         if report.interrupted:

@@ -1,9 +1,11 @@
-"""Addresses of streams as they may be shown: without user names, passwords and tokens."""
+"""Addresses: what kind they are, and how they may be shown, without user names, passwords and tokens."""
 
 from __future__ import annotations
 
 import re
 
+# These have no end.
+LIVE_SCHEMES = frozenset({"rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
 # What of a query says which picture, not who asks. The values of all other keys are hidden: nobody can list
 # the names under which cameras and services take passwords, tokens and signatures.
 _PLAIN_KEYS = frozenset(
@@ -37,6 +39,16 @@ _ADDRESS = re.compile(
     r"[^\s'\"<>]+",
     re.IGNORECASE,
 )
+
+
+def is_stored(text: str) -> bool:
+    """Whether ``text`` is the address of something that lies in a store; neither a stream nor on the web.
+
+    >>> is_stored("s3://bucket/a.mp4"), is_stored("rtsp://10.0.0.7/live"), is_stored("a.mp4")
+    (True, False, False)
+    """
+    scheme, separator, _ = text.partition("://")
+    return bool(separator) and scheme.lower() not in LIVE_SCHEMES | {"http", "https"}
 
 
 def public_name(address: str) -> str:

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..config import RunConfig, TrackerConfig, run_config
 from ..errors import UsageError
-from ..io.addresses import public_name
-from ..io.locks import FolderClaim
-from .manifest import MANIFEST, Entry, ManifestWriter, read_manifest
+from ..io.addresses import is_stored, public_name
+from .manifest import Entry
 from .order import Order, endings, resolved_weights
 from .plan import Job, make_plan
+from .results import FolderResults, Results, StoreResults
 from .show import Show
 from .sources import expand
 
@@ -72,8 +73,10 @@ def track_videos(
 
     Args:
         sources: video files, folders of videos, patterns, lists ``.txt`` with a path a line; a folder of
-            pictures or a MOTChallenge sequence is one source.
-        out_dir: folder of the results; made if it is missing, its parent must exist.
+            pictures or a MOTChallenge sequence is one source. Videos may lie at an address of fsspec, such as
+            ``s3://bucket/a.mp4``: each is fetched when its turn comes.
+        out_dir: folder of the results; made if it is missing, its parent must exist. Or an address: each
+            video is tracked into a temporary folder, and its results copied there when they are whole.
         write: what is written of each: ``mp4``, ``mkv`` or ``mov``; ``txt``, ``csv`` or ``jsonl``; ``crops``,
             ``explain``, ``gallery``.
         resume: leave out sources of which the manifest says that they are whole: same content, same settings,
@@ -82,9 +85,10 @@ def track_videos(
         workers: how many videos at once; above 1 with Ray, on this machine unless ``ray`` says otherwise.
             None: 1, or what fits the cluster.
         ray: address of a Ray cluster, ``auto`` for the one this machine belongs to. Sources, weights and
-            ``out_dir`` must have the same paths on all its machines.
+            ``out_dir`` must have the same paths on all its machines, or be addresses.
         piece_minutes: with several workers: videos of at least twice this length are searched in pieces by
-            all of them, and then tracked by one as a whole. Identities are those of one run.
+            all of them, and then tracked by one as a whole. Identities are those of one run. All workers
+            must share the folder of the results, so not with ``ray`` and an address.
         detector: ``auto``, weights, or the path of a file of boxes inside each sequence (``det/det.txt``).
         encoder: as for ``track_video``, but no loaded one; likewise the others.
         progress: show progress on stderr.
@@ -109,40 +113,52 @@ def track_videos(
             "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
         )
     kinds = endings(write)
-    if "://" in os.fspath(out_dir):
-        raise UsageError(f"{public_name(os.fspath(out_dir))}: is an address; results go into a folder")
-    folder = Path(os.path.abspath(out_dir))
-    asked = expand([os.fspath(source) for source in sources], folder)
-    found = resolved_weights(os.fspath(detector), "none" if encoder is None else os.fspath(encoder))
-    order = Order(
-        folder,
-        kinds,
-        *found,
-        config=run_config(config),
-        device=device,
-        precision=precision,
-        link=link,
-        gallery=None if gallery is None else os.path.abspath(gallery),
-        max_frames=max_frames,
-        piece_minutes=piece_minutes,
-    )
-    settings = order.settings()
+    address = os.fspath(out_dir) if "://" in os.fspath(out_dir) else None
+    if address is not None and not is_stored(address):
+        raise UsageError(
+            f"{public_name(address)}: results go into a folder, or to an address such as s3://bucket/run"
+        )
+    if address is not None and ray is not None and piece_minutes is not None:
+        raise UsageError(
+            "piece_minutes: the machines of a cluster need a folder that they share; give one instead of an "
+            "address, or leave piece_minutes out"
+        )
     report = ManyReport()
     with ExitStack() as stack:
-        stack.callback(FolderClaim(folder).release)
-        known = read_manifest(folder / MANIFEST)
-        plan = make_plan(asked, known, order, settings, resume=resume, overwrite=overwrite)
+        if address is None:
+            folder = Path(os.path.abspath(out_dir))
+        else:
+            scratch = TemporaryDirectory(prefix="bpbreid-results-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(scratch))
+        asked = expand([os.fspath(source) for source in sources], folder)
+        found = resolved_weights(os.fspath(detector), "none" if encoder is None else os.fspath(encoder))
+        order = Order(
+            folder,
+            kinds,
+            *found,
+            config=run_config(config),
+            device=device,
+            precision=precision,
+            link=link,
+            gallery=None if gallery is None else os.path.abspath(gallery),
+            max_frames=max_frames,
+            piece_minutes=piece_minutes,
+            address=address,
+        )
+        settings = order.settings()
+        results: Results = FolderResults(folder) if address is None else StoreResults(address)
+        stack.callback(results.close)
+        known = results.entries()
+        plan = make_plan(asked, known, results, order, settings, resume=resume, overwrite=overwrite)
         del known
         report.whole = plan.whole
         if plan.jobs:
-            named = {job.asked.key: job.asked.source for job in plan.jobs}
-            manifest = ManifestWriter(folder / MANIFEST)
-            stack.callback(manifest.close)
+            named = {job.asked.key: job.asked.shown for job in plan.jobs}
             at_once = 1 if workers is None and ray is None else (workers or 2)
             show = stack.enter_context(Show(len(plan.jobs), at_once, quiet=not progress))
             try:
                 for entry in _entries(order, settings, plan.jobs, workers, ray, show):
-                    manifest.add(entry)
+                    results.add(entry)
                     _count(entry, report, named, show)
             except KeyboardInterrupt:
                 report.interrupted = True

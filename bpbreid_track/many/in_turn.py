@@ -36,4 +36,4 @@ def track_in_turn(worker: Worker, jobs: Sequence[Job], show: Show) -> Iterator[E
 
 def unreadable(job: Job) -> Entry:
     """The end of a source of which it was known before that it cannot be tracked."""
-    return replace(begun_entry(job), state="failed", error=f"{job.asked.source}: {job.asked.why}")
+    return replace(begun_entry(job), state="failed", error=f"{job.asked.shown}: {job.asked.why}")

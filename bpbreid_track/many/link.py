@@ -84,9 +84,9 @@ def find_runs(paths: Sequence[Path]) -> list[tuple[Path, Entry]]:
     for path in paths:
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-        inside = path.is_dir() and (path / MANIFEST).is_file()
+        inside = path.is_dir() and (path / MANIFEST).exists()
         folder = path if inside else path.absolute().parent
-        if not (folder / MANIFEST).is_file():
+        if not (folder / MANIFEST).exists():
             raise InputError(f"{path}: no {MANIFEST} there; give the --out-dir of bpbreid-track")
         if inside or path.name == MANIFEST:
             wanted[folder] = None

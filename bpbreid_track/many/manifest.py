@@ -1,13 +1,13 @@
 """``runs.jsonl``: what was done with every source of a folder of results, a line for each event.
 
 Lines are only ever added, so a call that is killed loses at most the line it was writing, and that one is
-passed over. Of several lines on one source the last one counts.
+passed over. Of several lines on one source the last one counts. At an address, where nothing can be added to
+a file, ``runs.jsonl`` is a folder with a file for each source, which holds the last line alone.
 """
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -59,30 +59,47 @@ class Entry:
 def read_manifest(path: Path) -> dict[str, Entry]:
     """The last entry of every source, in the order of their first ones; nothing where there is no file.
 
+    Args:
+        path: the file, or a copy of the folder that it is at an address.
+
     Raises:
         InputError: it cannot be read, or a line is no entry.
     """
-    latest: dict[str, Entry] = {}
-    for entry in _entries(path):
-        latest[entry.source] = entry
-    return latest
-
-
-def _entries(path: Path) -> Iterator[Entry]:
     try:
-        data = path.read_bytes() if path.exists() else b""
+        if path.is_dir():
+            return last_entries({str(item): item.read_bytes() for item in path.iterdir()})
+        return last_entries({str(path): path.read_bytes()} if path.exists() else {})
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
+
+
+def last_entries(files: dict[str, bytes]) -> dict[str, Entry]:
+    """The last entry of every source, in the order of their first ones.
+
+    Args:
+        files: what is in each of the files that are the manifest, by the names that errors call them.
+
+    Raises:
+        InputError: a line is no entry.
+    """
+    entries = [entry for name in sorted(files) for entry in _entries(name, files[name])]
+    if len(files) > 1:
+        entries.sort(key=lambda entry: entry.time)
+    return {entry.source: entry for entry in entries}
+
+
+def _entries(path: str, data: bytes) -> Iterator[Entry]:
     # What follows the last line break was being written when its writer was killed.
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             values = json.loads(line)
             known = {key: values[key] for key in Entry.__dataclass_fields__ if key in values}
             entry = Entry(**known)
-            texts = [entry.source, entry.name, *entry.outputs.values()]
+            names = [entry.name, *entry.outputs.values()]
+            texts = [entry.source, *names]
             if entry.state not in get_args(State) or not all(isinstance(text, str) for text in texts):
                 raise ValueError("not an entry")
-            if any(Path(output).name != output for output in entry.outputs.values()):
+            if any(Path(name).name != name or name in {"", ".."} for name in names):
                 raise ValueError("outputs lie beside the manifest")
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
@@ -90,6 +107,11 @@ def _entries(path: Path) -> Iterator[Entry]:
                 "remove the line, or give another folder"
             ) from error
         yield entry
+
+
+def line_of(entry: Entry) -> bytes:
+    """An entry as it is written."""
+    return json.dumps(asdict(entry), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 class ManifestWriter:
@@ -115,7 +137,7 @@ class ManifestWriter:
         Raises:
             InputError: it cannot be written.
         """
-        line = json.dumps(asdict(entry), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+        line = line_of(entry)
         with writing(self._path):
             if self._file.write(line) != len(line):
                 raise OSError(None, "no space left")
@@ -123,8 +145,3 @@ class ManifestWriter:
     def close(self) -> None:
         """May be called twice."""
         self._file.close()
-
-
-def exists(folder: Path, outputs: dict[str, str]) -> bool:
-    """Whether all ``outputs`` are there."""
-    return all(os.path.exists(folder / output) for output in outputs.values())

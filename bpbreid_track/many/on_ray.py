@@ -253,6 +253,8 @@ def _job(task: Task) -> Job:
 
 def absolute(job: Job) -> Job:
     """The same video by its absolute path: workers have a current folder of their own."""
+    if job.asked.stored:
+        return job
     return replace(job, asked=replace(job.asked, source=job.asked.key))
 
 

@@ -35,7 +35,8 @@ class Order:
     """Everything but the source.
 
     Attributes:
-        out_dir: absolute path of the folder of the results.
+        out_dir: absolute path of the folder of the results; with an address, of a temporary one of this
+            machine.
         endings: how the name of each kind of output ends.
         detector: path of weights, or of a file of boxes inside each sequence.
         encoder: path of weights, or ``none``.
@@ -43,6 +44,7 @@ class Order:
         device: as for ``track_video``, and so on.
         piece_minutes: length of the pieces that several workers search a long video in; None: whole. It has
             no part in the results.
+        address: where results are copied, each whole, instead of staying in ``out_dir``.
     """
 
     out_dir: Path
@@ -56,6 +58,7 @@ class Order:
     gallery: str | None = None
     max_frames: int | None = None
     piece_minutes: float | None = None
+    address: str | None = None
 
     @property
     def boxes_given(self) -> bool:

@@ -44,11 +44,12 @@ def folder_of(job: Job, out_dir: Path) -> Path:
 
 
 def cut(job: Job, order: Order) -> list[Piece]:
-    """The pieces of a video; none where it is too short for two, or cannot be opened or counted.
+    """The pieces of a video; none where it is too short for two, cannot be opened or counted, or lies at an
+    address, from which every worker would have to fetch all of it.
 
     What is wrong with it is said by the worker that then tracks it whole.
     """
-    if order.piece_minutes is None or job.asked.why:
+    if order.piece_minutes is None or job.asked.why or job.asked.stored:
         return []
     try:
         source = open_source(job.asked.key)

@@ -10,9 +10,11 @@ from typing import Any
 from ..errors import InputError, UsageError
 from ..io.names import output_stem
 from ..io.part_file import kept_names
+from ..io.stores import ranges_of
 from ..pipeline import fingerprint
-from .manifest import MANIFEST, Entry, exists
+from .manifest import MANIFEST, Entry
 from .order import Order, first_difference
+from .results import Results
 from .sources import Asked
 
 
@@ -41,6 +43,7 @@ class Plan:
 def make_plan(
     asked: Sequence[Asked],
     known: dict[str, Entry],
+    there: Results,
     order: Order,
     settings: dict[str, Any],
     *,
@@ -55,6 +58,7 @@ def make_plan(
     Args:
         asked: the sources.
         known: what the manifest says.
+        there: where the results are to lie.
         order: says what is written.
         settings: of the order.
         resume: leave out what is whole, and do again what was left unfinished.
@@ -70,12 +74,12 @@ def make_plan(
     for one in asked:
         entry = known.get(one.key)
         if entry is None:
-            name = _free_name(output_stem(one.source), order, taken)
+            name = _free_name(output_stem(one.source), there, order, taken)
             taken |= _claimed(order, name)
             jobs.append(Job(one, name, order.outputs(name)))
             continue
         job = Job(one, entry.name, order.outputs(entry.name))
-        if entry.state == "done" and exists(order.out_dir, entry.outputs):
+        if entry.state == "done" and all(map(there.holds, entry.outputs.values())):
             change = _change(entry, one, job, settings)
             if resume and not change:
                 whole.append(entry.name)
@@ -83,9 +87,7 @@ def make_plan(
             if not overwrite:
                 refused.append(f"{entry.name} was made with {change}" if change and resume else entry.name)
                 continue
-        elif not (resume or overwrite) and any(
-            (order.out_dir / path).exists() for path in job.outputs.values()
-        ):
+        elif not (resume or overwrite) and any(map(there.holds, job.outputs.values())):
             refused.append(entry.name)
             continue
         jobs.append(job)
@@ -93,7 +95,7 @@ def make_plan(
         mend = "--overwrite makes them anew" if resume else "--resume leaves out what is whole, --overwrite "
         mend += "" if resume else "makes all anew"
         raise UsageError(
-            f"{order.out_dir}: {len(refused)} of {len(asked)} sources have results there already, first "
+            f"{there.name}: {len(refused)} of {len(asked)} sources have results there already, first "
             f"{refused[0]}; {mend}, or give another --out-dir"
         )
     return Plan(jobs, whole)
@@ -105,6 +107,8 @@ def source_fingerprint(asked: Asked) -> str | None:
     Raises:
         InputError: it cannot be read.
     """
+    if asked.stored:
+        return fingerprint.of_ranges(*ranges_of(asked.source))
     path = Path(asked.source)
     return fingerprint.of_media([path]) if path.exists() else None
 
@@ -125,12 +129,12 @@ def _change(entry: Entry, asked: Asked, job: Job, settings: dict[str, Any]) -> s
     return ""
 
 
-def _free_name(stem: str, order: Order, taken: set[str]) -> str:
+def _free_name(stem: str, there: Results, order: Order, taken: set[str]) -> str:
     number = 1
     while True:
         name = stem if number == 1 else f"{stem}-{number}"
         claimed = _claimed(order, name)
-        lies_there = any((order.out_dir / path).exists() for path in order.outputs(name).values())
+        lies_there = any(map(there.holds, order.outputs(name).values()))
         if not lies_there and not claimed & taken:
             return name
         number += 1

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 
 from ..errors import InputError
+from ..io.addresses import is_stored
 from ..io.open_source import open_source
 from ..io.part_file import write_whole
+from ..io.stores import called, fetch
 from .link import Person, Tracked
 
 _TILE_HEIGHT, _TILE_WIDTH, _CAPTION, _GAP = 160, 80, 16, 6
@@ -68,8 +72,14 @@ def _pictures(video: Tracked, identities: Sequence[int]) -> dict[int, np.ndarray
         if identity in best:
             by_frame.setdefault(int(video.boxes.frame[best[identity]]), []).append(identity)
     found: dict[int, np.ndarray] = {}
-    with open_source(video.entry.source) as source:
-        for frame in source:
+    with ExitStack() as stack:
+        where = video.entry.source
+        if is_stored(where):
+            place = Path(stack.enter_context(TemporaryDirectory(prefix="bpbreid-")))
+            local = fetch(where, place)
+            stack.enter_context(called(local, where))
+            where = str(local)
+        for frame in stack.enter_context(open_source(where)):
             if not by_frame:
                 break
             for identity in by_frame.pop(frame.index + 1, ()):

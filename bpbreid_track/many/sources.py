@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import Notice, UsageError
-from ..io.addresses import public_name
+from ..io.addresses import is_stored, public_name
 from ..io.sources.images import IMAGE_SUFFIXES, natural_key
+from ..io.stores import files_at
 
 LIST_SUFFIX = ".txt"
 
@@ -21,14 +22,24 @@ class Asked:
     """One source.
 
     Attributes:
-        source: what ``open_source`` is given.
-        key: what tells it from others: its absolute path.
+        source: what ``open_source`` is given, or an address, from which it is fetched before.
+        key: what tells it from others: its absolute path, or the address as it may be shown.
         why: why nothing can be tracked there, where that is known already; else empty.
     """
 
     source: str
     key: str
     why: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The source as it may be shown."""
+        return public_name(self.source)
+
+    @property
+    def stored(self) -> bool:
+        """Whether it lies at an address."""
+        return is_stored(self.source)
 
 
 def expand(sources: Sequence[str], out_dir: Path) -> list[Asked]:
@@ -37,7 +48,7 @@ def expand(sources: Sequence[str], out_dir: Path) -> list[Asked]:
     A folder of pictures (or ``img1``, or a MOTChallenge sequence) is one source, as for a single run. Of any
     other folder every file is one, whatever its name: what is no video shall be said, not passed over. Hidden
     files are left out. A file ``.txt`` is a list: a path a line, relative to its own folder; empty lines and
-    those that begin with ``#`` are passed over.
+    those that begin with ``#`` are passed over. An address means a file, a folder of files, or a pattern.
 
     Args:
         sources: as on the command line.
@@ -59,6 +70,9 @@ def _expanded(text: str, out_dir: Path, *, lists: bool) -> Iterator[Asked]:
     if text == "demo":
         yield Asked(text, text)
         return
+    if is_stored(text):
+        yield from _at_address(text)
+        return
     if "://" in text or (text.isdecimal() and not os.path.exists(text)):
         raise UsageError(
             f"{public_name(text)}: a stream or a camera has a run of its own; leave it or --out-dir out"
@@ -76,6 +90,15 @@ def _expanded(text: str, out_dir: Path, *, lists: bool) -> Iterator[Asked]:
 
 def _one(path: Path, why: str = "") -> Asked:
     return Asked(str(path), os.path.abspath(path), why)
+
+
+def _at_address(address: str) -> Iterator[Asked]:
+    found = files_at(address)
+    if not found:
+        yield Asked(address, public_name(address), "no such file, and no files in such a folder")
+    for each in sorted(found, key=lambda file: natural_key(Path(file))):
+        picture = Path(each).suffix.lower() in IMAGE_SUFFIXES
+        yield Asked(each, public_name(each), "pictures are read from folders only" if picture else "")
 
 
 def _folder(folder: Path, out_dir: Path) -> Iterator[Asked]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from .._version import __version__
 from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import InputError, with_notes
 from ..io.locks import FolderClaim, TakenError, writing
+from ..io.stores import Store, called, fetch
 from ..pipeline.api import load_encoder, track_video
 from ..pipeline.search import join_caches, search_frames
 from .manifest import Entry, now
@@ -93,14 +96,21 @@ class Worker:
         """
         begun = begun_entry(job)
         try:
-            fingerprint = source_fingerprint(job.asked)
-            cache = self._join(job, pieces) if pieces else None
-            report = self._when_free(job, progress, cache)
-            if cache is not None and not report.interrupted:
-                shutil.rmtree(cache.parent)
+            with self._at_hand(job) as (local, folder):
+                fingerprint = source_fingerprint(local.asked)
+                cache = self._join(job, pieces) if pieces else None
+                report = self._when_free(local, folder, progress, cache)
+                if cache is not None and not report.interrupted:
+                    shutil.rmtree(cache.parent)
+                if self._order.address is not None and not report.interrupted:
+                    store = Store(self._order.address)
+                    for name in job.outputs.values():
+                        store.put(folder / name, name)
         except Exception as error:  # one video must not stop the others
             return _failed(job, error)
         figures = {key: value for key in _FIGURES if (value := getattr(report, key)) is not None}
+        if "notes" in figures:
+            figures["notes"] = [note.replace(local.asked.source, job.asked.shown) for note in report.notes]
         figures["stages"] = {name: round(timing.ms, 3) for name, timing in report.stages.items()}
         figures["seconds"] = round(report.seconds, 3)
         figures["frame_rate"] = report.config["tracker"]["frame_rate"]
@@ -144,20 +154,44 @@ class Worker:
         join_caches(searched, path, complete=self._order.max_frames is None)
         return path
 
-    def _when_free(self, job: Job, progress: bool | str, cache: Path | None) -> TrackingReport:
+    @contextmanager
+    def _at_hand(self, job: Job) -> Iterator[tuple[Job, Path]]:
+        """The video with its source on this machine, and the folder on this machine to write into."""
+        order = self._order
+        if order.address is None and not job.asked.stored:
+            yield job, order.out_dir
+            return
+        # A killed worker leaves its folder. On the machine of the call that one goes with ``out_dir``.
+        near = order.out_dir if order.address is not None and order.out_dir.is_dir() else None
+        scratch = tempfile.TemporaryDirectory(prefix="bpbreid-", dir=near, ignore_cleanup_errors=True)
+        with scratch as temporary:
+            folder = order.out_dir
+            if order.address is not None:
+                folder = Path(temporary, "results")
+                folder.mkdir()
+            if not job.asked.stored:
+                yield job, folder
+                return
+            place = Path(temporary, "source")
+            place.mkdir()
+            source = fetch(job.asked.source, place)
+            with called(source, job.asked.source):
+                yield replace(job, asked=replace(job.asked, source=str(source))), folder
+
+    def _when_free(self, job: Job, folder: Path, progress: bool | str, cache: Path | None) -> TrackingReport:
         """Nobody else may write into this folder but a worker of a killed call, which is about to end."""
         give_up = time.monotonic() + _PATIENCE
         while True:
             try:
-                return self._run(job, progress, cache)
+                return self._run(job, folder, progress, cache)
             except TakenError:
                 if time.monotonic() > give_up:
                     raise
                 time.sleep(0.5)
 
-    def _run(self, job: Job, progress: bool | str, cache: Path | None) -> TrackingReport:
+    def _run(self, job: Job, folder: Path, progress: bool | str, cache: Path | None) -> TrackingReport:
         order = self._order
-        paths = {kind: order.out_dir / name for kind, name in job.outputs.items()}
+        paths = {kind: folder / name for kind, name in job.outputs.items()}
         parts = {kind: part_folder(path) for kind, path in paths.items() if kind in FOLDERS}
         for part in parts.values():
             _empty(part)  # of what a run that was killed has left
@@ -183,7 +217,7 @@ class Worker:
         if not report.frames and not report.interrupted:
             raise InputError(f"{job.asked.source}: has no frame")
         for kind, part in parts.items():
-            _replace(part, order.out_dir / job.outputs[kind])
+            _replace(part, folder / job.outputs[kind])
         return report
 
     def _boxes(self, job: Job) -> PrecomputedDetector:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,19 @@ def of_media(paths: Iterable[str | os.PathLike[str]]) -> str:
             digest.update(size.to_bytes(8, "little"))
             if number in looked_into:
                 with path.open("rb") as file:
-                    for place in (0, size // 2, max(0, size - _SAMPLE)):
+                    for place in _places(size):
                         file.seek(place)
                         digest.update(file.read(_SAMPLE))
         except OSError as error:
             raise InputError(f"{path}: {error.strerror or error}") from error
+    return digest.hexdigest()
+
+
+def of_ranges(size: int, read: Callable[[int, int], bytes]) -> str:
+    """What ``of_media`` says of one file, of which ``read`` gives the bytes from one place to another."""
+    digest = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=_BYTES)
+    for place in _places(size):
+        digest.update(read(place, min(size, place + _SAMPLE)) if size else b"")
     return digest.hexdigest()
 
 
@@ -82,6 +90,11 @@ def of_encoder(encoder: Any) -> str:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _places(size: int) -> tuple[int, int, int]:
+    """Where a large file is looked into."""
+    return 0, size // 2, max(0, size - _SAMPLE)
 
 
 def _files_in(paths: Iterable[str | os.PathLike[str]]) -> Iterable[Path]:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from ...errors import InputError
-from ..addresses import public_name
+from ..addresses import LIVE_SCHEMES, public_name
 from .base import USUAL_RATE, Frame, Sound, Source
 from .latest_frame import LatestFrame
 from .video import (
@@ -32,7 +32,6 @@ from .video import (
 )
 
 _RECONNECT_WAITS = (1.0, 2.0, 4.0)  # seconds before each attempt to reach a stream that broke off
-_LIVE_SCHEMES = frozenset({"rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp"})
 
 
 class CameraSource(Source):
@@ -200,7 +199,7 @@ def open_address(address: str) -> Source:
     """
     container = open_container(address)
     scheme = address.split("://", 1)[0].lower()
-    if scheme in _LIVE_SCHEMES or not (container.duration or container.size > 0):
+    if scheme in LIVE_SCHEMES or not (container.duration or container.size > 0):
         return StreamSource(address, container)
     container.close()
     return VideoSource(address)
