@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import RunConfig, TrackerConfig, run_config
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..io.addresses import public_name
 from ..io.locks import FolderClaim
 from .manifest import MANIFEST, Entry, ManifestWriter, read_manifest
@@ -75,7 +75,7 @@ def track_videos(
             pictures or a MOTChallenge sequence is one source.
         out_dir: folder of the results; made if it is missing, its parent must exist.
         write: what is written of each: ``mp4``, ``mkv`` or ``mov``; ``txt``, ``csv`` or ``jsonl``; ``crops``,
-            ``explain``, ``gallery``.
+            ``explain``, ``gallery``, ``counts``.
         resume: leave out sources of which the manifest says that they are whole: same content, same settings,
             all outputs there.
         overwrite: replace whole results. Without it nothing whole is replaced.
@@ -109,6 +109,9 @@ def track_videos(
             "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
         )
     kinds = endings(write)
+    settings = _absolute_mask(run_config(config))
+    if "counts" in kinds and not (settings.regions.lines or settings.regions.zones):
+        raise UsageError("counts: nothing to count; give a line or a zone (regions.lines, regions.zones)")
     if "://" in os.fspath(out_dir):
         raise UsageError(f"{public_name(os.fspath(out_dir))}: is an address; results go into a folder")
     folder = Path(os.path.abspath(out_dir))
@@ -118,7 +121,7 @@ def track_videos(
         folder,
         kinds,
         *found,
-        config=run_config(config),
+        config=settings,
         device=device,
         precision=precision,
         link=link,
@@ -126,12 +129,12 @@ def track_videos(
         max_frames=max_frames,
         piece_minutes=piece_minutes,
     )
-    settings = order.settings()
+    common = order.settings()
     report = ManyReport()
     with ExitStack() as stack:
         stack.callback(FolderClaim(folder).release)
         known = read_manifest(folder / MANIFEST)
-        plan = make_plan(asked, known, order, settings, resume=resume, overwrite=overwrite)
+        plan = make_plan(asked, known, order, common, resume=resume, overwrite=overwrite)
         del known
         report.whole = plan.whole
         if plan.jobs:
@@ -141,13 +144,24 @@ def track_videos(
             at_once = 1 if workers is None and ray is None else (workers or 2)
             show = stack.enter_context(Show(len(plan.jobs), at_once, quiet=not progress))
             try:
-                for entry in _entries(order, settings, plan.jobs, workers, ray, show):
+                for entry in _entries(order, common, plan.jobs, workers, ray, show):
                     manifest.add(entry)
                     _count(entry, report, named, show)
             except KeyboardInterrupt:
                 report.interrupted = True
     report.seconds = time.perf_counter() - start
     return report
+
+
+def _absolute_mask(settings: RunConfig) -> RunConfig:
+    """Workers may run in another folder."""
+    mask = settings.regions.roi
+    if not isinstance(mask, str):
+        return settings
+    if not os.path.isfile(mask):
+        raise InputError(f"region: {mask!r} is neither a polygon 'x,y x,y x,y' nor an image file")
+    regions = settings.regions.model_copy(update={"roi": os.path.abspath(mask)})
+    return settings.model_copy(update={"regions": regions})
 
 
 def _entries(
