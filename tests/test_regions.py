@@ -141,6 +141,8 @@ def test_who_is_cut_off_by_the_edge_of_the_picture_stands_on_it() -> None:
     boxes = np.array([[10, 400, 50, HEIGHT], [WIDTH - 20, 400, WIDTH + 20, HEIGHT + 9], [10, 100, 50, 298]])
     assert area.holds(boxes).tolist() == [True, True, False]
     assert area.holds(np.zeros((0, 4))).tolist() == []
+    partly = zone("-300,300 400,300 400,900 -300,900")
+    assert partly.holds(boxes).tolist() == [True, False, False]
 
 
 def test_a_region_without_anybody_is_said(pets: Path, det: Path, tmp_path: Path) -> None:

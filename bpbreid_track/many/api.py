@@ -111,7 +111,9 @@ def track_videos(
     kinds = endings(write)
     settings = _absolute_mask(run_config(config))
     if "counts" in kinds and not (settings.regions.lines or settings.regions.zones):
-        raise UsageError("counts: nothing to count; give a line or a zone (regions.lines, regions.zones)")
+        raise UsageError(
+            "counts: nothing to count; give --count LINE or --zones FILE (regions.lines, regions.zones)"
+        )
     if "://" in os.fspath(out_dir):
         raise UsageError(f"{public_name(os.fspath(out_dir))}: is an address; results go into a folder")
     folder = Path(os.path.abspath(out_dir))

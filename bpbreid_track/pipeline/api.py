@@ -111,7 +111,9 @@ def track_video(
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     settings = run_config(config)
     if counts is not None and not (settings.regions.lines or settings.regions.zones):
-        raise UsageError(f"{counts}: nothing to count; give a line or a zone (regions.lines, regions.zones)")
+        raise UsageError(
+            f"{counts}: nothing to count; give --count LINE or --zones FILE (regions.lines, regions.zones)"
+        )
     filled = link or settings.detector.every > 1
     extra = [column for column, wanted in (("name", gallery is not None), ("filled", filled)) if wanted]
     outputs = Outputs(out, tracks, crops, explain, extra, counts=counts)

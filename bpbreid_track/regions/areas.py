@@ -91,10 +91,11 @@ def mask_area(path: str | os.PathLike[str], width: int, height: int, what: str) 
     path = os.fspath(path)
     if not os.path.isfile(path):
         raise InputError(f"{what}: {path!r} is neither a polygon 'x,y x,y x,y' nor an image file")
-    with open(path, "rb") as file:
-        data = np.frombuffer(file.read(), np.uint8)
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)
+        with open(path, "rb") as file:
+            image = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_GRAYSCALE)
+    except OSError as error:
+        raise InputError(f"{what}: {path}: {error.strerror}") from error
     except cv2.error:  # no bytes, or more pixels than OPENCV_IO_MAX_IMAGE_PIXELS
         image = None
     if image is None:
