@@ -14,6 +14,7 @@ from ..config import RunConfig, TrackerConfig, run_config
 from ..errors import InputError, UsageError
 from ..io.addresses import public_name
 from ..io.locks import FolderClaim
+from ..pipeline.counting import NO_REGIONS
 from .manifest import MANIFEST, Entry, ManifestWriter, read_manifest
 from .order import Order, endings, resolved_weights
 from .plan import Job, make_plan
@@ -111,9 +112,7 @@ def track_videos(
     kinds = endings(write)
     settings = _absolute_mask(run_config(config))
     if "counts" in kinds and not (settings.regions.lines or settings.regions.zones):
-        raise UsageError(
-            "counts: nothing to count; give --count LINE or --zones FILE (regions.lines, regions.zones)"
-        )
+        raise UsageError(f"--write counts: nothing to count; {NO_REGIONS}")
     if "://" in os.fspath(out_dir):
         raise UsageError(f"{public_name(os.fspath(out_dir))}: is an address; results go into a folder")
     folder = Path(os.path.abspath(out_dir))

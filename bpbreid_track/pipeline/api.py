@@ -20,7 +20,7 @@ from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
-from .counting import load_regions
+from .counting import NO_REGIONS, load_regions
 from .interrupts import Interrupts
 from .linked_run import LinkedRun, check_rereadable
 from .outputs import Outputs
@@ -111,9 +111,7 @@ def track_video(
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     settings = run_config(config)
     if counts is not None and not (settings.regions.lines or settings.regions.zones):
-        raise UsageError(
-            f"{counts}: nothing to count; give --count LINE or --zones FILE (regions.lines, regions.zones)"
-        )
+        raise UsageError(f"{counts}: nothing to count; {NO_REGIONS}")
     filled = link or settings.detector.every > 1
     extra = [column for column, wanted in (("name", gallery is not None), ("filled", filled)) if wanted]
     outputs = Outputs(out, tracks, crops, explain, extra, counts=counts)

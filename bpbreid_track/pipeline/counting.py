@@ -15,6 +15,8 @@ from .outputs import Outputs
 from .report import TrackingReport
 from .stage import FrameStage, Item, Stage
 
+NO_REGIONS = "give --count LINE or --zones FILE (settings regions.lines and regions.zones)"
+
 
 @dataclass(frozen=True)
 class Regions:
