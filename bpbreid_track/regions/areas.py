@@ -68,8 +68,7 @@ def polygon_area(points: Points, width: int, height: int, what: str) -> Area:
         InputError: the polygon has no part in the picture, or no area.
     """
     corners = np.rint(in_pixels(points, width, height, what)).astype(int)
-    left, top, right, bottom = *corners.min(axis=0), *corners.max(axis=0)
-    if right < 0 or bottom < 0 or left >= width or top >= height:
+    if (corners.max(axis=0) < 0).any() or (corners.min(axis=0) >= [width, height]).any():
         raise InputError(f"{what}: the polygon lies outside the picture of {width} x {height} pixels")
     if cv2.contourArea(corners.astype(np.int32)) == 0:
         raise InputError(f"{what}: the polygon encloses nothing; give at least 3 points that are no line")
