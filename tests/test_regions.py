@@ -31,7 +31,7 @@ from bpbreid_track.regions.areas import Area, polygon_area
 from bpbreid_track.regions.counter import Counter, Crossing, Crowd, Event, Stay
 
 WIDTH, HEIGHT, RATE = 768, 576, 7.0
-FRAMES = 40
+FRAMES = 30
 LEFT = "0,0 400,0 400,575 0,575"  # left of x = 400
 UPWARDS = ((400.0, 575.0), (400.0, 0.0))  # "in" is to the left
 
@@ -85,26 +85,25 @@ def zone(points: str) -> Area:
 # What is left out
 
 
-@pytest.mark.parametrize("form", ["pixels", "fractions", "list", "mask"])
-def test_boxes_outside_have_no_part_in_the_tracks(pets: Path, det: Path, tmp_path: Path, form: str) -> None:
+def test_boxes_outside_have_no_part_in_the_tracks(pets: Path, det: Path, tmp_path: Path) -> None:
     white = np.zeros((HEIGHT, WIDTH), np.uint8)
     white[:, :401] = 255
     cv2.imwrite(str(tmp_path / "mask.png"), white)
-    roi = {
-        "pixels": LEFT,
-        "fractions": f"0,0 {400 / WIDTH},0 {400 / WIDTH},1 0,1",
-        "list": [[0, 0], [400, 0], [400, 575], [0, 575]],
-        "mask": tmp_path / "mask.png",
-    }[form]
-    report = tracked(pets, tmp_path / "t.txt", det, config=config(roi=roi))
     fewer = tracked(pets, tmp_path / "expected.txt", LeftHalf(det))
     every = tracked(pets, tmp_path / "plain.txt", det)
-    assert (tmp_path / "t.txt").read_bytes() == (tmp_path / "expected.txt").read_bytes()
-    assert (tmp_path / "t.txt").read_bytes() != (tmp_path / "plain.txt").read_bytes()
-    assert report.detections == fewer.detections > 20
-    assert report.outside == every.detections - fewer.detections > 50
     assert (every.outside, every.lines, every.zones) == (None, None, None)
     assert "count" not in every.stages
+    assert (tmp_path / "expected.txt").read_bytes() != (tmp_path / "plain.txt").read_bytes()
+    for roi in (
+        LEFT,
+        f"0,0 {400 / WIDTH},0 {400 / WIDTH},1 0,1",
+        [[0, 0], [400, 0], [400, 575], [0, 575]],
+        tmp_path / "mask.png",
+    ):
+        report = tracked(pets, tmp_path / "t.txt", det, config=config(roi=roi))
+        assert (tmp_path / "t.txt").read_bytes() == (tmp_path / "expected.txt").read_bytes(), roi
+        assert report.detections == fewer.detections > 20
+        assert report.outside == every.detections - fewer.detections > 20
 
 
 def test_a_cache_keeps_all_boxes_and_serves_every_region(pets: Path, det: Path, tmp_path: Path) -> None:
