@@ -182,7 +182,7 @@ def test_who_trembles_on_a_line_crosses_it_once() -> None:
     (event,) = walk(there, 30.0, lines={"l": UPWARDS})
     assert isinstance(event, Crossing)
     # The frame is the first of those beyond the line, not the one that made it sure.
-    assert there[event.frame - 1] < 400 < there[event.frame - 3]
+    assert there[event.frame - 1] < 400 < there[event.frame - 2]
 
 
 def test_boxes_without_identity_are_nobody(truth: list[sv.Detections]) -> None:
