@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from .errors import Notice, UsageError, did_you_mean, one_line
+from .regions.points import Points, read_line, read_names, read_polygon, read_region
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel configs/ lies inside the package, in a checkout beside it.
@@ -234,6 +235,29 @@ class GalleryConfig(Settings):
     save_views: int = Field(20, ge=1, description="Most views of an identity that are saved.")
 
 
+_Name = Annotated[str, Field(max_length=80)]
+_Line = Annotated[Points, BeforeValidator(read_line)]
+_Polygon = Annotated[Points, BeforeValidator(read_polygon)]
+
+
+class RegionsConfig(Settings):
+    """Parts of the picture. Points are ``x,y x,y ...`` or lists of ``[x, y]``: pixels from the upper left
+    corner, or fractions of the picture's sides where all are from 0 to 1.
+    """
+
+    roi: Annotated[Points | str | None, BeforeValidator(read_region)] = Field(
+        None,
+        description="Boxes that stand outside (middle of the lower edge) are left out before association: a "
+        "polygon, or an image of the picture's size in which inside is white.",
+    )
+    lines: Annotated[dict[_Name, _Line], BeforeValidator(read_names)] = Field(
+        {}, description="Lines by name, on which people are counted."
+    )
+    zones: Annotated[dict[_Name, _Polygon], BeforeValidator(read_names)] = Field(
+        {}, description="Polygons by name, in which people and the time they spend are counted."
+    )
+
+
 class RunConfig(Settings):
     """Everything ``track_video`` can be told; the sections of a YAML file in configs/track/."""
 
@@ -243,6 +267,7 @@ class RunConfig(Settings):
     tracker: TrackerConfig = TrackerConfig()
     link: LinkConfig = LinkConfig()
     gallery: GalleryConfig = GalleryConfig()
+    regions: RegionsConfig = RegionsConfig()
     draw: DrawConfig = DrawConfig()
 
 

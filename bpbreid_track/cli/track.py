@@ -122,6 +122,31 @@ def track(
         Path | None,
         typer.Option(metavar="FILE.jsonl", help="Write why each box has its identity, for bpbreid-explain."),
     ] = None,
+    roi: Annotated[
+        str | None,
+        typer.Option(
+            metavar="POLYGON|MASK",
+            help="Leave out boxes that stand outside: 'x,y x,y x,y' in pixels or fractions, or an image of "
+            "the frame's size, white inside.",
+        ),
+    ] = None,
+    count: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]LINE",
+            help="Count who crosses the line 'x,y x,y'; may be given many times.",
+        ),
+    ] = None,
+    zones: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="YAML or JSON, a polygon for each name: count who is there, and how long."
+        ),
+    ] = None,
+    counts: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Write every crossing and every stay in a zone."),
+    ] = None,
     overlay: Annotated[
         str | None,
         typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
@@ -139,7 +164,7 @@ def track(
         typer.Option(
             metavar="LIST",
             help="With --out-dir, what is written of each (mp4,txt): mp4, mkv or mov; txt, csv or jsonl; "
-            "crops, explain, gallery.",
+            "crops, explain, gallery, counts.",
         ),
     ] = None,
     resume: Annotated[
@@ -174,11 +199,13 @@ def track(
     was stopped.
 
     Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops,
-    --explain, --save-gallery and --show says otherwise.
+    --explain, --save-gallery, --counts and --show says otherwise.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
-    settings = _settings(config, changes or [], overlay)
+    from .regions import with_regions
+
+    settings = with_regions(_settings(config, changes or [], overlay), roi, count or [], zones)
     many_only = {
         "--write": write is not None,
         "--resume": resume,
@@ -195,6 +222,7 @@ def track(
             "--explain": explain is not None,
             "--save-gallery": save_gallery is not None,
             "--cache": cache is not None,
+            "--counts": counts is not None,
             "--show": show,
         }
         for option in (option for option, given in one_only.items() if given):
@@ -226,7 +254,7 @@ def track(
         raise UsageError(f"{sources[1]}: a second SOURCE; give --out-dir DIR to track several in one call")
     source = sources[0]
     announcement = None
-    if all(path is None for path in (out, tracks, crops, explain, save_gallery)) and not show:
+    if all(path is None for path in (out, tracks, crops, explain, save_gallery, counts)) and not show:
         out = default_output(source)
         announcement = f"writing {out} (--out, --tracks, --crops or --show choose otherwise)"
 
@@ -262,6 +290,7 @@ def track(
             link=link,
             gallery=gallery,
             save_gallery=save_gallery,
+            counts=counts,
         )
         if not quiet:
             _show_report(report, score)

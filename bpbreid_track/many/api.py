@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..config import RunConfig, TrackerConfig, run_config
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..io.addresses import is_stored, public_name
+from ..pipeline.counting import NO_REGIONS
 from .manifest import Entry
 from .order import Order, endings, resolved_weights
 from .plan import Job, make_plan
@@ -78,7 +79,7 @@ def track_videos(
         out_dir: folder of the results; made if it is missing, its parent must exist. Or an address: each
             video is tracked into a temporary folder, and its results copied there when they are whole.
         write: what is written of each: ``mp4``, ``mkv`` or ``mov``; ``txt``, ``csv`` or ``jsonl``; ``crops``,
-            ``explain``, ``gallery``.
+            ``explain``, ``gallery``, ``counts``.
         resume: leave out sources of which the manifest says that they are whole: same content, same settings,
             all outputs there.
         overwrite: replace whole results. Without it nothing whole is replaced.
@@ -113,6 +114,9 @@ def track_videos(
             "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
         )
     kinds = endings(write)
+    given = _absolute_mask(run_config(config))
+    if "counts" in kinds and not (given.regions.lines or given.regions.zones):
+        raise UsageError(f"--write counts: nothing to count; {NO_REGIONS}")
     address = os.fspath(out_dir) if "://" in os.fspath(out_dir) else None
     if address is not None and not is_stored(address):
         raise UsageError(
@@ -136,7 +140,7 @@ def track_videos(
             folder,
             kinds,
             *found,
-            config=run_config(config),
+            config=given,
             device=device,
             precision=precision,
             link=link,
@@ -164,6 +168,17 @@ def track_videos(
                 report.interrupted = True
     report.seconds = time.perf_counter() - start
     return report
+
+
+def _absolute_mask(settings: RunConfig) -> RunConfig:
+    """Workers may run in another folder."""
+    mask = settings.regions.roi
+    if not isinstance(mask, str):
+        return settings
+    if not os.path.isfile(mask):
+        raise InputError(f"region: {mask!r} is neither a polygon 'x,y x,y x,y' nor an image file")
+    regions = settings.regions.model_copy(update={"roi": os.path.abspath(mask)})
+    return settings.model_copy(update={"regions": regions})
 
 
 def _entries(

@@ -24,6 +24,7 @@ KINDS = {
     "crops": ("crops", ".crops"),
     "explain": ("explain", ".explain.jsonl"),
     "gallery": ("gallery", ".gallery"),
+    "counts": ("counts", ".counts.csv"),
 }
 # These are folders: written under another name until they are whole.
 FOLDERS = ("crops", "gallery")
@@ -72,6 +73,7 @@ class Order:
     def settings(self) -> dict[str, Any]:
         """What the results depend on besides the source; JSON-able. The device has no part in it."""
         files = [] if self.boxes_given else [self.detector]
+        mask = self.config.regions.roi
         return {
             "config": self.config.model_dump(mode="json", exclude={"description"}),
             "detector": self.detector if self.boxes_given else of_files(files),
@@ -80,6 +82,7 @@ class Order:
             "link": self.link,
             "gallery": None if self.gallery is None else of_files([self.gallery]),
             "max_frames": self.max_frames,
+            **({"mask": of_files([mask])} if isinstance(mask, str) else {}),
         }
 
 

@@ -42,6 +42,9 @@ _FIGURES = (
     "joined",
     "filled",
     "named",
+    "outside",
+    "lines",
+    "zones",
     "notes",
 )
 
@@ -203,6 +206,7 @@ class Worker:
             crops=paths.get("crops"),
             explain=paths.get("explain"),
             save_gallery=paths.get("gallery"),
+            counts=paths.get("counts"),
             detector=self._detector if self._detector is not None else self._boxes(job),
             encoder=self._encoder,
             config=order.config,

@@ -20,6 +20,7 @@ from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
+from .counting import NO_REGIONS, load_regions
 from .interrupts import Interrupts
 from .linked_run import LinkedRun, check_rereadable
 from .outputs import Outputs
@@ -57,6 +58,7 @@ def track_video(
     link: bool = False,
     gallery: PathLike | None = None,
     save_gallery: PathLike | None = None,
+    counts: PathLike | None = None,
 ) -> TrackingReport:
     """Track the people in a video.
 
@@ -92,6 +94,8 @@ def track_video(
             the detector puts into ``data`` beside the names of classes is not kept.
         gallery: folder of known people, ``NAME/*.jpg`` or ``NAME.npz``; boxes carry ``data["name"]``.
         save_gallery: new folder for views of every identity, a ``PartEmbeddings`` file each.
+        counts: table to write (.csv): who crosses the lines and stays in the zones that ``config`` names in
+            its section ``regions``, see ``CountSink``.
 
     Returns:
         What was done, how fast, and where it was written.
@@ -106,10 +110,12 @@ def track_video(
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     settings = run_config(config)
+    if counts is not None and not (settings.regions.lines or settings.regions.zones):
+        raise UsageError(f"{counts}: nothing to count; {NO_REGIONS}")
     filled = link or settings.detector.every > 1
     extra = [column for column, wanted in (("name", gallery is not None), ("filled", filled)) if wanted]
-    outputs = Outputs(out, tracks, crops, explain, extra)
-    outputs.check([source, detector, encoder, config, cache])
+    outputs = Outputs(out, tracks, crops, explain, extra, counts=counts)
+    outputs.check([source, detector, encoder, config, cache, settings.regions.roi])
     with ExitStack() as held:
         if save_gallery is not None:
             check_gallery_folder(save_gallery)
@@ -117,6 +123,7 @@ def track_video(
         with ExitStack() as prepared:
             reader = source if isinstance(source, Source) else open_source(source)
             prepared.callback(reader.close)
+            regions = load_regions(settings.regions, reader.width, reader.height)
             if link:
                 check_rereadable(source, reader, bool(out or crops or on_frame))
             window = WindowSink(reader.name) if show else None
@@ -144,13 +151,14 @@ def track_video(
             interrupts = Interrupts()
             # The reasons are those of the first reading: linking comes after them. Its tracks serve until
             # they are linked, and stay where it does not come to that.
-            written = Outputs(None, tracks, None, explain, extra) if link else outputs
+            written = Outputs(None, tracks, None, explain, extra, counts=counts) if link else outputs
             stages = online_stages(
                 reader,
                 find,
                 embed,
                 settings,
                 written,
+                regions=regions,
                 cache=store,
                 shown=window is not None,
                 use_timestamps=not own_rate,
@@ -169,11 +177,11 @@ def track_video(
                 def again(
                     source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
                 ) -> Run:
-                    stages = replay_stages(source, recorded, embed, settings, outputs)
+                    stages = replay_stages(source, recorded, embed, settings, outputs, regions)
                     return Run(source, stages, interrupts=interrupts)
 
                 rate = settings.tracker.frame_rate if own_rate else None
-                texts = Outputs(None, tracks, None, extra=extra, all_or_nothing=True)
+                texts = Outputs(None, tracks, None, extra=extra, counts=counts, all_or_nothing=True)
                 pictures = Outputs(out, None, crops)
                 linked = LinkedRun(
                     source, reader, again, identities, history, texts, pictures, interrupts, rate

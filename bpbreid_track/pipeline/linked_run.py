@@ -116,7 +116,9 @@ class LinkedRun:
             try:
                 self._tracks.open(self._reader)
                 rest = Unpictured(self._history, self._reader)
-                self._again(rest, recording, self._tracks, None).go(_blank(report), None, None, None)
+                settled = _blank(report)
+                self._again(rest, recording, self._tracks, None).go(settled, None, None, None)
+                report.lines, report.zones = settled.lines, settled.zones
             except InputError as raised:
                 error = error or raised
             wanted = bool(self._pictures.paths) or on_frame is not None

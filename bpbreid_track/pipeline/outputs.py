@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import InputError, UsageError
 from ..explain.writer import ExplainSink, check_explain_path
 from ..io.part_file import kept_names
+from ..io.sinks.counts import CountSink, check_count_path
 from ..io.sinks.crops import CropSink
 from ..io.sinks.tracks import Sink, TextSink, check_track_path, open_track_sink
 from ..io.sinks.video import VideoSink, check_video_path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..explain.reasons import MatchReason
     from ..io.sources.base import Frame, Source
+    from ..regions.counter import Event
 
 PathLike = str | os.PathLike[str]
 
@@ -35,6 +37,7 @@ class Outputs:
         crops: folder; None for none.
         explain: path of the file of reasons; None for none.
         extra: columns of a table besides the usual ones, see ``CsvSink``.
+        counts: path of the table of counts; None for none.
         all_or_nothing: a track file that breaks off does not replace the one before.
 
     Attributes:
@@ -53,9 +56,10 @@ class Outputs:
         explain: PathLike | None = None,
         extra: Sequence[str] = (),
         *,
+        counts: PathLike | None = None,
         all_or_nothing: bool = False,
     ) -> None:
-        given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain}
+        given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain, "counts": counts}
         self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
         self._extra = extra
         self._all_or_nothing = all_or_nothing
@@ -65,6 +69,7 @@ class Outputs:
         self._video: VideoSink | None = None
         self._sinks: list[tuple[str, Sink]] = []
         self._explain: ExplainSink | None = None
+        self._counts: CountSink | None = None
 
     def check(self, inputs: Iterable[object]) -> None:
         """Fail before any work is done where writing would fail, or would replace what is read.
@@ -95,6 +100,8 @@ class Outputs:
             check_track_path(self.paths["tracks"])
         if "explain" in self.paths:
             check_explain_path(self.paths["explain"])
+        if "counts" in self.paths:
+            check_count_path(self.paths["counts"])
 
     def open(self, source: Source, about: dict[str, Any] | None = None) -> None:
         """Make the files.
@@ -121,6 +128,8 @@ class Outputs:
                 self._sinks.append(("tracks", open_track_sink(self.paths["tracks"], self._extra)))
             if "explain" in self.paths:
                 self._explain = ExplainSink(self.paths["explain"], about or {})
+            if "counts" in self.paths:
+                self._counts = CountSink(self.paths["counts"])
         except BaseException:
             self.discard()
             raise
@@ -131,6 +140,7 @@ class Outputs:
         detections: sv.Detections,
         painted: np.ndarray | None,
         reasons: tuple[list[MatchReason], list[int]] | None = None,
+        events: Sequence[Event] = (),
     ) -> None:
         """Append one frame everywhere.
 
@@ -139,6 +149,7 @@ class Outputs:
             detections: its boxes with ``tracker_id``.
             painted: uint8 [H, W, 3] BGR for the video.
             reasons: why the boxes have their tracks, as ``ReasonRecorder.take`` gives them.
+            events: on lines and in zones.
         """
         if self._video is not None and painted is not None:
             self._video.write(painted, frame.timestamp)
@@ -146,7 +157,14 @@ class Outputs:
             sink.write(frame, detections)
         if self._explain is not None and reasons is not None:
             self._explain.write(frame, *reasons)
+        if self._counts is not None:
+            self._counts.write(events)
         self.frames_written += 1
+
+    def end_counts(self, stays: Sequence[Event]) -> None:
+        """Append the stays that were still going on when the run ended."""
+        if self._counts is not None and self.frames_written and not self._counts.failed:
+            self._counts.write(stays)
 
     def close(self) -> None:
         """Finish all of them, also where one of them fails to; ``finished`` lists those that are complete."""
@@ -171,12 +189,14 @@ class Outputs:
             with suppress(InputError):
                 sink.discard() if isinstance(sink, TextSink) else sink.close()
 
-    def _open(self) -> Iterator[tuple[str, VideoSink | Sink | ExplainSink]]:
+    def _open(self) -> Iterator[tuple[str, VideoSink | Sink | ExplainSink | CountSink]]:
         if self._video is not None:
             yield "video", self._video
         yield from self._sinks
         if self._explain is not None:
             yield "explain", self._explain
+        if self._counts is not None:
+            yield "counts", self._counts
 
     @property
     def notes(self) -> list[str]:

@@ -56,6 +56,10 @@ class TrackingReport:
         named: identities that were given each name of the gallery; None: no gallery.
         interrupted: Ctrl-C, SIGTERM or SIGHUP ended the run early.
         cached_frames: frames whose boxes and embeddings were read from a cache.
+        outside: boxes left out because they lie outside the region; None: no region.
+        lines: for each line crossings ``in`` and ``out``; None: no lines.
+        zones: for each zone ``people`` (identities), ``most`` at once, and ``seconds`` that one spent there
+            on average; None: no zones.
     """
 
     source: str
@@ -79,6 +83,9 @@ class TrackingReport:
     named: dict[str, list[int]] | None = None
     interrupted: bool = False
     cached_frames: int = 0
+    outside: int | None = None
+    lines: dict[str, dict[str, int]] | None = None
+    zones: dict[str, dict[str, float]] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dicts, ready for ``json.dumps``."""
@@ -109,13 +116,22 @@ class TrackingReport:
         if self.named is not None:
             found = (f"{name} ({', '.join(map(str, ids))})" for name, ids in self.named.items())
             rows["recognised"] = ", ".join(found) or "nobody of the gallery"
+        if self.outside is not None:
+            rows["region"] = f"{self.outside} boxes outside it were left out"
+        for name, line in (self.lines or {}).items():
+            rows[f"line {name}"] = f"{line['in']} in, {line['out']} out"
+        for name, zone in (self.zones or {}).items():
+            rows[f"zone {name}"] = (
+                f"{zone['people']} people, at most {zone['most']} at once, "
+                f"each {zone['seconds']:.1f} s on average"
+            )
         if self.dropped_frames:
             rows["dropped"] = f"{self.dropped_frames} frames: the stream was faster than tracking"
         table = Table.grid(padding=(0, 2))
         table.add_column(no_wrap=True, style="bold")
         table.add_column(overflow="fold")
         for key, value in rows.items():
-            table.add_row(key, Text(value))
+            table.add_row(Text(key), Text(value))
         for kind, path in self.outputs.items():
             table.add_row(kind, Text(path, style="green"))
         return table

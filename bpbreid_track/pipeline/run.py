@@ -20,8 +20,8 @@ from ..io.sources.base import Frame, Source
 from .interrupts import Interrupts
 from .progress import ProgressView
 from .report import StageTiming, TrackingReport
+from .stage import Item, Stage
 from .stages import Channel, Stages, Stopwatch, batched, timed
-from .steps import Item, Stage
 
 # Frames between two stages: enough to smooth over a slow one, few enough to keep memory and delay low.
 _BUFFER = 4

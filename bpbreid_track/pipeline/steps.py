@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,82 +13,28 @@ import supervision as sv
 
 from ..config import RunConfig
 from ..detection.detectors import Detector
-from ..explain.reasons import MatchReason, shorts
+from ..explain.reasons import shorts
 from ..explain.recorder import ReasonRecorder
 from ..identities.between import between
 from ..identities.identity_manager import IdentityManager
 from ..io.annotate import WHY, Painter
 from ..io.sources.base import Frame, Source
+from ..regions.areas import Area
 from ..tracking.encode_policy import encode_rows, resolve_encode
 from ..tracking.tracker import PartTracker
 from .cache import Cache, Found
+from .counting import Regions, count_stages
 from .outputs import Outputs
 from .replay import ReplayTracker
 from .report import TrackingReport
+from .stage import FrameStage, Item, Stage
 from .stages import Stopwatch
 
 if TYPE_CHECKING:
-    from ..embeddings import PartEmbeddings
     from ..model.encoder import Encoder
 
 # Frames whose people a GPU encodes together.
 _GPU_BATCH = 8
-
-
-@dataclass
-class Item:
-    """One frame on its way."""
-
-    frame: Frame
-    detections: sv.Detections
-    searched: bool = True
-    embeddings: PartEmbeddings | None = None
-    painted: np.ndarray | None = None
-    reasons: tuple[list[MatchReason], list[int]] | None = None
-
-
-class Stage(ABC):
-    """One step that every frame takes, in a thread of its own.
-
-    Attributes:
-        name: of the thread.
-        batch: frames that are handed over at once.
-        watches: how long the work took, by the names that the report uses.
-    """
-
-    name: str
-    batch = 1
-    watches: dict[str, Stopwatch]
-
-    @abstractmethod
-    def __call__(self, items: list[Item]) -> list[Item]:
-        """Work on the next frames; returns them in their order."""
-
-    def report(self, report: TrackingReport) -> None:  # noqa: B027 - most stages have no figures
-        """Fill in what this stage knows of the run."""
-
-    def describe(self) -> str:
-        """What has been written, in words; empty where nothing has."""
-        return ""
-
-    def close(self) -> None:  # noqa: B027 - most stages hold nothing open
-        """Let go of files. May be called twice."""
-
-
-class FrameStage(Stage):
-    """A stage that works frame by frame."""
-
-    def __init__(self) -> None:
-        self.watches = {self.name: Stopwatch()}
-
-    def __call__(self, items: list[Item]) -> list[Item]:
-        for item in items:
-            self.step(item)
-        return items
-
-    @abstractmethod
-    def step(self, item: Item) -> None:
-        """Work on one frame."""
 
 
 class Find(Stage):
@@ -103,6 +47,7 @@ class Find(Stage):
         batch: frames at once that are searched.
         every: of so many frames the last one is searched, and so are the first and the last of the run.
         begun: the frames go on where others ended, so the first is nothing special.
+        region: boxes outside are left out; None: none are. The cache keeps them all.
     """
 
     name = "detect"
@@ -116,8 +61,10 @@ class Find(Stage):
         every: int = 1,
         *,
         begun: bool = False,
+        region: Area | None = None,
     ) -> None:
         self._detector, self._encoder, self._cache = detector, encoder, cache
+        self._region, self._inside, self._outside = region, 0, 0
         self.batch, self._every = batch * every, every
         self._begun = begun
         self.watches = {"detect": Stopwatch(), "encode": Stopwatch()}
@@ -132,19 +79,36 @@ class Find(Stage):
         found = self._cache.through(frames, self._find) if self._cache is not None else self._find(frames)
         for item, (boxes, embeddings) in zip(searched, found, strict=True):
             item.detections, item.embeddings = boxes, embeddings
+            if self._cache is not None and self._region is not None:
+                rows = self._rows_inside(boxes)
+                item.detections = boxes[rows]
+                item.embeddings = None if embeddings is None else embeddings[rows]
         return items
 
     def _find(self, frames: Sequence[Frame]) -> Iterator[Found]:
         with self.watches["detect"].measure(len(frames)):
             found = self._detector(frames)
+        if self._cache is None and self._region is not None:  # nobody outside needs to be encoded
+            found = [boxes[self._rows_inside(boxes)] for boxes in found]
         if self._encoder is None:
             return ((boxes, None) for boxes in found)
         with self.watches["encode"].measure(len(frames)):
             embeddings = self._encoder.encode([f.image for f in frames], [boxes.xyxy for boxes in found])
         return zip(found, embeddings, strict=True)
 
+    def _rows_inside(self, boxes: sv.Detections) -> np.ndarray:
+        assert self._region is not None
+        rows = np.flatnonzero(self._region.holds(boxes.xyxy))
+        self._inside += len(rows)
+        self._outside += len(boxes) - len(rows)
+        return rows
+
     def report(self, report: TrackingReport) -> None:
         report.cached_frames += self._cache.read if self._cache is not None else 0
+        if self._region is not None:
+            report.outside = self._outside
+            if self._outside and not self._inside:
+                report.notes.append(f"all {self._outside} boxes lie outside the region and were left out")
 
     def close(self) -> None:
         if self._cache is not None:
@@ -285,7 +249,7 @@ class Write(FrameStage):
 
     def step(self, item: Item) -> None:
         with self.watches["write"].measure():
-            self._outputs.write(item.frame, item.detections, item.painted, item.reasons)
+            self._outputs.write(item.frame, item.detections, item.painted, item.reasons, item.events)
 
     def report(self, report: TrackingReport) -> None:
         report.notes += self._outputs.notes
@@ -304,6 +268,7 @@ def online_stages(
     settings: RunConfig,
     outputs: Outputs,
     *,
+    regions: Regions,
     cache: Cache | None,
     shown: bool,
     use_timestamps: bool,
@@ -313,6 +278,7 @@ def online_stages(
 
     Args:
         settings: with ``tracker.encode`` resolved.
+        regions: boxes outside are left out, and lines and zones are counted on.
         shown: whether a window shows the painted frames.
     """
     # All boxes of several frames are encoded in one batch, unless few are needed and the tracker knows which.
@@ -325,10 +291,11 @@ def online_stages(
     every = settings.detector.every
     tracker = PartTracker(settings.tracker)
     return [
-        Find(detector, None if later else encoder, cache, batch, every),
+        Find(detector, None if later else encoder, cache, batch, every, region=regions.region),
         Associate(tracker, encoder if later else None, use_timestamps, identities, recorder),
         *([Interpolate(every)] if every > 1 else []),
         *_picture_stages(source, encoder, settings, outputs, shown),
+        *count_stages(source, regions, settings, outputs),
         Write(outputs),
     ]
 
@@ -339,10 +306,11 @@ def replay_stages(
     encoder: Encoder | None,
     settings: RunConfig,
     outputs: Outputs,
+    regions: Regions,
 ) -> list[Stage]:
     """The stages that write a source whose tracks are settled."""
     drawn = _picture_stages(source, encoder, settings, outputs, False)
-    return [Replay(recorded), *drawn, Write(outputs)]
+    return [Replay(recorded), *drawn, *count_stages(source, regions, settings, outputs), Write(outputs)]
 
 
 def _picture_stages(

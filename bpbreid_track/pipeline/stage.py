@@ -1,0 +1,76 @@
+"""A frame on its way through a run, and what a stage of the run is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import supervision as sv
+
+from ..explain.reasons import MatchReason
+from ..io.sources.base import Frame
+from ..regions.counter import Event
+from .report import TrackingReport
+from .stages import Stopwatch
+
+if TYPE_CHECKING:
+    from ..embeddings import PartEmbeddings
+
+
+@dataclass
+class Item:
+    """One frame on its way."""
+
+    frame: Frame
+    detections: sv.Detections
+    searched: bool = True
+    embeddings: PartEmbeddings | None = None
+    painted: np.ndarray | None = None
+    reasons: tuple[list[MatchReason], list[int]] | None = None
+    events: list[Event] = field(default_factory=list)
+
+
+class Stage(ABC):
+    """One step that every frame takes, in a thread of its own.
+
+    Attributes:
+        name: of the thread.
+        batch: frames that are handed over at once.
+        watches: how long the work took, by the names that the report uses.
+    """
+
+    name: str
+    batch = 1
+    watches: dict[str, Stopwatch]
+
+    @abstractmethod
+    def __call__(self, items: list[Item]) -> list[Item]:
+        """Work on the next frames; returns them in their order."""
+
+    def report(self, report: TrackingReport) -> None:  # noqa: B027 - most stages have no figures
+        """Fill in what this stage knows of the run."""
+
+    def describe(self) -> str:
+        """What has been written, in words; empty where nothing has."""
+        return ""
+
+    def close(self) -> None:  # noqa: B027 - most stages hold nothing open
+        """Let go of files. May be called twice."""
+
+
+class FrameStage(Stage):
+    """A stage that works frame by frame."""
+
+    def __init__(self) -> None:
+        self.watches = {self.name: Stopwatch()}
+
+    def __call__(self, items: list[Item]) -> list[Item]:
+        for item in items:
+            self.step(item)
+        return items
+
+    @abstractmethod
+    def step(self, item: Item) -> None:
+        """Work on one frame."""
