@@ -122,6 +122,14 @@ def track(
         Path | None,
         typer.Option(metavar="FILE.jsonl", help="Write why each box has its identity, for bpbreid-explain."),
     ] = None,
+    report_page: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE.html",
+            help="Write a page to look at identities and correct them, for bpbreid-edit.",
+        ),
+    ] = None,
     overlay: Annotated[
         str | None,
         typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
@@ -137,7 +145,7 @@ def track(
         typer.Option(
             metavar="LIST",
             help="With --out-dir, what is written of each (mp4,txt): mp4, mkv or mov; txt, csv or jsonl; "
-            "crops, explain, gallery.",
+            "crops, explain, report, gallery.",
         ),
     ] = None,
     resume: Annotated[
@@ -172,7 +180,7 @@ def track(
     was stopped.
 
     Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops,
-    --explain, --save-gallery and --show says otherwise.
+    --explain, --report, --save-gallery and --show says otherwise.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
@@ -191,6 +199,7 @@ def track(
             "--tracks": tracks is not None,
             "--crops": crops is not None,
             "--explain": explain is not None,
+            "--report": report_page is not None,
             "--save-gallery": save_gallery is not None,
             "--cache": cache is not None,
             "--show": show,
@@ -224,7 +233,7 @@ def track(
         raise UsageError(f"{sources[1]}: a second SOURCE; give --out-dir DIR to track several in one call")
     source = sources[0]
     announcement = None
-    if all(path is None for path in (out, tracks, crops, explain, save_gallery)) and not show:
+    if all(path is None for path in (out, tracks, crops, explain, report_page, save_gallery)) and not show:
         out = default_output(source)
         announcement = f"writing {out} (--out, --tracks, --crops or --show choose otherwise)"
 
@@ -260,6 +269,7 @@ def track(
             link=link,
             gallery=gallery,
             save_gallery=save_gallery,
+            report_page=report_page,
         )
         if not quiet:
             _show_report(report, score)

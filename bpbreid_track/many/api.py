@@ -75,7 +75,7 @@ def track_videos(
             pictures or a MOTChallenge sequence is one source.
         out_dir: folder of the results; made if it is missing, its parent must exist.
         write: what is written of each: ``mp4``, ``mkv`` or ``mov``; ``txt``, ``csv`` or ``jsonl``; ``crops``,
-            ``explain``, ``gallery``.
+            ``explain``, ``report``, ``gallery``.
         resume: leave out sources of which the manifest says that they are whole: same content, same settings,
             all outputs there.
         overwrite: replace whole results. Without it nothing whole is replaced.

@@ -16,6 +16,7 @@ from ..io.part_file import kept_names
 from ..io.sinks.crops import CropSink
 from ..io.sinks.tracks import Sink, TextSink, check_track_path, open_track_sink
 from ..io.sinks.video import VideoSink, check_video_path
+from ..report_page.page import check_page_path
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -36,6 +37,7 @@ class Outputs:
         explain: path of the file of reasons; None for none.
         extra: columns of a table besides the usual ones, see ``CsvSink``.
         all_or_nothing: a track file that breaks off does not replace the one before.
+        report: path of the page of the run; it is written by ``RunPage``, not here.
 
     Attributes:
         paths: those that were given, by kind.
@@ -54,8 +56,9 @@ class Outputs:
         extra: Sequence[str] = (),
         *,
         all_or_nothing: bool = False,
+        report: PathLike | None = None,
     ) -> None:
-        given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain}
+        given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain, "report": report}
         self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
         self._extra = extra
         self._all_or_nothing = all_or_nothing
@@ -95,6 +98,8 @@ class Outputs:
             check_track_path(self.paths["tracks"])
         if "explain" in self.paths:
             check_explain_path(self.paths["explain"])
+        if "report" in self.paths:
+            check_page_path(self.paths["report"])
 
     def open(self, source: Source, about: dict[str, Any] | None = None) -> None:
         """Make the files.

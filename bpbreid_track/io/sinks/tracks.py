@@ -170,7 +170,7 @@ class CsvSink(TextSink):
     def write(self, frame: Frame, detections: sv.Detections) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(
-            map(_plain_text, (frame.index + 1, f"{frame.timestamp:.6f}", *row[:_BASE], *self._extras(row)))
+            map(plain_text, (frame.index + 1, f"{frame.timestamp:.6f}", *row[:_BASE], *self._extras(row)))
             for row in track_rows(detections)
         )
         self._append(text.getvalue())
@@ -179,9 +179,16 @@ class CsvSink(TextSink):
         return [row.name if column == "name" else int(row.filled) for column in self._extra]
 
 
-def _plain_text(cell: Any) -> Any:
+def plain_text(cell: Any) -> Any:
     """Names that a spreadsheet would take for a formula, with the apostrophe that makes them text."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA_SIGNS and not _NUMBER(cell) else cell
+
+
+def named_last(track: dict[str, Any], name: str) -> dict[str, Any]:
+    """A track of ``JsonlSink`` with this name, where such a track has it; an empty one is left out."""
+    extras = {column: track[column] for column in EXTRA_COLUMNS if column in track} | {"name": name}
+    base = {key: value for key, value in track.items() if key not in EXTRA_COLUMNS}
+    return base | {column: extras[column] for column in EXTRA_COLUMNS if extras.get(column)}
 
 
 class JsonlSink(TextSink):
