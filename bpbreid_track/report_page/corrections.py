@@ -201,9 +201,10 @@ class _Work:
         twice = np.flatnonzero((frames[1:] == frames[:-1]) & (owners[1:] != owners[:-1]))
         if len(twice):
             at = int(twice[0])
+            one, other = sorted(owners[at : at + 2].tolist())
             raise _WrongError(
-                f"identities {owners[at]} and {owners[at + 1]} are at two places at once in frame "
-                f"{frames[at]}; split one of them first"
+                f"identities {one} and {other} are at two places at once in frame {frames[at]}; split one of "
+                "them first"
             )
         given = [self.names.pop(identity) for identity in step.ids if identity in self.names]
         if given:

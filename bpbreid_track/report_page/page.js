@@ -76,7 +76,7 @@ function firstClash(members) {
   const spans = members.flatMap((one) => one.spans.map((span) => [span[0], span[1], one.id]));
   spans.sort((a, b) => a[0] - b[0]);
   for (let i = 1; i < spans.length; i++) {
-    if (spans[i][0] <= spans[i - 1][1]) return [spans[i][0], spans[i - 1][2], spans[i][2]];
+    if (spans[i][0] <= spans[i - 1][1]) return [spans[i][0], ...[spans[i - 1][2], spans[i][2]].sort((a, b) => a - b)];
   }
   return null;
 }
@@ -130,6 +130,9 @@ function loaded(data, text) {
   return file.corrections;
 }
 
+// Moments that are shown before more are asked for.
+const FIRST_MOMENTS = 9;
+
 function clock(seconds) {
   const minutes = Math.floor(seconds / 60);
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
@@ -142,6 +145,7 @@ function start(data) {
   const chosen = new Set();
   let groups = [];
   let unsaved = false;
+  let all = false;
   let now = corrected(identities, []);
 
   // Everything that comes from outside goes in as text or as an attribute, never as markup.
@@ -268,8 +272,13 @@ function start(data) {
 
   const kinds = { close: "Close call", return: "Return after a gap", start: "New, or somebody lost?" };
   function showMoments() {
-    $("no-moments").textContent = data.moments.length ? "Where the tracker might be wrong, the most doubtful first. Circles on the timeline." : "None: no choice of the tracker was close, and nobody came back after a long gap.";
-    $("moments").replaceChildren(...data.moments.map((moment) => {
+    $("about-moments").textContent = data.moments.length
+      ? "Where the tracker might be wrong, the most doubtful first; circles on the timeline. Evidence is a natural logarithm: +3 is twenty times as likely as somebody else."
+      : "None: no choice of the tracker was close, and nobody came back after a long gap.";
+    const some = data.moments.slice(0, all ? data.moments.length : FIRST_MOMENTS);
+    $("more").hidden = some.length === data.moments.length;
+    $("more").textContent = `Show all ${data.moments.length} moments`;
+    $("moments").replaceChildren(...some.map((moment) => {
       const who = [moment.id, moment.other].filter((id) => id !== null).map((id) => ownerOf(now.people, id, moment.frame)).filter(Boolean);
       return element("div", { className: "moment" },
         element("div", { className: "head" }, element("strong", {}, kinds[moment.kind]), element("span", { className: "push" }, `${clock(moment.time)}, frame ${moment.frame}`)),
@@ -287,10 +296,10 @@ function start(data) {
     showCards();
     showTimeline();
     showMoments();
-    const all = steps();
-    $("count").textContent = all.length === 1 ? "1 correction" : `${all.length} corrections`;
-    $("steps").replaceChildren(...all.map((step) => element("li", {}, element("code", {}, JSON.stringify(step)))));
-    $("undo").disabled = $("save").disabled = !all.length;
+    const list = steps();
+    $("count").textContent = list.length === 1 ? "1 correction" : `${list.length} corrections`;
+    $("steps").replaceChildren(...list.map((step) => element("li", {}, element("code", {}, JSON.stringify(step)))));
+    $("undo").disabled = $("save").disabled = !list.length;
     $("merge").disabled = chosen.size < 2;
     $("sums").textContent = `${now.people.length} identities, ${clock(data.last[1] - data.first[1])} minutes, frames ${data.first[0]} to ${data.last[0]}`;
   }
@@ -303,6 +312,10 @@ function start(data) {
   $("how").append(...(data.command
     ? ["Save them, then ", element("code", {}, data.command)]
     : ["This run wrote no track file. Corrections need one: run it again with --tracks tracks.csv, and correct on the page of that run."]));
+  $("more").onclick = () => {
+    all = true;
+    showMoments();
+  };
   $("merge").onclick = () => attempt([{ merge: [...chosen].sort((a, b) => a - b) }]);
   $("undo").onclick = () => {
     groups.pop();
