@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -142,7 +142,7 @@ def _step(value: Any, where: str) -> Correction:
     raise InputError(f"{where}: expected {shapes[kind]} with whole numbers above 0, got {_short(value)}")
 
 
-def _is_id(value: Any) -> bool:
+def _is_id(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**53
 
 

@@ -133,6 +133,8 @@ function loaded(data, text) {
 // Moments that are shown before more are asked for.
 const FIRST_MOMENTS = 9;
 
+const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
 function clock(seconds) {
   const minutes = Math.floor(seconds / 60);
   return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
@@ -207,7 +209,7 @@ function start(data) {
     return element("div", { className: "card", id: `card-${one.id}` },
       element("label", { className: "head" }, box, swatch, element("strong", {}, `${one.id}`), element("span", { className: "name" }, one.name), element("span", { className: "push" }, `${(final[3] - first[2]).toFixed(1)} s`)),
       element("div", { className: "pictures" }, ...one.crops.map((crop) => figure(crop[1], `frame ${crop[0]}`))),
-      element("p", {}, `First ${clock(first[2])} (frame ${first[0]}), last ${clock(final[3])} (frame ${final[1]}); seen in ${frames} frames, ${one.spans.length - 1} gaps.`),
+      element("p", {}, `First ${clock(first[2])} (frame ${first[0]}), last ${clock(final[3])} (frame ${final[1]}); seen in ${count(frames, "frame")}, ${count(one.spans.length - 1, "gap")}.`),
       element("div", { className: "tools" }, name, frame,
         button("Split", () => attempt([{ split: { id: one.id, frame: Math.round(Number(frame.value)) } }])),
         button("Delete", () => attempt([{ delete: one.id }]))));
@@ -297,7 +299,7 @@ function start(data) {
     showTimeline();
     showMoments();
     const list = steps();
-    $("count").textContent = list.length === 1 ? "1 correction" : `${list.length} corrections`;
+    $("count").textContent = count(list.length, "correction");
     $("steps").replaceChildren(...list.map((step) => element("li", {}, element("code", {}, JSON.stringify(step)))));
     $("undo").disabled = $("save").disabled = !list.length;
     $("merge").disabled = chosen.size < 2;
