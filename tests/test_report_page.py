@@ -273,10 +273,11 @@ def test_a_page_of_twenty_minutes_and_500_people_stays_small(tmp_path: Path) -> 
             )
             page.views.add(Frame(begin + view, float(view), noise), boxes)
     page.lives.last = (frames, frames / 30)
-    for number in range(MOST_MOMENTS):
+    for number in range(3 * MOST_MOMENTS):
         boxes = sv.Detections(np.array([[400, 300, 640, 900]], np.float32), tracker_id=np.array([number + 1]))
         for time in (2.0 * number, 2.0 * number + 0.7 * 1000):
             page.first.add(Frame(round(time * 30), time, noise), boxes)
+            assert len(page.first.found()) <= MOST_MOMENTS
     page.write(report_of("street.mp4").to_dict())
     assert (tmp_path / "run.html").stat().st_size < 15e6
     data = shown(tmp_path / "run.html")
@@ -380,6 +381,48 @@ def test_the_page_and_the_program_make_the_same_of_the_same_corrections(
             assert one["given"] == (identity in expected.names)
             assert one["name"] == expected.names.get(identity, "")
     assert 20 < failed < 130, "both outcomes are to be compared"
+
+
+def test_the_buttons_of_a_moment_offer_corrections_that_are_possible(
+    data: dict[str, Any], tmp_path: Path
+) -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no node: it runs the page's functions here")
+    identities = [
+        {**one, "spans": [[*span, one["id"]] for span in one["spans"]]} for one in data["identities"]
+    ]
+    (tmp_path / "in.json").write_text(json.dumps({"identities": identities, "moments": data["moments"]}))
+    program = """
+        const page = require(process.argv[1]);
+        const { identities, moments } = JSON.parse(require("fs").readFileSync(process.argv[2]));
+        const { people, last } = page.corrected(identities, []);
+        const result = (steps) => {
+            try { return page.corrected(identities, steps).people; } catch (error) { return error.message; }
+        };
+        console.log(JSON.stringify(moments.map((moment) =>
+            page.remedies(moment, people, last).map(([text, steps]) => [text, result(steps)]))));
+    """
+    command = [node, "-e", program, str(SCRIPT), str(tmp_path / "in.json")]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    boxes = sum(last - first + 1 for one in identities for first, last, *_ in one["spans"])
+    for moment, remedies in zip(data["moments"], json.loads(done.stdout), strict=True):
+        assert remedies
+        for text, people in remedies:
+            if text.startswith("Merge"):  # of two who may have met later on
+                continue
+            assert isinstance(people, list), people
+            assert sum(last - first + 1 for one in people for first, last, *_ in one["spans"]) == boxes
+            owner = next(
+                one["id"]
+                for one in people
+                for first, last, *_, was in one["spans"]
+                if was == moment["id"] and first == moment["frame"]
+            )
+            if text.startswith(("Swap", "From here")):
+                assert owner == moment["other"]
+            else:
+                assert owner > max(one["id"] for one in identities)
 
 
 def _random_steps(rng: np.random.Generator, ids: np.ndarray, frames: np.ndarray) -> list[dict[str, Any]]:

@@ -104,7 +104,9 @@ class _Csv(TrackText):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        rows = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
+        text = path.read_bytes().decode("utf-8-sig")
+        self._end = "\r\n" if "\r\n" in text else "\n"
+        rows = list(csv.reader(io.StringIO(text, newline="")))
         self._head = rows[0] if rows else []
         if absent := [name for name in ("frame", "id", *_SHAPE) if name not in self._head]:
             raise ValueError(f"no column {absent[0]}")
@@ -135,7 +137,7 @@ class _Csv(TrackText):
             if named is not None and identity in names:
                 row[named] = plain_text(names[identity])
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(text, lineterminator=self._end)
         writer.writerow(head)
         writer.writerows(row for row, stays in zip(rows, kept, strict=True) if stays)
         return text.getvalue()
