@@ -208,7 +208,12 @@ function start(data) {
     swatch.style.background = colour(one.id);
     return element("div", { className: "card", id: `card-${one.id}` },
       element("label", { className: "head" }, box, swatch, element("strong", {}, `${one.id}`), element("span", { className: "name" }, one.name), element("span", { className: "push" }, `${(final[3] - first[2]).toFixed(1)} s`)),
-      element("div", { className: "pictures" }, ...one.crops.map((crop) => figure(crop[1], `frame ${crop[0]}`))),
+      element("div", { className: "pictures" }, ...one.crops.map((crop) => {
+        const shot = figure(crop[1], `frame ${crop[0]}`);
+        shot.title = "Take this frame to split at";
+        shot.onclick = () => { frame.value = crop[0]; };
+        return shot;
+      })),
       element("p", {}, `First ${clock(first[2])} (frame ${first[0]}), last ${clock(final[3])} (frame ${final[1]}); seen in ${count(frames, "frame")}, ${count(one.spans.length - 1, "gap")}.`),
       element("div", { className: "tools" }, name, frame,
         button("Split", () => attempt([{ split: { id: one.id, frame: Math.round(Number(frame.value)) } }])),
