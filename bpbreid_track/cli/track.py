@@ -147,6 +147,14 @@ def track(
         Path | None,
         typer.Option(metavar="FILE.csv", help="Write every crossing and every stay in a zone."),
     ] = None,
+    report_page: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="FILE.html",
+            help="Write a page to look at identities and correct them, for bpbreid-edit.",
+        ),
+    ] = None,
     overlay: Annotated[
         str | None,
         typer.Option(metavar="LIST", help=f"What to paint: {','.join(_OVERLAYS)}, any of them, or none."),
@@ -164,7 +172,7 @@ def track(
         typer.Option(
             metavar="LIST",
             help="With --out-dir, what is written of each (mp4,txt): mp4, mkv or mov; txt, csv or jsonl; "
-            "crops, explain, gallery, counts.",
+            "crops, explain, report, gallery, counts.",
         ),
     ] = None,
     resume: Annotated[
@@ -199,7 +207,7 @@ def track(
     was stopped.
 
     Writes SOURCE's name with _tracked.mp4 into the current folder where none of --out, --tracks, --crops,
-    --explain, --save-gallery, --counts and --show says otherwise.
+    --explain, --report, --save-gallery, --counts and --show says otherwise.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
@@ -220,6 +228,7 @@ def track(
             "--tracks": tracks is not None,
             "--crops": crops is not None,
             "--explain": explain is not None,
+            "--report": report_page is not None,
             "--save-gallery": save_gallery is not None,
             "--cache": cache is not None,
             "--counts": counts is not None,
@@ -254,7 +263,8 @@ def track(
         raise UsageError(f"{sources[1]}: a second SOURCE; give --out-dir DIR to track several in one call")
     source = sources[0]
     announcement = None
-    if all(path is None for path in (out, tracks, crops, explain, save_gallery, counts)) and not show:
+    outputs = (out, tracks, crops, explain, report_page, save_gallery, counts)
+    if all(path is None for path in outputs) and not show:
         out = default_output(source)
         announcement = f"writing {out} (--out, --tracks, --crops or --show choose otherwise)"
 
@@ -291,6 +301,7 @@ def track(
             gallery=gallery,
             save_gallery=save_gallery,
             counts=counts,
+            report_page=report_page,
         )
         if not quiet:
             _show_report(report, score)

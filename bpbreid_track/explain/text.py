@@ -54,10 +54,10 @@ def story(log: ReasonLog, identity: int) -> Iterator[str]:
             continue
         text = (
             f"Lost after frame {before.frame.number} for {reason.lost:.1f} s; came back in "
-            f"{_when(after.frame)} {_because(reason)}."
+            f"{_when(after.frame)} {because(reason)}."
         )
         if reason.runner_up is not None:
-            text += f" {_second(reason)}"
+            text += f" {runner_up(reason)}"
         yield text
     given_up = log.given_up(identity)
     if given_up is not None:
@@ -76,8 +76,8 @@ def frame(log: ReasonLog, number: int) -> Iterator[str]:
             for rival in reason.closest:
                 yield f"  Not {_name(rival)}: {_ruled_out(rival)}."
             continue
-        text = f"Box {reason.row} is {who}, {_because(reason)}."
-        yield text if reason.runner_up is None else f"{text} {_second(reason)}"
+        text = f"Box {reason.row} is {who}, {because(reason)}."
+        yield text if reason.runner_up is None else f"{text} {runner_up(reason)}"
 
 
 def why(log: ReasonLog, old: int, new: int) -> Iterator[str]:
@@ -119,21 +119,23 @@ def _when(frame: LoggedFrame) -> str:
     return f"frame {frame.number} ({frame.timestamp:.2f} s)"
 
 
-def _because(reason: MatchReason) -> str:
+def because(reason: MatchReason) -> str:
+    """Why a box was matched: on what ground, in which round, by which evidence."""
     ground = "by appearance" if reason.by_appearance else "by motion"
     assert reason.cost is not None
-    return f"{ground} in {_ROUNDS[reason.round]}: {_evidence(reason)}, together {-reason.cost:+.1f}"
+    return f"{ground} in {_ROUNDS[reason.round]}: {evidence_of(reason)}, together {-reason.cost:+.1f}"
 
 
-def _second(reason: MatchReason) -> str:
+def runner_up(reason: MatchReason) -> str:
+    """The sentence on the next best track for a box, which has one."""
     rival = reason.runner_up
     assert rival is not None
     assert rival.cost is not None
-    return f"Next best was {_name(rival)}: {_evidence(rival)}, together {-rival.cost:+.1f}."
+    return f"Next best was {_name(rival)}: {evidence_of(rival)}, together {-rival.cost:+.1f}."
 
 
-def _evidence(pair: MatchReason | Rival) -> str:
-    """Place and parts in words and logarithms."""
+def evidence_of(pair: MatchReason | Rival) -> str:
+    """Place and parts of a pair in words and logarithms."""
     text = f"place {pair.place:+.1f}"
     if pair.distance is not None:
         text += f", parts {pair.appearance:+.1f} at distance {pair.distance:.2f} ({_parts(pair.parts)})"
@@ -150,7 +152,9 @@ def _parts(parts: dict[str, float]) -> str:
 
 def _ruled_out(rival: Rival) -> str:
     """What kept a track from a box, as a sentence without its full stop."""
-    facts = _evidence(rival) if rival.distance is not None else f"{_evidence(rival)}, no part showed in both"
+    facts = evidence_of(rival)
+    if rival.distance is None:
+        facts += ", no part showed in both"
     if rival.ruled_out == CLASS:
         return "the box is of another class"
     if rival.ruled_out == NO_PART:

@@ -153,6 +153,11 @@ class IdentityManager:
             self.named.setdefault(name, set()).add(identity)
         return names
 
+    @property
+    def settled(self) -> dict[int, int]:
+        """The number of every identity after linking, by the one before; empty until ``settle``."""
+        return dict(self._identity)
+
     def views(self) -> dict[str, PartEmbeddings]:
         """Views for a gallery, by the name of a person, or by number where there is none.
 

@@ -79,7 +79,7 @@ def track_videos(
         out_dir: folder of the results; made if it is missing, its parent must exist. Or an address: each
             video is tracked into a temporary folder, and its results copied there when they are whole.
         write: what is written of each: ``mp4``, ``mkv`` or ``mov``; ``txt``, ``csv`` or ``jsonl``; ``crops``,
-            ``explain``, ``gallery``, ``counts``.
+            ``explain``, ``report``, ``gallery``, ``counts``.
         resume: leave out sources of which the manifest says that they are whole: same content, same settings,
             all outputs there.
         overwrite: replace whole results. Without it nothing whole is replaced.

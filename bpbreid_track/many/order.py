@@ -23,6 +23,7 @@ KINDS = {
     "jsonl": ("tracks", ".jsonl"),
     "crops": ("crops", ".crops"),
     "explain": ("explain", ".explain.jsonl"),
+    "report": ("report", ".report.html"),
     "gallery": ("gallery", ".gallery"),
     "counts": ("counts", ".counts.csv"),
 }

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, one_line
 from ..identities.tracklets import TrackedRows, seen_together
-from ..io.mot_format import read_mot
 from ..io.part_file import write_whole
+from ..io.track_text import read_track_text
 
 
 @dataclass(frozen=True)
@@ -70,54 +65,12 @@ def read_boxes(path: Path) -> Boxes:
     Raises:
         InputError: it is missing, or is none.
     """
-    try:
-        rows = list(_READERS[path.suffix.lower()](path))
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from error
-    except Exception as error:  # damaged text leads its readers to any error
-        raise InputError(f"{path}: not a track file ({one_line(error)})") from error
-    table = np.array(rows, np.float64).reshape(-1, 7)
-    if not np.isfinite(table).all():
-        raise InputError(f"{path}: not a track file (numbers that are not finite)")
-    table = table[np.argsort(table[:, 0], kind="stable")]
-    xyxy = np.concatenate([table[:, 2:4], table[:, 2:4] + table[:, 4:6]], axis=1)
-    return Boxes(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), xyxy, table[:, 6])
-
-
-def _from_mot(path: Path) -> Iterator[tuple[float, ...]]:
-    if not path.stat().st_size:
-        return
-    found = read_mot(path)
-    for frame, identity, box, score in zip(found.frame, found.id, found.xyxy, found.confidence, strict=True):
-        left, top, right, bottom = box.tolist()
-        yield frame, identity, left, top, right - left, bottom - top, score
-
-
-def _from_csv(path: Path) -> Iterator[tuple[float, ...]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if absent := {"frame", "id", *_SHAPE} - set(reader.fieldnames or ()):
-            raise ValueError(f"no column {min(absent)}")
-        for row in reader:
-            yield tuple(float(row[name]) for name in ("frame", "id", *_SHAPE))
-
-
-def _from_jsonl(path: Path) -> Iterator[tuple[float, ...]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            record = json.loads(line)
-            for track in record["tracks"]:
-                yield float(record["frame"]), *(float(track[name]) for name in ("id", *_SHAPE))
-
-
-_SHAPE = ("left", "top", "width", "height", "confidence")
-_READERS: dict[str, Callable[[Path], Iterator[tuple[float, ...]]]] = {
-    ".txt": _from_mot,
-    ".csv": _from_csv,
-    ".jsonl": _from_jsonl,
-}
+    tracks = read_track_text(path)
+    order = np.argsort(tracks.frame, kind="stable")
+    xyxy = np.concatenate([tracks.ltwh[:, :2], tracks.ltwh[:, :2] + tracks.ltwh[:, 2:]], axis=1)
+    return Boxes(
+        tracks.frame[order], tracks.id[order], xyxy[order], tracks.confidence[order].astype(np.float64)
+    )
 
 
 def write_renumbered(path: Path, out: Path, number_of: dict[int, int]) -> None:
@@ -131,20 +84,6 @@ def write_renumbered(path: Path, out: Path, number_of: dict[int, int]) -> None:
     Raises:
         InputError: it cannot be written.
     """
-    text = path.read_text(encoding="utf-8")
-    if path.suffix.lower() == ".jsonl":
-        lines = []
-        for line in text.splitlines():
-            record = json.loads(line)
-            for track in record["tracks"]:
-                track["id"] = number_of[track["id"]]
-            lines.append(json.dumps(record, ensure_ascii=False) + "\n")
-        write_whole(out, "".join(lines).encode())
-        return
-    place = 2 if path.suffix.lower() == ".csv" else 1
-    rows = list(csv.reader(io.StringIO(text)))
-    for row in rows[1:] if place == 2 else rows:
-        row[place] = str(number_of[int(row[place])])
-    renumbered = io.StringIO()
-    csv.writer(renumbered, lineterminator="\n").writerows(rows)
-    write_whole(out, renumbered.getvalue().encode())
+    tracks = read_track_text(path)
+    numbers = np.array([number_of[identity] for identity in tracks.id.tolist()], np.int64)
+    write_whole(out, tracks.rewritten(numbers, np.ones(len(numbers), bool), {}))

@@ -205,6 +205,7 @@ class Worker:
             tracks=paths.get("tracks"),
             crops=paths.get("crops"),
             explain=paths.get("explain"),
+            report_page=paths.get("report"),
             save_gallery=paths.get("gallery"),
             counts=paths.get("counts"),
             detector=self._detector if self._detector is not None else self._boxes(job),

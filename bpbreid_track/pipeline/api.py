@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
 from ..detection.detectors import Detector, PrecomputedDetector, load_detector
-from ..errors import UsageError
+from ..errors import InputError, UsageError
 from ..identities.gallery import check_gallery_folder, load_gallery, save_gallery_files
 from ..identities.identity_manager import IdentityManager
 from ..identities.track_history import TrackHistory
@@ -18,6 +18,7 @@ from ..io.locks import FolderClaim
 from ..io.open_source import open_source
 from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
+from ..report_page.page import RunPage
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
 from .counting import NO_REGIONS, load_regions
@@ -59,6 +60,7 @@ def track_video(
     gallery: PathLike | None = None,
     save_gallery: PathLike | None = None,
     counts: PathLike | None = None,
+    report_page: PathLike | None = None,
 ) -> TrackingReport:
     """Track the people in a video.
 
@@ -96,6 +98,8 @@ def track_video(
         save_gallery: new folder for views of every identity, a ``PartEmbeddings`` file each.
         counts: table to write (.csv): who crosses the lines and stays in the zones that ``config`` names in
             its section ``regions``, see ``CountSink``.
+        report_page: page to write (.html) on which identities are looked at and corrected; ``bpbreid-edit``
+            applies the corrections to the track file.
 
     Returns:
         What was done, how fast, and where it was written.
@@ -114,7 +118,7 @@ def track_video(
         raise UsageError(f"{counts}: nothing to count; {NO_REGIONS}")
     filled = link or settings.detector.every > 1
     extra = [column for column, wanted in (("name", gallery is not None), ("filled", filled)) if wanted]
-    outputs = Outputs(out, tracks, crops, explain, extra, counts=counts)
+    outputs = Outputs(out, tracks, crops, explain, extra, counts=counts, report=report_page)
     outputs.check([source, detector, encoder, config, cache, settings.regions.roi])
     with ExitStack() as held:
         if save_gallery is not None:
@@ -125,7 +129,7 @@ def track_video(
             prepared.callback(reader.close)
             regions = load_regions(settings.regions, reader.width, reader.height)
             if link:
-                check_rereadable(source, reader, bool(out or crops or on_frame))
+                check_rereadable(source, reader, bool(out or crops or report_page or on_frame))
             window = WindowSink(reader.name) if show else None
             if window is not None:
                 prepared.callback(window.close)
@@ -148,6 +152,7 @@ def track_video(
                 prepared.callback(store.close)
             history = TrackHistory() if link else None
             identities = _identities(settings, embed, history, gallery, save_gallery)
+            page = None if report_page is None else RunPage(report_page, settled_later=link)
             interrupts = Interrupts()
             # The reasons are those of the first reading: linking comes after them. Its tracks serve until
             # they are linked, and stay where it does not come to that.
@@ -163,11 +168,14 @@ def track_video(
                 shown=window is not None,
                 use_timestamps=not own_rate,
                 identities=identities,
+                page=page,
             )
             run = Run(
                 reader,
                 stages,
-                read=None if store is None else _cached_frames(store, reader, settings, written, window),
+                read=None
+                if store is None
+                else _cached_frames(store, reader, settings, written, page is not None or window is not None),
                 window=window,
                 interrupts=interrupts,
             )
@@ -177,12 +185,12 @@ def track_video(
                 def again(
                     source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
                 ) -> Run:
-                    stages = replay_stages(source, recorded, embed, settings, outputs, regions)
+                    stages = replay_stages(source, recorded, embed, settings, outputs, regions, page)
                     return Run(source, stages, interrupts=interrupts)
 
                 rate = settings.tracker.frame_rate if own_rate else None
                 texts = Outputs(None, tracks, None, extra=extra, counts=counts, all_or_nothing=True)
-                pictures = Outputs(out, None, crops)
+                pictures = Outputs(out, None, crops, report=report_page)
                 linked = LinkedRun(
                     source, reader, again, identities, history, texts, pictures, interrupts, rate
                 )
@@ -201,10 +209,16 @@ def track_video(
             if linked is not None:
                 linked.open()
             prepared.pop_all()  # from here on the run closes them
-        if linked is None:
-            run.go(report, max_frames, on_frame, view)
-        else:
-            linked.go(run, report, max_frames, on_frame, view)
+        try:
+            if linked is None:
+                run.go(report, max_frames, on_frame, view)
+            else:
+                linked.go(run, report, max_frames, on_frame, view)
+        except BaseException:
+            with suppress(InputError):  # what ended the run is worth more than what ends its page
+                _write_page(page, report, identities)
+            raise
+        _write_page(page, report, identities)
         if identities is not None:
             report.identities -= report.joined or 0
             if gallery is not None:
@@ -259,10 +273,10 @@ def _encoder_in_words(asked: PathLike | Encoder | None, encoder: Encoder | None)
 
 
 def _cached_frames(
-    store: Cache, reader: Source, settings: RunConfig, outputs: Outputs, window: WindowSink | None
+    store: Cache, reader: Source, settings: RunConfig, outputs: Outputs, looked_at: bool
 ) -> Read:
     """Frames of a source whose boxes may be known already: pictures only where somebody needs them."""
-    pictures = settings.tracker.camera_motion != "none" or window is not None
+    pictures = settings.tracker.camera_motion != "none" or looked_at
     pictures |= bool({"crops", "video"} & outputs.paths.keys())
     # A cache knows nothing of frames that were not searched.
     pictures |= settings.detector.every > 1
@@ -271,6 +285,12 @@ def _cached_frames(
         return store.frames(reader, max_frames, pictures=pictures or shown)
 
     return read
+
+
+def _write_page(page: RunPage | None, report: TrackingReport, identities: IdentityManager | None) -> None:
+    """The page of a run, of what it came to; without a frame there is none."""
+    if page is not None and page.lives.frames:
+        page.write(report.to_dict(), {} if identities is None else identities.settled)
 
 
 def _identities(

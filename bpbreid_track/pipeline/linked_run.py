@@ -55,7 +55,7 @@ class LinkedRun:
         identities: what the first reading feeds.
         history: likewise.
         tracks: the track file, which needs no pictures.
-        pictures: video and crops.
+        pictures: video, crops and page.
         interrupts: those of the first reading.
         frame_rate: frames a second that overrule the timestamps; None for the timestamps.
     """

@@ -17,6 +17,7 @@ from ..io.sinks.counts import CountSink, check_count_path
 from ..io.sinks.crops import CropSink
 from ..io.sinks.tracks import Sink, TextSink, check_track_path, open_track_sink
 from ..io.sinks.video import VideoSink, check_video_path
+from ..report_page.page import check_page_path
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -39,6 +40,7 @@ class Outputs:
         extra: columns of a table besides the usual ones, see ``CsvSink``.
         counts: path of the table of counts; None for none.
         all_or_nothing: a track file that breaks off does not replace the one before.
+        report: path of the page of the run; it is written by ``RunPage``, not here.
 
     Attributes:
         paths: those that were given, by kind.
@@ -58,8 +60,16 @@ class Outputs:
         *,
         counts: PathLike | None = None,
         all_or_nothing: bool = False,
+        report: PathLike | None = None,
     ) -> None:
-        given = {"video": video, "tracks": tracks, "crops": crops, "explain": explain, "counts": counts}
+        given = {
+            "video": video,
+            "tracks": tracks,
+            "crops": crops,
+            "explain": explain,
+            "counts": counts,
+            "report": report,
+        }
         self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
         self._extra = extra
         self._all_or_nothing = all_or_nothing
@@ -102,6 +112,8 @@ class Outputs:
             check_explain_path(self.paths["explain"])
         if "counts" in self.paths:
             check_count_path(self.paths["counts"])
+        if "report" in self.paths:
+            check_page_path(self.paths["report"])
 
     def open(self, source: Source, about: dict[str, Any] | None = None) -> None:
         """Make the files.

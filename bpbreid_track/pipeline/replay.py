@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import supervision as sv
@@ -12,8 +12,12 @@ from ..identities.linking import Linked
 from ..identities.track_history import TrackHistory
 from ..io.sources.base import Frame, Source
 
-if TYPE_CHECKING:
-    pass
+
+class Settled(Protocol):
+    """Boxes that are settled before the frames are read."""
+
+    def replay(self, frame: Frame) -> sv.Detections:
+        """The boxes of ``frame``, with ``tracker_id``."""
 
 
 class ReplayTracker:

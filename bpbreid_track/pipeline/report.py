@@ -37,7 +37,7 @@ class TrackingReport:
         frames: frames tracked, and written where something was written.
         seconds: wall time from the first frame read to the last one written; loading is left out.
         fps: ``frames / seconds``.
-        stages: timing of decode, detect, encode, associate, draw and write.
+        stages: timing of decode, detect, encode, associate, draw, write and report.
         identities: identities given, those joined by linking counted once.
         matches_motion: matches that motion alone would have made too.
         matches_appearance: matches that needed the part embeddings.
@@ -49,7 +49,7 @@ class TrackingReport:
         encoder: the encoder in words, or why there is none.
         config: the resolved settings.
         outputs: path of each thing written: ``video``, ``tracks``, ``crops``, ``explain``,
-            ``gallery``.
+            ``report``, ``gallery``.
         joined: tracklets that linking continued under the number of an earlier one; None: no linking.
         filled: boxes that linking filled in, or else those of frames that were not searched; None:
             neither was asked for.

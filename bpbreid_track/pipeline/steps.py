@@ -20,12 +20,13 @@ from ..identities.identity_manager import IdentityManager
 from ..io.annotate import WHY, Painter
 from ..io.sources.base import Frame, Source
 from ..regions.areas import Area
+from ..report_page.page import RunPage
 from ..tracking.encode_policy import encode_rows, resolve_encode
 from ..tracking.tracker import PartTracker
 from .cache import Cache, Found
 from .counting import Regions, count_stages
 from .outputs import Outputs
-from .replay import ReplayTracker
+from .replay import Settled
 from .report import TrackingReport
 from .stage import FrameStage, Item, Stage
 from .stages import Stopwatch
@@ -216,7 +217,7 @@ class Replay(FrameStage):
 
     name = "associate"
 
-    def __init__(self, recorded: ReplayTracker) -> None:
+    def __init__(self, recorded: Settled) -> None:
         super().__init__()
         self._recorded = recorded
 
@@ -236,6 +237,25 @@ class Draw(FrameStage):
     def step(self, item: Item) -> None:
         with self.watches["draw"].measure():
             item.painted = self._painter.paint(item.frame.image, item.detections)
+
+
+class Collect(FrameStage):
+    """What the page of a run shows: of each frame that is written, so both tell of the same ones.
+
+    Args:
+        takers: called with each item.
+    """
+
+    name = "report"
+
+    def __init__(self, *takers: Callable[[Item], None]) -> None:
+        super().__init__()
+        self._takers = takers
+
+    def step(self, item: Item) -> None:
+        with self.watches["report"].measure():
+            for take in self._takers:
+                take(item)
 
 
 class Write(FrameStage):
@@ -273,6 +293,7 @@ def online_stages(
     shown: bool,
     use_timestamps: bool,
     identities: IdentityManager | None,
+    page: RunPage | None = None,
 ) -> list[Stage]:
     """The stages that track a source for the first time.
 
@@ -280,12 +301,13 @@ def online_stages(
         settings: with ``tracker.encode`` resolved.
         regions: boxes outside are left out, and lines and zones are counted on.
         shown: whether a window shows the painted frames.
+        page: of this run.
     """
     # All boxes of several frames are encoded in one batch, unless few are needed and the tracker knows which.
     # A cache keeps the embeddings of all.
     later = cache is None and settings.tracker.encode == "ambiguous"
     recorder = None
-    if "explain" in outputs.paths or "why" in settings.draw.overlay:
+    if "explain" in outputs.paths or "why" in settings.draw.overlay or page is not None:
         recorder = ReasonRecorder(settings.tracker)
     batch = 1 if source.live else batch_size(detector, encoder, settings)
     every = settings.detector.every
@@ -297,20 +319,54 @@ def online_stages(
         *_picture_stages(source, encoder, settings, outputs, shown),
         *count_stages(source, regions, settings, outputs),
         Write(outputs),
+        *([] if page is None else [_collect(page)]),
     ]
 
 
 def replay_stages(
     source: Source,
-    recorded: ReplayTracker,
+    recorded: Settled,
     encoder: Encoder | None,
     settings: RunConfig,
     outputs: Outputs,
     regions: Regions,
+    page: RunPage | None = None,
 ) -> list[Stage]:
-    """The stages that write a source whose tracks are settled."""
+    """The stages that write a source whose tracks are settled.
+
+    Args:
+        page: of this run. It learns who was seen when from the reading without pictures, which is always
+            whole, and cuts crops in the other one.
+    """
     drawn = _picture_stages(source, encoder, settings, outputs, False)
-    return [Replay(recorded), *drawn, *count_stages(source, regions, settings, outputs), Write(outputs)]
+    counted = count_stages(source, regions, settings, outputs)
+    stages: list[Stage] = [Replay(recorded), *drawn, *counted, Write(outputs)]
+    if page is not None and "report" in outputs.paths:
+        views, second = page.views, page.second
+        assert second is not None
+        stages.append(
+            Collect(
+                lambda item: views.add(item.frame, item.detections),
+                lambda item: second.add(item.frame, item.detections),
+            )
+        )
+    elif page is not None:
+        lives = page.lives
+        stages.append(Collect(lambda item: lives.add(item.frame, item.detections)))
+    return stages
+
+
+def _collect(page: RunPage) -> Collect:
+    """What a page takes from the first reading; where identities are settled later, doubts alone."""
+
+    def doubts(item: Item) -> None:
+        page.first.add(item.frame, item.detections, None if item.reasons is None else item.reasons[0])
+
+    def rest(item: Item) -> None:
+        page.lives.add(item.frame, item.detections)
+        page.views.add(item.frame, item.detections, () if item.reasons is None else item.reasons[0])
+
+    return Collect(doubts) if page.second is not None else Collect(doubts, rest)
 
 
 def _picture_stages(

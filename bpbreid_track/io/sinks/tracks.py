@@ -184,6 +184,13 @@ def plain_text(cell: Any) -> Any:
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in _FORMULA_SIGNS and not _NUMBER(cell) else cell
 
 
+def named_last(track: dict[str, Any], name: str) -> dict[str, Any]:
+    """A track of ``JsonlSink`` with this name, where such a track has it; an empty one is left out."""
+    extras = {column: track[column] for column in EXTRA_COLUMNS if column in track} | {"name": name}
+    base = {key: value for key, value in track.items() if key not in EXTRA_COLUMNS}
+    return base | {column: extras[column] for column in EXTRA_COLUMNS if extras.get(column)}
+
+
 class JsonlSink(TextSink):
     """One JSON object a line and frame, also where nobody is seen.
 

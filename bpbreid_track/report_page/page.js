@@ -1,0 +1,358 @@
+"use strict";
+
+// What corrections make of the identities: the words of corrections.py again, for a page without a server.
+// An identity is {id, name, given, spans, crops}: given, whether its name was typed here; a span is
+// [first frame, last frame, first second, last second, number it had in the run].
+
+function corrected(identities, steps) {
+  const people = new Map(identities.map((one) => [one.id, { ...one, given: false }]));
+  const gone = new Map();
+  let last = Math.max(0, ...people.keys());
+  const get = (id) => {
+    if (!people.has(id)) throw new Error(`no identity ${id}: ${gone.get(id) || "the tracks have none of this number"}`);
+    return people.get(id);
+  };
+  const does = {
+    merge(ids, number) {
+      const members = ids.map(get);
+      const clash = firstClash(members);
+      if (clash) {
+        throw new Error(`identities ${clash[1]} and ${clash[2]} are at two places at once in frame ${clash[0]}; split one of them first`);
+      }
+      const given = members.filter((one) => one.given);
+      const first = members[0];
+      first.name = (given.length ? given : members).map((one) => one.name).find(Boolean) || "";
+      first.given = given.length > 0;
+      first.spans = members.flatMap((one) => one.spans).sort((a, b) => a[0] - b[0]);
+      first.crops = members.flatMap((one) => one.crops).sort((a, b) => a[0] - b[0]);
+      for (const id of ids.slice(1)) {
+        people.delete(id);
+        gone.set(id, `correction ${number} merged it into ${ids[0]}`);
+      }
+    },
+    split({ id, frame }) {
+      const one = get(id);
+      const [from, to] = [one.spans[0][0], one.spans[one.spans.length - 1][1]];
+      if (!(from < frame && frame <= to)) {
+        throw new Error(`identity ${id} lives from frame ${from} to ${to}; frame ${frame} leaves nothing on one side`);
+      }
+      const [before, after] = [[], []];
+      for (const span of one.spans) {
+        if (span[1] < frame) before.push(span);
+        else if (span[0] >= frame) after.push(span);
+        else {
+          const time = span[2] + ((span[3] - span[2]) * (frame - span[0])) / (span[1] - span[0]);
+          before.push([span[0], frame - 1, span[2], time, span[4]]);
+          after.push([frame, span[1], time, span[3], span[4]]);
+        }
+      }
+      last += 1;
+      people.set(last, { id: last, name: one.given ? "" : one.name, given: one.given, spans: after, crops: one.crops.filter((crop) => crop[0] >= frame) });
+      Object.assign(one, { spans: before, crops: one.crops.filter((crop) => crop[0] < frame) });
+    },
+    rename({ id, name }) {
+      Object.assign(get(id), { name, given: true });
+    },
+    delete(id, number) {
+      get(id);
+      people.delete(id);
+      gone.set(id, `correction ${number} deleted it`);
+    },
+  };
+  steps.forEach((step, index) => {
+    const [kind, what] = Object.entries(step)[0];
+    try {
+      if (!Object.hasOwn(does, kind)) throw new Error("unknown");
+      does[kind](what, index + 1);
+    } catch (error) {
+      throw new Error(`correction ${index + 1} (${kind}): ${error.message}`);
+    }
+  });
+  return { people: [...people.values()].sort((a, b) => a.id - b.id), last };
+}
+
+// [frame, identity, identity] where two of them are seen at once for the first time; null if they never are.
+function firstClash(members) {
+  const spans = members.flatMap((one) => one.spans.map((span) => [span[0], span[1], one.id]));
+  spans.sort((a, b) => a[0] - b[0]);
+  for (let i = 1; i < spans.length; i++) {
+    if (spans[i][0] <= spans[i - 1][1]) return [spans[i][0], ...[spans[i - 1][2], spans[i][2]].sort((a, b) => a - b)];
+  }
+  return null;
+}
+
+// Who a number of the run is now, at a frame; the nearest stretch of it before that frame, or else after it.
+function ownerOf(people, id, frame) {
+  let best = null;
+  for (const one of people) {
+    for (const span of one.spans) {
+      if (span[4] !== id) continue;
+      const away = span[0] > frame ? 1e9 + span[0] - frame : Math.max(0, frame - span[1]);
+      if (!best || away < best.away) best = { away, one };
+    }
+  }
+  return best && best.one;
+}
+
+// Corrections by which a moment is put right; the buttons of its card.
+function remedies(moment, people, last) {
+  const one = ownerOf(people, moment.id, moment.frame);
+  const other = moment.other === null ? null : ownerOf(people, moment.other, moment.frame);
+  if (!one) return [];
+  const begun = one.spans[0][0] < moment.frame;
+  const parted = begun ? [{ split: { id: one.id, frame: moment.frame } }] : [];
+  const found = [];
+  if (other && other !== one) {
+    if (moment.kind === "start" || !begun) found.push([`Merge ${other.id} and ${one.id}`, [{ merge: [other.id, one.id] }]]);
+    else if (other.spans[other.spans.length - 1][1] < moment.frame) {
+      found.push([`From here it is ${other.id}`, [...parted, { merge: [other.id, last + 1] }]]);
+    } else if (other.spans[0][0] < moment.frame) {
+      found.push([`Swap ${one.id} and ${other.id} from here`, [
+        ...parted, { split: { id: other.id, frame: moment.frame } }, { merge: [one.id, last + 2] }, { merge: [other.id, last + 1] },
+      ]]);
+    }
+  }
+  if (begun) found.push([`Split ${one.id} here`, parted]);
+  return found;
+}
+
+// The text of corrections.json.
+function saved(data, steps) {
+  const head = { format: data.format, version: data.version, source: data.source, tracks: data.tracks };
+  return JSON.stringify({ ...head, corrections: steps }, null, 1) + "\n";
+}
+
+// The corrections in such a text.
+function loaded(data, text) {
+  const file = JSON.parse(text);
+  if (!file || !Array.isArray(file.corrections)) throw new Error("not a file of corrections");
+  if (file.tracks && file.tracks !== data.tracks) throw new Error("these corrections were made for another run");
+  return file.corrections;
+}
+
+// Moments that are shown before more are asked for.
+const FIRST_MOMENTS = 9;
+
+const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+function clock(seconds) {
+  const minutes = Math.floor(seconds / 60);
+  return `${minutes}:${(seconds - 60 * minutes).toFixed(1).padStart(4, "0")}`;
+}
+
+function start(data) {
+  const $ = (id) => document.getElementById(id);
+  const identities = data.identities.map((one) => ({ ...one, spans: one.spans.map((span) => [...span, one.id]) }));
+  const cards = new Map();
+  const chosen = new Set();
+  let groups = [];
+  let unsaved = false;
+  let all = false;
+  let now = corrected(identities, []);
+
+  // Everything that comes from outside goes in as text or as an attribute, never as markup.
+  function element(tag, attributes = {}, ...children) {
+    const node = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) {
+      if (key in node) node[key] = value;
+      else node.setAttribute(key, value);
+    }
+    node.append(...children.filter((child) => child !== null));
+    return node;
+  }
+  const picture = (code, alt, more = {}) => element("img", { loading: "lazy", decoding: "async", alt, ...more, src: "data:image/jpeg;base64," + code });
+  const figure = (code, caption) => element("figure", {}, picture(code, caption), element("figcaption", {}, caption));
+  const button = (text, act) => element("button", { type: "button", onclick: act }, text);
+  const colour = (id) => data.palette[id % data.palette.length];
+  const steps = () => groups.flat();
+  const label = (one) => (one.name ? `${one.id} ${one.name}` : `${one.id}`);
+
+  function attempt(more) {
+    try {
+      now = corrected(identities, [...steps(), ...more]);
+    } catch (error) {
+      $("message").textContent = error.message;
+      return false;
+    }
+    groups.push(more);
+    unsaved = true;
+    chosen.clear();
+    show();
+    return true;
+  }
+
+  function lookAt(id) {
+    const card = cards.get(id);
+    if (!card) return;
+    card.node.scrollIntoView({ block: "center" });
+    card.node.classList.add("chosen");
+    setTimeout(() => card.node.classList.toggle("chosen", chosen.has(id)), 1500);
+  }
+
+  function choose(id, wanted) {
+    if (wanted) chosen.add(id);
+    else chosen.delete(id);
+    cards.get(id).node.classList.toggle("chosen", wanted);
+    $("merge").disabled = chosen.size < 2;
+  }
+
+  function makeCard(one) {
+    const first = one.spans[0];
+    const final = one.spans[one.spans.length - 1];
+    const frames = one.spans.reduce((sum, span) => sum + span[1] - span[0] + 1, 0);
+    const box = element("input", { type: "checkbox", ariaLabel: `select ${one.id}`, onchange: () => choose(one.id, box.checked) });
+    const name = element("input", { type: "text", value: one.name, placeholder: "name", maxLength: 200, ariaLabel: `name of ${one.id}` });
+    name.onchange = () => attempt([{ rename: { id: one.id, name: name.value.trim() } }]);
+    const frame = element("input", { type: "number", min: first[0] + 1, max: final[1], placeholder: "frame", ariaLabel: `frame to split ${one.id} at` });
+    const swatch = element("span", { className: "swatch" });
+    swatch.style.background = colour(one.id);
+    return element("div", { className: "card", id: `card-${one.id}` },
+      element("label", { className: "head" }, box, swatch, element("strong", {}, `${one.id}`), element("span", { className: "name" }, one.name), element("span", { className: "push" }, `${(final[3] - first[2]).toFixed(1)} s`)),
+      element("div", { className: "pictures" }, ...one.crops.map((crop) => {
+        const shot = figure(crop[1], `frame ${crop[0]}`);
+        shot.title = "Take this frame to split at";
+        shot.onclick = () => { frame.value = crop[0]; };
+        return shot;
+      })),
+      element("p", {}, `First ${clock(first[2])} (frame ${first[0]}), last ${clock(final[3])} (frame ${final[1]}); seen in ${count(frames, "frame")}, ${count(one.spans.length - 1, "gap")}.`),
+      element("div", { className: "tools" }, name, frame,
+        button("Split", () => attempt([{ split: { id: one.id, frame: Math.round(Number(frame.value)) } }])),
+        button("Delete", () => attempt([{ delete: one.id }]))));
+  }
+
+  function showCards() {
+    const nodes = now.people.map((one) => {
+      const mark = JSON.stringify([one.name, one.spans, one.crops.map((crop) => crop[0])]);
+      let card = cards.get(one.id);
+      if (!card || card.mark !== mark) cards.set(one.id, (card = { mark, node: makeCard(one) }));
+      card.node.classList.toggle("chosen", chosen.has(one.id));
+      card.node.querySelector("input").checked = chosen.has(one.id);
+      return card.node;
+    });
+    const living = new Set(now.people.map((one) => one.id));
+    for (const id of [...cards.keys()]) if (!living.has(id)) cards.delete(id);
+    $("cards").replaceChildren(...nodes);
+  }
+
+  function showTimeline() {
+    const [wide, row, left, top] = [1180, 13, 110, 18];
+    const [begin, end] = [data.first[1], Math.max(data.last[1], data.first[1] + 0.1)];
+    const x = (time) => left + ((wide - left - 10) * (time - begin)) / (end - begin);
+    const draw = (tag, attributes, text = null) => {
+      const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+      for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+      if (text !== null) node.textContent = text;
+      return node;
+    };
+    const svg = draw("svg", { viewBox: `0 0 ${wide} ${top + row * now.people.length + 4}`, role: "img" });
+    for (let n = 0; n <= 8; n++) {
+      const time = begin + ((end - begin) * n) / 8;
+      svg.append(draw("text", { x: x(time), y: 10, "text-anchor": n === 8 ? "end" : "middle" }, clock(time)));
+      svg.append(draw("line", { x1: x(time), x2: x(time), y1: top - 4, y2: top + row * now.people.length, stroke: "#e4e6ea" }));
+    }
+    const rows = new Map();
+    now.people.forEach((one, index) => {
+      const y = top + row * index;
+      rows.set(one, y);
+      svg.append(draw("text", { x: left - 6, y: y + 9, "text-anchor": "end" }, label(one).slice(0, 18)));
+      // Gaps that are narrower than a pixel are not drawn: a page of many people stays quick.
+      const bars = [];
+      for (const span of one.spans) {
+        const [from, to] = [x(span[2]), x(span[3])];
+        if (bars.length && from - bars[bars.length - 1][1] < 1) bars[bars.length - 1][1] = to;
+        else bars.push([from, to]);
+      }
+      for (const [from, to] of bars) {
+        const bar = draw("rect", { class: "bar", x: from, y: y + 1, width: Math.max(1.5, to - from), height: row - 3, rx: 1, fill: colour(one.id) });
+        bar.append(draw("title", {}, label(one)));
+        bar.onclick = () => lookAt(one.id);
+        svg.append(bar);
+      }
+    });
+    for (const moment of data.moments) {
+      const one = ownerOf(now.people, moment.id, moment.frame);
+      if (!one) continue;
+      svg.append(draw("circle", { cx: x(moment.time), cy: rows.get(one) + row / 2 - 0.5, r: 3, fill: "#fff", stroke: "#a3160c", "stroke-width": 1.5 }));
+    }
+    $("timeline").replaceChildren(svg);
+  }
+
+  const kinds = { close: "Close call", return: "Return after a gap", start: "New, or somebody lost?" };
+  function showMoments() {
+    $("about-moments").textContent = data.moments.length
+      ? "Where the tracker might be wrong, the most doubtful first; circles on the timeline. Evidence is a natural logarithm: +3 is twenty times as likely as somebody else."
+      : "None: no choice of the tracker was close, and nobody came back after a long gap.";
+    const some = data.moments.slice(0, all ? data.moments.length : FIRST_MOMENTS);
+    $("more").hidden = some.length === data.moments.length;
+    $("more").textContent = `Show all ${data.moments.length} moments`;
+    $("moments").replaceChildren(...some.map((moment) => {
+      const who = [moment.id, moment.other].filter((id) => id !== null).map((id) => ownerOf(now.people, id, moment.frame)).filter(Boolean);
+      return element("div", { className: "moment" },
+        element("div", { className: "head" }, element("strong", {}, kinds[moment.kind]), element("span", { className: "push" }, `${clock(moment.time)}, frame ${moment.frame}`)),
+        moment.scene ? picture(moment.scene, `frame ${moment.frame}`, { className: "scene" }) : null,
+        element("div", { className: "pictures" }, ...moment.shots.map(([id, when, frame, code]) => figure(code, `${id === null ? moment.id : id} ${when}, ${frame}`))),
+        element("p", {}, moment.text),
+        element("div", { className: "tools" },
+          ...remedies(moment, now.people, now.last).map(([text, more]) => button(text, () => attempt(more))),
+          ...[...new Set(who)].map((one) => button(`Look at ${label(one)}`, () => lookAt(one.id)))));
+    }));
+  }
+
+  function show() {
+    $("message").textContent = "";
+    showCards();
+    showTimeline();
+    showMoments();
+    const list = steps();
+    $("count").textContent = count(list.length, "correction");
+    $("steps").replaceChildren(...list.map((step) => element("li", {}, element("code", {}, JSON.stringify(step)))));
+    $("undo").disabled = $("save").disabled = !list.length;
+    $("merge").disabled = chosen.size < 2;
+    $("sums").textContent = `${now.people.length} identities, ${clock(data.last[1] - data.first[1])} minutes, frames ${data.first[0]} to ${data.last[0]}`;
+  }
+
+  const fill = (id, rows) => $(id).replaceChildren(...rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, cell)))));
+  $("source").textContent = data.source;
+  fill("facts", data.facts);
+  fill("stages", data.stages.map(([name, ms, fps]) => [name, `${ms} ms a frame`, `${fps} a second`]));
+  fill("settings", data.settings);
+  $("how").append(...(data.command
+    ? ["Save them, then ", element("code", {}, data.command)]
+    : ["This run wrote no track file. Corrections need one: run it again with --tracks tracks.csv, and correct on the page of that run."]));
+  $("more").onclick = () => {
+    all = true;
+    showMoments();
+  };
+  $("merge").onclick = () => attempt([{ merge: [...chosen].sort((a, b) => a - b) }]);
+  $("undo").onclick = () => {
+    groups.pop();
+    now = corrected(identities, steps());
+    unsaved = true;
+    chosen.clear();
+    show();
+  };
+  $("save").onclick = () => {
+    const link = element("a", { href: URL.createObjectURL(new Blob([saved(data, steps())], { type: "application/json" })), download: "corrections.json" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    unsaved = false;
+  };
+  $("load").querySelector("input").onchange = async (event) => {
+    const file = event.target.files[0];
+    if (!file) return;
+    try {
+      const more = loaded(data, await file.text());
+      if (attempt(more)) unsaved = false;
+    } catch (error) {
+      $("message").textContent = `${file.name}: ${error.message}`;
+    }
+    event.target.value = "";
+  };
+  window.onbeforeunload = (event) => {
+    if (unsaved && steps().length) event.preventDefault();
+  };
+  show();
+}
+
+if (typeof document === "undefined") module.exports = { corrected, ownerOf, remedies, saved, loaded };
+else start(JSON.parse(document.getElementById("data").textContent));

@@ -1,0 +1,73 @@
+"""Small JPEGs for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from ..io.annotate import track_palette
+
+# Pixels that a crop has at most, as tall as a card shows it, and those of a scene.
+_CROP = (88, 112)
+_SCENE = (360, 220)
+_QUALITY = 75
+# How far a scene reaches beyond its boxes, in their heights.
+_AROUND = 0.6
+
+
+def crop(image: np.ndarray, xyxy: np.ndarray) -> bytes | None:
+    """A person cut out and made small; None where the box lies outside.
+
+    Args:
+        image: uint8 [H, W, 3] BGR.
+        xyxy: [4] pixels.
+    """
+    part = _cut(image, xyxy)
+    return None if part is None else _jpeg(part, _CROP)
+
+
+def scene(image: np.ndarray, boxes: Sequence[np.ndarray], ids: Sequence[int]) -> bytes | None:
+    """The surroundings of ``boxes`` [4], drawn in the colours that their ``ids`` have on videos."""
+    corners = np.array(boxes, np.float64).reshape(-1, 4)
+    if not len(corners) or not np.isfinite(corners).all():
+        return None
+    margin = _AROUND * (corners[:, 3] - corners[:, 1]).max()
+    low, high = corners[:, :2].min(axis=0) - margin, corners[:, 2:].max(axis=0) + margin
+    part = _cut(image, np.concatenate([low, high]))
+    if part is None:
+        return None
+    origin = np.maximum(np.round(low), 0)
+    scale = _scale(part, _SCENE)
+    size = [max(1, round(side * scale)) for side in part.shape[1::-1]]
+    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    fills, _ = track_palette()
+    for box, identity in zip(corners, ids, strict=True):
+        left, top, right, bottom = np.round((box - np.tile(origin, 2)) * scale).astype(int).tolist()
+        cv2.rectangle(small, (left, top), (right, bottom), fills.by_idx(identity).as_bgr(), 2)
+    return _encoded(small)
+
+
+def _cut(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray | None:
+    if not np.isfinite(xyxy).all():
+        return None
+    height, width = image.shape[:2]
+    left, top, right, bottom = np.round(xyxy).clip(0, [width, height, width, height]).astype(int)
+    return image[top:bottom, left:right] if right > left and bottom > top else None
+
+
+def _jpeg(picture: np.ndarray, most: tuple[int, int]) -> bytes:
+    scale = _scale(picture, most)
+    size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
+    return _encoded(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+
+
+def _scale(picture: np.ndarray, most: tuple[int, int]) -> float:
+    """What fits a picture into ``most`` pixels of width and height; nothing is made larger."""
+    return min(1.0, most[0] / picture.shape[1], most[1] / picture.shape[0])
+
+
+def _encoded(picture: np.ndarray) -> bytes:
+    data: bytes = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+    return data
