@@ -10,8 +10,8 @@ import supervision as sv
 
 from ..config import RunConfig
 from ..io.sources.base import Frame, Source
-from .interrupts import Interrupts
 from .counting import Regions
+from .interrupts import Interrupts
 from .outputs import Outputs
 from .progress import ProgressView
 from .report import TrackingReport
