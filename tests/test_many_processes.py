@@ -132,7 +132,7 @@ def test_a_video_searched_in_pieces_has_the_tracks_of_one_run_also_when_a_worker
     hunter.start()
     out = tmp_path / "together"
     with pytest.warns(Notice, match="a worker died while it was tracking long"):
-        report = track_videos(sources, out, workers=2, piece_minutes=16 / 60 / 7, **given)  # type: ignore[arg-type]
+        report = track_videos(sources, out, workers=2, piece_minutes=16 / 60 / 30, **given)  # type: ignore[arg-type]
     stop.set()
     hunter.join()
     assert killed
@@ -150,8 +150,8 @@ def test_videos_are_cut_by_their_length_and_short_or_broken_ones_are_not(pets: P
         for asked in expand([str(tmp_path / n) for n in ("long", "broken.mp4")], tmp_path / "o")
     ]
     for minutes, frames, starts in [
-        (16 / 60 / 7, None, [(0, 16), (16, 32), (32, 48), (48, None)]),
-        (16 / 60 / 7, 40, [(0, 16), (16, 32), (32, 40)]),
+        (16 / 60 / 30, None, [(0, 16), (16, 32), (32, 48), (48, None)]),
+        (16 / 60 / 30, 40, [(0, 16), (16, 32), (32, 40)]),
         (1e-9, 20, [(0, 8), (8, 16), (16, 20)]),
         (1, None, []),
         (None, None, []),
@@ -159,7 +159,9 @@ def test_videos_are_cut_by_their_length_and_short_or_broken_ones_are_not(pets: P
         order = Order(tmp_path, {}, "", "none", RunConfig(), piece_minutes=minutes, max_frames=frames)
         assert [(piece.first, piece.last) for piece in cut(jobs[0], order)] == starts
         assert cut(jobs[1], order) == []
-    order = Order(tmp_path, {}, "", "none", run_config({"detector": {"every": 3}}), piece_minutes=0.1)
+    order = Order(
+        tmp_path, {}, "", "none", run_config({"detector": {"every": 3}}), piece_minutes=48 / 60 / 30
+    )
     assert [piece.first for piece in cut(jobs[0], order)] == [0, 48]
 
 

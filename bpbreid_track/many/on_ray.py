@@ -38,6 +38,8 @@ RETRIES = 2
 _CORES = 4
 # Seconds in which the head of a cluster must answer.
 _ANSWER_SECONDS = 5.0
+# A session and a socket of Ray need some 70 bytes behind it, its prefix of ours 20.
+_LONGEST_FOLDER = 16
 # What travels is names and figures: the least that Ray accepts.
 _OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
@@ -221,7 +223,8 @@ class _Crew:
 
     def _in_work(self) -> list[Job]:
         """The videos that somebody is busy with."""
-        return list(dict.fromkeys(_job(task) for _, task in self._busy.values() if task is not None))
+        busy = [_job(task) for _, task in self._busy.values() if task is not None]
+        return list({job.asked.key: job for job in busy}.values())
 
     def _load(self) -> None:
         worker = self._hire()
@@ -282,7 +285,7 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with ExitStack() as stack:
         if address is None:
-            folder = tempfile.mkdtemp(prefix="bpbreid-ray-")
+            folder = tempfile.mkdtemp(prefix="bpbreid-ray-", dir=_short_folder())
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             options |= {
                 "address": "local",
@@ -310,6 +313,12 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.default_int_handler)
         yield ray
+
+
+def _short_folder() -> str | None:
+    """Where Ray may put its sockets, whose whole path must fit into 107 bytes."""
+    usual = tempfile.gettempdir()
+    return "/tmp" if len(os.fsencode(usual)) > _LONGEST_FOLDER and os.path.isdir("/tmp") else usual
 
 
 def _check_reachable(address: str) -> None:
