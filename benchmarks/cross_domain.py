@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -76,9 +77,14 @@ def figures_of(sequence: Path, encoder: Encoder, seconds: float) -> dict[str, fl
     return figures
 
 
-def main() -> None:
+def over_sequences(
+    description: str | None,
+    figures_of: Callable[[Path, Encoder, float], dict[str, float]],
+    packages: Sequence[str],
+) -> None:
+    """The command line of a benchmark of one encoder on some sequences: prints the figures of each."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
         "--data", type=Path, nargs="+", required=True, help="MOTChallenge sequences with gt/gt.txt"
@@ -91,7 +97,7 @@ def main() -> None:
     encoder = Encoder.load(arguments.encoder, device="cpu", precision="fp32")
     config = {"encoder": arguments.encoder, "seconds": arguments.seconds}
     config |= {"options": encoder.options.model_dump(mode="json")}
-    facts = circumstances(["torchvision", "timm"], seed=None, config=config)
+    facts = circumstances(list(packages), seed=None, config=config)
     figures: dict[str, float] = {}
     for sequence in arguments.data:
         found = figures_of(sequence, encoder, arguments.seconds)
@@ -100,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    over_sequences(__doc__, figures_of, ["torchvision", "timm"])

@@ -10,7 +10,6 @@ the field reaches 0.5 are painted grey, from the nearer end of the crop on.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -21,8 +20,7 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).resolve().parent)]
 
-from cross_domain import crops_of  # noqa: E402
-from report import circumstances, print_figures  # noqa: E402
+from cross_domain import crops_of, over_sequences  # noqa: E402
 
 from bpbreid_track import Encoder  # noqa: E402
 from bpbreid_track.model.part_groups import PART_GROUPS  # noqa: E402
@@ -89,27 +87,5 @@ def figures_of(sequence: Path, encoder: Encoder, seconds: float) -> dict[str, fl
     return figures
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--data", type=Path, nargs="+", required=True, help="MOTChallenge sequences with gt/gt.txt"
-    )
-    parser.add_argument("--encoder", default="default", help="as for bpbreid-track (default)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="between two frames (2)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object in place of lines")
-    arguments = parser.parse_args()
-
-    encoder = Encoder.load(arguments.encoder, device="cpu", precision="fp32")
-    config = {"encoder": arguments.encoder, "seconds": arguments.seconds}
-    facts = circumstances(["torchvision", "timm", "ultralytics"], seed=None, config=config)
-    figures: dict[str, float] = {}
-    for sequence in arguments.data:
-        found = figures_of(sequence, encoder, arguments.seconds)
-        figures |= {f"{sequence.name}, {name}": value for name, value in found.items()}
-    print_figures(facts, figures, as_json=arguments.json)
-
-
 if __name__ == "__main__":
-    main()
+    over_sequences(__doc__, figures_of, ["torchvision", "timm", "ultralytics"])

@@ -203,7 +203,8 @@ class _Crew:
         if key not in self._open:  # another piece of it has failed
             return
         if failure is not None:
-            yield self._given_up(piece, failure, queue)
+            self._give_up(key, queue)
+            yield failure
             return
         self._open[key] -= 1
         count = len(self._pieces[key])
@@ -212,14 +213,12 @@ class _Crew:
             del self._open[key]
             queue.appendleft(piece.job)
 
-    def _given_up(self, task: Task, failure: Entry, queue: deque[Task]) -> Entry:
-        """What is left of its pieces is not searched."""
-        job = _job(task)
-        self._open.pop(job.asked.key, None)
-        kept = [other for other in queue if _job(other) != job]
+    def _give_up(self, key: str, queue: deque[Task]) -> None:
+        """What is left of the pieces of a video is not searched."""
+        self._open.pop(key, None)
+        kept = [other for other in queue if _job(other).asked.key != key]
         queue.clear()
         queue.extend(kept)
-        return replace(failure, source=job.asked.key)
 
     def _in_work(self) -> list[Job]:
         """The videos that somebody is busy with."""
@@ -242,7 +241,8 @@ class _Crew:
             raise InputError(f"workers die while they load the networks: {one_line(error, 300)}")
         if task is not None and died:
             why = f"its worker died {self._deaths[key]} times: {one_line(error, 300)}"
-            yield self._given_up(task, replace(begun_entry(_job(task)), state="failed", error=why), queue)
+            self._give_up(key, queue)
+            yield replace(begun_entry(_job(task)), state="failed", error=why)
         elif task is not None:
             if isinstance(task, Job):
                 yield begun_entry(task)
@@ -315,7 +315,7 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
         yield ray
 
 
-def _short_folder() -> str | None:
+def _short_folder() -> str:
     """Where Ray may put its sockets, whose whole path must fit into 107 bytes."""
     usual = tempfile.gettempdir()
     return "/tmp" if len(os.fsencode(usual)) > _LONGEST_FOLDER and os.path.isdir("/tmp") else usual

@@ -12,11 +12,9 @@ from pathlib import Path
 
 from ..errors import InputError
 from ..io.open_source import open_source
+from ..pipeline.steps import GPU_BATCH
 from .order import Order
 from .plan import Job
-
-# Detectors and encoders take 8 frames at once on a GPU where no number is set.
-_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def cut(job: Job, order: Order) -> list[Piece]:
     finally:
         source.close()
     detector = order.config.detector
-    step = detector.every * math.lcm(_BATCH, 1 if detector.batch_size == "auto" else detector.batch_size)
+    step = detector.every * math.lcm(GPU_BATCH, 1 if detector.batch_size == "auto" else detector.batch_size)
     length = max(1, round(60 * order.piece_minutes * rate / step)) * step
     starts = list(range(0, min(known, default=0), length))
     if len(starts) < 2:

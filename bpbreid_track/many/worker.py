@@ -242,10 +242,10 @@ def begun_entry(job: Job) -> Entry:
 
 
 def _failed(job: Job, error: Exception) -> Entry:
-    message = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-    message = with_notes(error, message)
-    if not isinstance(error, InputError):
-        message = " ".join(message.split())
+    if isinstance(error, InputError):
+        message = with_notes(error, str(error))
+    else:
+        message = " ".join(with_notes(error, f"{type(error).__name__}: {error}").split())
     return replace(begun_entry(job), state="failed", error=message, time=now())
 
 

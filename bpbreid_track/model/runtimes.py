@@ -79,7 +79,7 @@ class OnnxRuntime(Runtime):
     """An .onnx file through onnxruntime, on CUDA where asked for and there."""
 
     def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
-        onnxruntime = _library("onnxruntime", path)
+        onnxruntime = library("onnxruntime", path)
         available = onnxruntime.get_available_providers()
         cuda = "CUDAExecutionProvider" in available and str(device) != "cpu"
         if not cuda and str(device) not in {"auto", "cpu"}:
@@ -121,7 +121,7 @@ class OpenVinoRuntime(Runtime):
     """An OpenVINO .xml file with the .bin beside it, on the CPU."""
 
     def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
-        openvino = _library("openvino", path)
+        openvino = library("openvino", path)
         if str(device) not in {"auto", "cpu"}:
             raise UsageError(f"{path}: OpenVINO files run on the CPU here, not on {device}")
         core = openvino_core(openvino)
@@ -237,7 +237,12 @@ def _check_precision(path: Path, wanted: str, held: str) -> None:
         )
 
 
-def _library(name: str, path: Path) -> Any:
+def library(name: str, path: Path) -> Any:
+    """The module ``name``, which the file at ``path`` is run by.
+
+    Raises:
+        InputError: it is not installed.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..model.encoder import Encoder
 
 # Frames whose people a GPU encodes together.
-_GPU_BATCH = 8
+GPU_BATCH = 8
 
 
 class Find(Stage):
@@ -383,7 +383,7 @@ def batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig)
         return settings.detector.batch_size
     on_gpu = encoder is not None and encoder.device.type == "cuda"
     size: int = getattr(detector, "batch_size", 1)
-    return max(size, _GPU_BATCH) if on_gpu else size
+    return max(size, GPU_BATCH) if on_gpu else size
 
 
 def _part_painter(

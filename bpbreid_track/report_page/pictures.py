@@ -25,7 +25,7 @@ def crop(image: np.ndarray, xyxy: np.ndarray) -> bytes | None:
         xyxy: [4] pixels.
     """
     part = _cut(image, xyxy)
-    return None if part is None else _jpeg(part, _CROP)
+    return None if part is None else _encoded(_small(part, _CROP)[0])
 
 
 def scene(image: np.ndarray, boxes: Sequence[np.ndarray], ids: Sequence[int]) -> bytes | None:
@@ -39,9 +39,7 @@ def scene(image: np.ndarray, boxes: Sequence[np.ndarray], ids: Sequence[int]) ->
     if part is None:
         return None
     origin = np.maximum(np.round(low), 0)
-    scale = _scale(part, _SCENE)
-    size = [max(1, round(side * scale)) for side in part.shape[1::-1]]
-    small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
+    small, scale = _small(part, _SCENE)
     fills, _ = track_palette()
     for box, identity in zip(corners, ids, strict=True):
         left, top, right, bottom = np.round((box - np.tile(origin, 2)) * scale).astype(int).tolist()
@@ -57,15 +55,11 @@ def _cut(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray | None:
     return image[top:bottom, left:right] if right > left and bottom > top else None
 
 
-def _jpeg(picture: np.ndarray, most: tuple[int, int]) -> bytes:
-    scale = _scale(picture, most)
+def _small(picture: np.ndarray, most: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """A picture that fits into ``most`` pixels of width and height, and its scale; none is made larger."""
+    scale = min(1.0, most[0] / picture.shape[1], most[1] / picture.shape[0])
     size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
-    return _encoded(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
-
-
-def _scale(picture: np.ndarray, most: tuple[int, int]) -> float:
-    """What fits a picture into ``most`` pixels of width and height; nothing is made larger."""
-    return min(1.0, most[0] / picture.shape[1], most[1] / picture.shape[0])
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), scale
 
 
 def _encoded(picture: np.ndarray) -> bytes:

@@ -21,7 +21,7 @@ from bpbreid_track.model.inference import cpu_has_bf16
 from bpbreid_track.model.network import Outputs
 from bpbreid_track.model.one_vector import describe_one_vector
 from bpbreid_track.model.options import ModelOptions
-from bpbreid_track.model.runtimes import known_sides, openvino_core
+from bpbreid_track.model.runtimes import known_sides, library, openvino_core
 
 _SUFFIXES = (".xml", ".onnx")
 
@@ -31,7 +31,6 @@ class Teacher:
 
     Args:
         path: takes pictures [N, 3, h, w], gives one vector [N, E], and pools a feature map in between.
-        threads: to run it on.
 
     Attributes:
         size: height and width of the pictures that it takes.
@@ -42,16 +41,13 @@ class Teacher:
         InputError: no such file, not such a network, or OpenVINO is missing.
     """
 
-    def __init__(self, path: str | Path, threads: int = 0) -> None:
+    def __init__(self, path: str | Path) -> None:
         path = Path(path)
         if path.suffix.lower() not in _SUFFIXES or not path.is_file():
             raise InputError(
                 f"{path}: not a teacher: an .xml or .onnx file of a network of one vector a person"
             )
-        try:
-            import openvino
-        except ImportError as error:
-            raise InputError(f"{path}: needs openvino; pip install 'bpbreid-track[export]'") from error
+        openvino = library("openvino", path)
         core = openvino_core(openvino)
         try:
             body, head = core.read_model(path), core.read_model(path)
@@ -75,7 +71,7 @@ class Teacher:
             [openvino.opset13.result(_pooling(body, path).input_value(0))], body.get_parameters()
         )
         settings = {
-            "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
             "INFERENCE_PRECISION_HINT": "bf16" if cpu_has_bf16() else "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
@@ -147,18 +143,18 @@ def shown_rows(targets: Tensor, maps: Tensor, options: ModelOptions) -> Tensor:
     labels = targets if targets.ndim == 3 else targets.argmax(1)
     kept = torch.stack([(labels == part + 1).flatten(1).any(1) for part in range(options.num_parts)], 1)
     parts = kept & (maps.flatten(2).amax(2) > 0).to(kept.device)
-    columns = [
-        parts if name.endswith("parts") else torch.ones_like(parts[:, :1]) for name in options.test_embeddings
-    ]
-    return torch.cat(columns, 1).float()
+    return _as_tested(torch.cat([torch.ones_like(parts[:, :1]), parts], 1), options).float()
 
 
 def taught_rows(vectors: Tensor, options: ModelOptions) -> Tensor:
     """The teacher's vectors [N, 1 + K, E] as the rows [N, P, E] that the network is tested with."""
-    columns = [
-        vectors[:, 1:] if name.endswith("parts") else vectors[:, :1] for name in options.test_embeddings
-    ]
-    return torch.cat(columns, 1)
+    return _as_tested(vectors, options)
+
+
+def _as_tested(whole_and_parts: Tensor, options: ModelOptions) -> Tensor:
+    """[N, 1 + K, ...] -> [N, P, ...], in the order of the embeddings that are tested."""
+    whole, parts = whole_and_parts[:, :1], whole_and_parts[:, 1:]
+    return torch.cat([parts if name.endswith("parts") else whole for name in options.test_embeddings], 1)
 
 
 def imitation_loss(rows: Tensor, taught: Tensor, shown: Tensor) -> Tensor:
