@@ -88,7 +88,7 @@ class DetectorConfig(Settings):
     )
     max_detections: int = Field(300, ge=1, le=10_000, description="Most boxes kept in a frame.")
     batch_size: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"] = Field(
-        "auto", description="Frames a pass; auto: 1 on a CPU, 8 on a GPU."
+        "auto", description="Frames a pass; auto: 8 on a GPU, 1 to 4 on a CPU, of a camera 1."
     )
     every: int = Field(
         1,

@@ -25,6 +25,7 @@ from bpbreid_track.detection.runtimes import choose_runtime, exported
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.sources.base import Frame
 from bpbreid_track.model.checkpoint import save_checkpoint
+from bpbreid_track.model.openvino_streams import stream_count
 
 SIZE = 960
 
@@ -60,11 +61,12 @@ def _detector(weights: Path, runtime: str = "auto", **settings: Any) -> Ultralyt
 
 
 def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
-    pose_weights: Path, cache: Path, pets: list[Frame]
+    pose_weights: Path, cache: Path, pets: list[Frame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(runtimes, "cpu_has_bf16", lambda: False)
     fast, torch = _detector(pose_weights, batch_size=2), _detector(pose_weights, "torch")
     assert (fast.runtime, torch.runtime) == ("openvino", "torch")
-    assert "OpenVINO" in fast.description
+    assert fast.description.endswith("(OpenVINO)")
     part = Frame(2, 1.0, np.ascontiguousarray(pets[0].image[100:, 300:]))
     for frame in (*pets, part):
         boxes, expected = fast([frame])[0], torch([frame])[0]
@@ -73,7 +75,43 @@ def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
         assert overlaps.min() > 0.99
         np.testing.assert_array_equal(boxes.xyxy, fast([frame])[0].xyxy)
     for frame, boxes in zip(pets, fast(pets), strict=True):
-        np.testing.assert_allclose(boxes.xyxy, fast([frame])[0].xyxy, atol=0.05)
+        np.testing.assert_array_equal(boxes.xyxy, fast([frame])[0].xyxy)
+
+
+def test_in_the_precision_of_this_cpu_boxes_stay_where_they_are(
+    pose_weights: Path, cache: Path, pets: list[Frame]
+) -> None:
+    fast, torch = _detector(pose_weights), _detector(pose_weights, "torch")
+    assert fast.runtime == "openvino"
+    for boxes, expected in zip(fast(pets), torch(pets), strict=True):
+        assert len(boxes) == len(expected) > 0
+        overlaps = sv.box_iou_batch(boxes.xyxy, expected.xyxy).max(axis=1)
+        assert overlaps.mean() > 0.98
+        assert overlaps.min() > 0.95
+
+
+def test_bf16_gives_way_to_fp32_where_it_moves_boxes(
+    pose_weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+
+    def open_network(*arguments: Any) -> Any:
+        run, precision = fp32(*arguments[:3]), arguments[3]
+        opened.append(precision)
+        return run if precision == "fp32" else lambda *images, **_: [value * 0.9 for value in run(*images)]
+
+    fp32 = runtimes.open_network
+    monkeypatch.setattr(runtimes, "open_network", open_network)
+    monkeypatch.setattr(runtimes, "cpu_has_bf16", lambda: True)
+    detector = _detector(pose_weights)
+    assert opened == ["bf16", "fp32"]
+    assert detector.runtime == "openvino"
+    assert detector.description.endswith("(OpenVINO)")
+
+
+@pytest.mark.parametrize(("threads", "streams"), [(1, 1), (2, 2), (3, 2), (4, 4), (16, 4)])
+def test_streams_divide_a_batch_of_eight(threads: int, streams: int) -> None:
+    assert stream_count(threads) == streams
 
 
 def test_the_export_is_whole_named_after_its_content_and_made_once(

@@ -15,6 +15,7 @@ from ..config import DetectorConfig
 from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
 from ..model.inference import resolve_device
+from ..model.openvino_streams import stream_count
 from .runtimes import RUNTIME_NAMES, choose_runtime, run_by
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
@@ -154,7 +155,8 @@ class UltralyticsDetector:
     Attributes:
         name: file name of the weights.
         description: the same with the place they came from.
-        batch_size: frames a pass.
+        batch_size: frames a pass: 8 on a GPU; on a CPU through OpenVINO as many as its threads search side by
+            side; else 1.
         runtime: what runs the network: ``torch``, ``openvino`` or ``onnx``. What cannot be exported, or finds
             other boxes then, is run by torch, and a warning says why. ``torch`` too for weights in another
             format than .pt, which Ultralytics runs by what they are for.
@@ -186,9 +188,20 @@ class UltralyticsDetector:
         self.classes: list[int] | None = None
         self.classes = self._check_and_find_person(str(weights))
         if self.runtime != "torch":
-            network = self._model.predictor.model.model
-            self.runtime = run_by(self.runtime, network, Path(weights), config.max_detections, self._predict)
-            self.description += f" ({RUNTIME_NAMES[self.runtime]})"
+            self._leave_torch(Path(weights))
+
+    def _leave_torch(self, weights: Path) -> None:
+        import torch
+
+        network, wanted = self._model.predictor.model.model, self._config.batch_size
+        threads = torch.get_num_threads()
+        pictures = stream_count(threads if wanted == "auto" else min(threads, wanted))
+        self.runtime, precision = run_by(
+            self.runtime, network, weights, self._config.max_detections, self._predict, pictures
+        )
+        self.description += f" ({RUNTIME_NAMES[self.runtime]}{', bf16' * (precision == 'bf16')})"
+        if self.runtime == "openvino" and wanted == "auto":
+            self.batch_size = pictures
 
     def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
         found: list[sv.Detections] = []

@@ -303,11 +303,20 @@ class Encoder:
             crops = torch.cat([crops, crops.new_zeros(size - count, *crops.shape[1:])])
         images = self._ready(crops)
         with self._exactly():
-            features, visibility = self._forward(images)
-            if self.mirror:
-                other = self._forward(images.flip(-1))[0][:, self._mirrored_rows]
-                features = F.normalize(features + other, dim=-1)
+            if not self.mirror:
+                features, visibility = self._forward(images)
+            else:
+                features, visibility, other = self._forward_both(images)
+                features = F.normalize(features + other[:, self._mirrored_rows], dim=-1)
         return features[:count], visibility[:count]
+
+    def _forward_both(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features and visibility of images, and features of their mirror images."""
+        if isinstance(self.network, BPBReID) and self.runtime == "torch":  # passes as large as the caches
+            return *self._forward(images), self._forward(images.flip(-1))[0]
+        features, visibility = self._forward(torch.cat([images, images.flip(-1)]))
+        count = len(images)
+        return features[:count], visibility[:count], features[count:]
 
     def _exactly(self) -> AbstractContextManager[None]:
         return exact_float32() if self.precision == "fp32" else nullcontext()

@@ -6,14 +6,12 @@ libraries behind .onnx and .xml files are imported on use: they come with the ex
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,6 +20,7 @@ from ..errors import InputError, UsageError, did_you_mean, one_line
 from .inference import PRECISIONS, cpu_has_bf16, exact_float32, resolve_device
 from .network import BPBReID
 from .one_vector import as_rows, describe_one_vector
+from .openvino_streams import OpenVinoStreams, openvino_core, stream_count
 from .options import ModelOptions
 
 log = logging.getLogger(__name__)
@@ -142,25 +141,18 @@ class OpenVinoRuntime(Runtime):
             self.precision = "bf16"
         else:
             _check_precision(path, precision, self.precision)
-        settings = {
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": "bf16" if self.precision == "bf16" else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        self._request = core.compile_model(model, "CPU", settings).create_infer_request()
+        threads = torch.get_num_threads()
+        self._network = OpenVinoStreams(core, model, self.precision, threads, stream_count(threads))
         self.device = torch.device("cpu")
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
         images = images if self._ours else images.flip(1)  # RGB -> BGR
         array = images.to("cpu", torch.float32).contiguous().numpy()
-        self._request.infer([array])
+        outputs = [torch.from_numpy(output) for output in self._network(array)]
         if not self._ours:
-            return as_rows(torch.from_numpy(np.array(self._request.get_output_tensor(0).data)))
-        # The request overwrites its outputs on the next call.
-        features, visibility = (
-            np.array(self._request.get_output_tensor(index).data) for index in range(len(OUTPUT_NAMES))
-        )
-        return torch.from_numpy(features), torch.from_numpy(visibility)
+            return as_rows(outputs[0])
+        features, visibility = outputs[: len(OUTPUT_NAMES)]
+        return features, visibility
 
 
 class TorchScriptRuntime(Runtime):
@@ -212,17 +204,6 @@ def open_runtime(path: Path, *, device: str | torch.device = "auto", precision: 
     if path.suffix.lower() == ".xml":
         return OpenVinoRuntime(path, device, precision)
     return TorchScriptRuntime(path, device, precision)
-
-
-@functools.cache
-def openvino_core(openvino: Any) -> Any:
-    """The one ``openvino.Core`` of this process, which lives as long as it does.
-
-    On CPUs with AMX the plugin of a core (2026.4) puts the thread's signal stack into memory of its own.
-    Cores that come and go can leave the thread with a stack that is gone, and then a signal, such as Ctrl-C
-    or the end of a child process, ends the program.
-    """
-    return openvino.Core()
 
 
 def known_sides(item: Any) -> list[int | None]:

@@ -141,6 +141,9 @@ def track_video(
                 gap = settings.detector.every / settings.tracker.frame_rate
                 fill = {"fill_seconds": max(settings.link.fill_seconds, 1.5 * gap)}
                 settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
+            if reader.live and settings.detector.batch_size == "auto":  # no frame waits for the next
+                one = settings.detector.model_copy(update={"batch_size": 1})
+                settings = settings.model_copy(update={"detector": one})
             find = _detector(detector, settings.detector, device)
             if isinstance(find, PrecomputedDetector):
                 find.check_frames(reader)

@@ -11,7 +11,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -20,8 +19,9 @@ from bpbreid_track.errors import InputError, one_line
 from bpbreid_track.model.inference import cpu_has_bf16
 from bpbreid_track.model.network import Outputs
 from bpbreid_track.model.one_vector import describe_one_vector
+from bpbreid_track.model.openvino_streams import OpenVinoStreams, openvino_core, stream_count
 from bpbreid_track.model.options import ModelOptions
-from bpbreid_track.model.runtimes import known_sides, library, openvino_core
+from bpbreid_track.model.runtimes import known_sides, library
 
 _SUFFIXES = (".xml", ".onnx")
 
@@ -70,13 +70,9 @@ class Teacher:
         body = openvino.Model(
             [openvino.opset13.result(_pooling(body, path).input_value(0))], body.get_parameters()
         )
-        settings = {
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "INFERENCE_PRECISION_HINT": "bf16" if cpu_has_bf16() else "f32",
-            "PERFORMANCE_HINT": "LATENCY",
-        }
+        precision, threads = "bf16" if cpu_has_bf16() else "fp32", torch.get_num_threads()
         self._body, self._head = (
-            core.compile_model(model, "CPU", settings).create_infer_request() for model in (body, head)
+            OpenVinoStreams(core, model, precision, threads, stream_count(threads)) for model in (body, head)
         )
 
     def __call__(self, pictures: Tensor, parts: Tensor) -> Tensor:
@@ -94,14 +90,12 @@ class Teacher:
         images = (pictures.cpu().float() / 255 - mean) / std
         if self._bgr:
             images = images.flip(1)
-        self._body.infer([images.contiguous().numpy()])
-        features = torch.from_numpy(np.array(self._body.get_output_tensor(0).data))
+        features = torch.from_numpy(self._body(images.numpy())[0])
         maps = torch.cat([torch.ones_like(parts[:, :1]), parts], 1).cpu().float()
         # Of mean 1, as the head is used to: it was trained on the sum over all of the map.
         maps = maps / maps.mean((2, 3), keepdim=True).clamp_min(1e-6)
         weighted = features[:, None] * maps[:, :, None]
-        self._head.infer([weighted.flatten(0, 1).contiguous().numpy()])
-        vectors = torch.from_numpy(np.array(self._head.get_output_tensor(0).data)).flatten(1)
+        vectors = torch.from_numpy(self._head(weighted.flatten(0, 1).numpy())[0]).flatten(1)
         return F.normalize(vectors, dim=-1).unflatten(0, maps.shape[:2])
 
 
