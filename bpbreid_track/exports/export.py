@@ -159,6 +159,8 @@ def _check_out(path: Path, to: str, kind: Format, inputs: list[str | os.PathLike
 
 def _notes(tracks: Tracks, footage: Footage | None, to: str, kind: Format) -> list[str]:
     notes = []
+    if tracks.uncounted:
+        notes.append(f"{tracks.uncounted} boxes of confidence 0, which do not count, are left out")
     if any(tracks.name) and not kind.has_names:
         notes.append(f"{to} has no place for names; they are left out")
     if to == "cvat" and footage is None:

@@ -25,7 +25,7 @@ def mot_files(tracks: Tracks) -> dict[str, bytes]:
 
 
 def soccernet_files(tracks: Tracks, footage: Footage) -> dict[str, bytes]:
-    """SoccerNet-Tracking: besides ``gt/gt.txt`` the pictures in ``seqinfo.ini``, the people in ``gameinfo.ini``.
+    """SoccerNet-Tracking: besides ``gt/gt.txt`` a ``seqinfo.ini`` and a ``gameinfo.ini`` of the sequence.
 
     A tracklet is called ``class;name``, with its number where no name is known.
     """

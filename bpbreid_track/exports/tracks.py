@@ -30,6 +30,7 @@ class Tracks:
         name: str [R], what the person is called; empty where unknown.
         filled: bool [R], interpolated: no detector gave this box.
         label: the class of each identity.
+        uncounted: boxes of confidence 0 that were left out; ground truth marks so what does not count.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Tracks:
     name: list[str]
     filled: np.ndarray
     label: dict[int, str]
+    uncounted: int = 0
 
     @property
     def labels(self) -> list[str]:
@@ -84,7 +86,7 @@ class Footage:
 
 
 def load_tracks(path: str | os.PathLike[str]) -> Tracks:
-    """A track file, .txt, .csv or .jsonl; rows without identity are left out.
+    """A track file, .txt, .csv or .jsonl; rows without identity and of confidence 0 are left out.
 
     Raises:
         UsageError: another suffix.
@@ -93,6 +95,8 @@ def load_tracks(path: str | os.PathLike[str]) -> Tracks:
     text = read_track_text(path)
     order = np.lexsort((text.frame, text.id))
     order = order[text.id[order] >= 0]
+    counted = text.confidence[order] != 0
+    order = order[counted]
     frame, identity = text.frame[order], text.id[order]
     _check(text, order)
     twice = np.flatnonzero((frame[1:] == frame[:-1]) & (identity[1:] == identity[:-1]))
@@ -113,6 +117,7 @@ def load_tracks(path: str | os.PathLike[str]) -> Tracks:
         [_plain(text.name[row]) for row in order],
         np.array([text.filled[row] for row in order], bool),
         {owner: found.most_common(1)[0][0] for owner, found in kinds.items()},
+        int((~counted).sum()),
     )
 
 
