@@ -14,12 +14,11 @@ import pytest
 import supervision as sv
 from pycocotools.coco import COCO
 
-from bpbreid_track import track_video
+from bpbreid_track import export_tracks, track_video
 from bpbreid_track.cli import evaluate as eval_cli
 from bpbreid_track.cli import export as cli
 from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import evaluate_tracks
-from bpbreid_track.exports.export import export_tracks
 from bpbreid_track.exports.keyframes import as_shown, keyframes
 from bpbreid_track.exports.tracks import load_tracks
 from bpbreid_track.io.mot_format import MotRows, read_mot

@@ -97,9 +97,17 @@ def test_the_only_label_of_a_file_means_people_whatever_it_is_called() -> None:
     assert set(rows.extra[:, 0]) == {1}
 
 
+def test_a_track_without_boxes_is_nobody() -> None:
+    rows = read_cvat(
+        cvat(EXPORT, ("</annotations>", '<track id="9" label="car"></track></annotations>')), "e"
+    )
+    assert set(rows.id.tolist()) == {0, 1}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (("utf-8", "utf-99"), "not XML as CVAT writes it"),
         (("<annotations>", "<dataset>"), "line 2: <dataset>, expected <annotations>"),
         (("</annotations>", ""), "not XML as CVAT writes it"),
         (("<version>", '<image id="0"/><version>'), "line 3: holds boxes by picture, without tracks"),

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 import os
 import re
+from itertools import zip_longest
 from typing import NamedTuple, NoReturn
 from xml.parsers import expat
 
 import numpy as np
 
-from ..errors import InputError, printable
+from ..errors import InputError, one_line, printable
 from .mot_format import MotRows, class_numbers, is_person, rows_of
 
 _EXPORT = 'export the task as "CVAT for video 1.1"'
@@ -78,6 +79,10 @@ class _Reader:
             raise InputError(
                 f"{self._path}, line {error.lineno}: not XML as CVAT writes it ({error})"
             ) from None
+        except InputError:
+            raise
+        except (LookupError, ValueError) as error:  # an encoding that it states and Python does not know
+            raise InputError(f"{self._path}: not XML as CVAT writes it ({one_line(error)})") from error
         numbers = self._numbers()
         table = np.full((len(self._rows), 10), np.nan)
         if self._rows:
@@ -144,7 +149,7 @@ class _Reader:
         """The rows of a track, at its end."""
         assert self._track is not None
         boxes = sorted(self._boxes, key=lambda box: box.frame)
-        for box, after in zip(boxes, [*boxes[1:], None], strict=True):
+        for box, after in zip_longest(boxes, boxes[1:]):
             if box.outside:
                 continue
             self._add(box, box.frame, box.corners)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, one_line
 from .cvat_xml import read_cvat
 from .mot_format import MotRows, parse_mot, read_ground_truth, read_mot, rows_of, with_labels
 from .track_text import read_track_text
@@ -126,10 +125,10 @@ def _read_zip(path: Path) -> MotRows:
             rows = parse_mot(data, where)
             labels = str(PurePosixPath(name).with_name("labels.txt"))
             return with_labels(rows, _member(archive, labels, where), where) if labels in names else rows
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError) as error:
-        raise InputError(f"{path}: a damaged or locked zip archive ({error})") from error
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # damaged archives lead the readers of their compressions to any error
+        raise InputError(f"{path}: a damaged or locked zip archive ({one_line(error)})") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, where: str) -> bytes:
