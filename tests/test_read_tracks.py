@@ -196,7 +196,7 @@ def test_two_truths_of_one_sequence_are_refused(sequence: Path, tmp_path: Path) 
     (sequence / "gt" / "gt.txt").write_text((tmp_path / "truth.txt").read_text())
     with pytest.raises(InputError, match=r"gt/gt\.txt and gt/task_1\.zip are both ground truth"):
         read_truth(sequence)
-    with pytest.raises(InputError, match=r"no ground truth there; expected gt/gt\.txt, or"):
+    with pytest.raises(InputError, match=r"no ground truth there; expected a sequence with gt/gt\.txt, or"):
         read_truth(tmp_path)
 
 

@@ -36,7 +36,8 @@ def truth_file(path: str | os.PathLike[str]) -> Path:
     found = _truths(path)
     if not found:
         raise InputError(
-            f"{path}: no ground truth there; expected gt/gt.txt, or an .xml or .zip of CVAT in the folder gt"
+            f"{path}: no ground truth there; expected a sequence with gt/gt.txt, or with an .xml or .zip of "
+            "CVAT in gt/"
         )
     if len(found) > 1:
         names = " and ".join(str(file.relative_to(path)) for file in found[:2])

@@ -166,10 +166,10 @@ class Judge:
         footage = stretch.footage
         source = truth_file(footage.folder)
         first, last = (footage.frames[row].index + 1 for row in (stretch.start, stretch.stop - 1))
-        here = footage.truth.within((first, last))
-        counted = counted_rows(source, footage.truth)
-        if not counted[(footage.truth.frame >= first) & (footage.truth.frame <= last)].any():
+        inside = (footage.truth.frame >= first) & (footage.truth.frame <= last)
+        if not inside.any() or not (inside & counted_rows(source, footage.truth)).any():
             raise InputError(f"{source}: no ground truth in {stretch}; choose another --holdout")
+        here = footage.truth.within((first, last))
         target = self._truth / footage.name / "gt" / "gt.txt"
         target.parent.mkdir(parents=True)
         target.write_text(mot_text(replace(here, frame=here.frame - first + 1)), encoding="utf-8")
