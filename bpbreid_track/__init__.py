@@ -16,6 +16,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .config import TrackerConfig
     from .embeddings import PartEmbeddings, part_distance
+    from .exports.export import export_tracks
     from .many.api import track_videos
     from .model.encoder import Encoder
     from .pipeline.api import TrackingReport, track_video
@@ -27,6 +28,7 @@ _HOMES = {
     "PartTracker": ".tracking.tracker",
     "TrackerConfig": ".config",
     "TrackingReport": ".pipeline.api",
+    "export_tracks": ".exports.export",
     "part_distance": ".embeddings",
     "track_video": ".pipeline.api",
     "track_videos": ".many.api",
@@ -39,6 +41,7 @@ __all__ = [
     "TrackerConfig",
     "TrackingReport",
     "__version__",
+    "export_tracks",
     "part_distance",
     "track_video",
     "track_videos",

@@ -77,6 +77,43 @@ def test_chosen_sequences_only(folders, capsys):
     assert list(json.loads(capsys.readouterr().out)["sequences"]) == ["Square"]
 
 
+def test_only_the_frames_that_are_asked_for_are_judged_in_both_files(folders, tmp_path, capsys):
+    gt, result = folders[0] / "Street" / "gt" / "gt.txt", folders[1] / "Street.txt"
+    for name, path in (("gt", gt), ("result", result)):
+        rows = [row for row in path.read_text().splitlines() if 3 <= int(row.split(",")[0]) <= 7]
+        (tmp_path / f"{name}_part.txt").write_text("\n".join(rows) + "\n")
+    assert cli.run([str(gt), str(result), "--frames", "3:7", "--json"]) == 0
+    printed = capsys.readouterr()
+    assert (
+        json.loads(printed.out)
+        == evaluate_tracks(tmp_path / "gt_part.txt", tmp_path / "result_part.txt").as_dict()
+    )
+    assert printed.err == ""
+    assert cli.run([*map(str, folders), "--frames", ":7", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["sequences"]["Street"]["IDSW"], printed["IDSW"]) == (1, 1)
+    assert evaluate_folder(*folders, frames=(None, 5)).sequences["Street"].IDSW == 0
+
+
+def test_a_result_of_a_part_is_judged_and_the_part_is_said_on_stderr(folders, tmp_path, capsys):
+    gt = folders[0] / "Street" / "gt" / "gt.txt"
+    rows = (folders[1] / "Street.txt").read_text().splitlines()[:4]
+    (tmp_path / "part.txt").write_text("\n".join(rows) + "\n")
+    assert cli.run([str(gt), str(tmp_path / "part.txt"), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["FN"] == 6
+    assert printed.err == (
+        f"bpbreid-eval: {tmp_path / 'part.txt'}: covers 4 of the truth's 10 frames, 1 to 4 of 1 to 10, and "
+        "people of the others count as missed; --frames 1:4 judges those alone\n"
+    )
+
+
+def test_a_folder_of_one_sequence_is_compared_with_a_file(folders, capsys):
+    assert cli.run([str(folders[0] / "Street"), str(folders[1] / "Street.txt"), "--json"]) == 0
+    expected = evaluate_tracks(folders[0] / "Street" / "gt" / "gt.txt", folders[1] / "Street.txt")
+    assert json.loads(capsys.readouterr().out) == expected.as_dict()
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -91,6 +128,11 @@ def test_chosen_sequences_only(folders, capsys):
         (["{gt}", "{results}", "--jsn"], 2, "did you mean '--json'"),
         (["{gt}", "{results}", "--benchmark", "MOT18"], 2, "'MOT18' is not one of"),
         (["{gt}", "{results}", "--benchmark", "MOT17"], 1, "gt.txt, line 1: MOT17 wants a class"),
+        (["{gt}", "{results}", "--frames", "7"], 2, "expected A:B with frames from 1, such as 1:60"),
+        (["{gt}", "{results}", "--frames", "0:7"], 2, "expected A:B"),
+        (["{gt}", "{results}", "--frames", "7:3"], 2, "expected A:B"),
+        (["{gt}", "{results}", "--frames", "11:"], 1, "no row that counts in frames 11:"),
+        (["{gt}/Street", "{results}"], 2, "one sequence; give two files or two folders"),
         (["{gt}"], 2, "missing argument"),
         ([], 2, "missing argument"),
     ],

@@ -40,6 +40,10 @@ def frames(shared: Path) -> list[Frame]:
         return list(itertools.islice(source, 30))
 
 
+# What a track of a .jsonl states besides the columns of the table.
+JSONL_ONLY = {"class_id", "class_name", "filled"}
+
+
 def write_video(
     path: Path,
     frames: Iterable[Frame],
@@ -253,14 +257,41 @@ def test_csv_and_jsonl_say_the_same(tmp_path: Path) -> None:
         "height": 4.0,
         "class": "ball, red",
         "confidence": 0.7,
+        "class_id": 0,
+        "class_name": "ball, red",
+        "filled": False,
     }
     flat = [
         {"frame": str(item["frame"]), "timestamp": f"{item['timestamp']:.6f}"}
-        | {key: str(value) for key, value in track.items()}
+        | {key: str(value) for key, value in track.items() if key not in JSONL_ONLY}
         for item in objects
         for track in item["tracks"]
     ]
     assert rows == flat
+
+
+def test_jsonl_states_the_class_as_number_and_name_and_which_boxes_are_filled(tmp_path: Path) -> None:
+    sink = JsonlSink(tmp_path / "t.jsonl")
+    boxes = people((1, 0, 0, 5, 9), (2, 9, 9, 15, 19))
+    boxes.class_id = np.array([0, 3])
+    sink.write(blank(0), boxes)
+    boxes.data["filled"] = np.array([False, True])
+    boxes.data["class_name"] = np.array(["player", "ball"])
+    sink.write(blank(1), boxes)
+    sink.write(blank(2), sv.Detections(boxes.xyxy, tracker_id=boxes.tracker_id))
+    sink.close()
+    found = [
+        [
+            (row["class"], row["class_id"], row["class_name"], row["filled"])
+            for row in json.loads(line)["tracks"]
+        ]
+        for line in (tmp_path / "t.jsonl").read_text().splitlines()
+    ]
+    assert found == [
+        [("0", 0, "person", False), ("3", 3, None, False)],
+        [("player", 0, "player", False), ("ball", 3, "ball", True)],
+        [(None, None, "person", False)] * 2,
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".csv", ".jsonl"])

@@ -19,7 +19,9 @@ from bpbreid_track.cli import tune as cli
 from bpbreid_track.config import run_config
 from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import TrackingMetrics
+from bpbreid_track.exports.export import export_tracks
 from bpbreid_track.io.mot_format import read_ground_truth, read_mot
+from bpbreid_track.io.read_tracks import read_truth
 from bpbreid_track.model.checkpoint import save_checkpoint
 from bpbreid_track.tuning import search
 from bpbreid_track.tuning.footage import Footage, Judge, Stretch, load_footage, split, track
@@ -138,6 +140,22 @@ def test_labels_beside_the_truth_hold_for_a_part_of_it(footage: Footage, pets: P
     (gt.parent / "labels.txt").write_text("car\nperson\n")
     labelled = replace(footage, folder=tmp_path / "pets", truth=read_ground_truth(gt))
     assert Judge([Stretch(labelled, 60, FRAMES)], tmp_path / "work")(TrackerConfig()).DetA > 30
+
+
+def test_a_part_is_judged_by_the_boxes_that_cvat_exported(
+    footage: Footage, pets: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("trackeval", reason="the extra 'eval' is not installed")
+    folder = tmp_path / "pets"
+    (folder / "gt").mkdir(parents=True)
+    export_tracks(pets / "gt/gt.txt", "cvat", folder / "gt/corrected.xml")
+    corrected = replace(footage, folder=folder, truth=read_truth(folder))
+    figures = [
+        Judge([Stretch(each, 60, FRAMES)], tmp_path / name)(TrackerConfig())
+        for name, each in (("plain", footage), ("cvat", corrected))
+    ]
+    assert figures[0].DetA > 30
+    assert figures[1].as_dict() == pytest.approx(figures[0].as_dict(), abs=0.2)
 
 
 @pytest.mark.parametrize(

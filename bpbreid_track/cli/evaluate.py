@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import InputError, UsageError
-from .common import run_app, version_option
+from .common import run_app, say, version_option
 
 if TYPE_CHECKING:
     from ..evaluation.tracks import FolderMetrics, TrackingMetrics
+    from ..io.mot_format import Frames
 
 PROGRAM = "bpbreid-eval"
 COMBINED = "COMBINED"
@@ -41,7 +43,8 @@ def evaluate(
         typer.Argument(
             metavar="GT",
             show_default=False,
-            help="Ground truth, or a folder that holds <sequence>/gt/gt.txt.",
+            help="Ground truth: MOTChallenge .txt, CVAT .xml or .zip, .csv, .jsonl, or the folder of a "
+            "sequence; or a folder that holds <sequence>/gt/gt.txt.",
         ),
     ],
     result: Annotated[
@@ -49,7 +52,7 @@ def evaluate(
         typer.Argument(
             metavar="RESULT",
             show_default=False,
-            help="Tracks to judge, or a folder that holds <sequence>.txt.",
+            help="Tracks to judge: .txt, .csv or .jsonl; or a folder that holds <sequence>.txt.",
         ),
     ],
     sequences: Annotated[
@@ -59,43 +62,70 @@ def evaluate(
         Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"],
         typer.Option(help="Whose rules; auto: from the columns of the ground truth."),
     ] = "auto",
+    frames: Annotated[
+        str | None,
+        typer.Option(metavar="A:B", help="Judge frames A to B alone, both included, counted from 1."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no table.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, version_option(PROGRAM)] = False,
 ) -> None:
     """Compare tracks with the ground truth: HOTA, IDF1, MOTA and more, as TrackEval computes them.
 
-    Both files are MOTChallenge text. Shares are per cent, counts whole numbers.
+    Where the result covers a part of the truth's frames, a line on stderr says which. Shares are per cent,
+    counts whole numbers.
 
     The JSON object has all metrics as keys; for folders these are the figures of all sequences together, and
     "sequences" holds each one.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage.
     """
+    from ..evaluation.coverage import coverage
+    from ..evaluation.pairs import sequence_files
     from ..evaluation.tracks import evaluate_folder, evaluate_tracks
+    from ..io.read_tracks import is_sequence
 
+    part = _frames(frames)
     for path in (gt, result):
         if not path.exists():
             raise InputError(f"{path}: no such file or folder")
-    if gt.is_dir() != result.is_dir():
-        folder, file = (gt, result) if gt.is_dir() else (result, gt)
-        raise UsageError(f"{folder} is a folder and {file} a file; give two files or two folders")
-    if gt.is_dir():
+    many_truths, many_results = (path.is_dir() and not is_sequence(path) for path in (gt, result))
+    if many_truths != many_results:
+        many, one = (gt, result) if many_truths else (result, gt)
+        kind = "one sequence" if one.is_dir() else "a file"
+        raise UsageError(f"{many} is a folder and {one} {kind}; give two files or two folders")
+    if many_truths:
         names = [name.strip() for name in sequences.split(",") if name.strip()] if sequences else None
-        folder_metrics = evaluate_folder(gt, result, sequences=names, benchmark=benchmark)
+        pairs = list(sequence_files(gt, result, names).values())
+        folder_metrics = evaluate_folder(gt, result, sequences=names, benchmark=benchmark, frames=part)
         if as_json:
             each = {name: metrics.as_dict() for name, metrics in folder_metrics.sequences.items()}
             typer.echo(json.dumps({**folder_metrics.combined.as_dict(), "sequences": each}))
         else:
             _show(_rows(folder_metrics))
-        return
-    if sequences:
-        raise UsageError("--sequences is for folders; these are two files")
-    metrics = evaluate_tracks(gt, result, benchmark=benchmark)
-    if as_json:
-        typer.echo(json.dumps(metrics.as_dict()))
     else:
-        _show({result.stem: metrics})
+        if sequences:
+            raise UsageError("--sequences is for folders; these are two files")
+        pairs = [(gt, result)]
+        metrics = evaluate_tracks(gt, result, benchmark=benchmark, frames=part)
+        if as_json:
+            typer.echo(json.dumps(metrics.as_dict()))
+        else:
+            _show({result.stem: metrics})
+    for truth, tracks in pairs:
+        if line := coverage(truth, tracks, benchmark=benchmark, frames=part):
+            say(f"{PROGRAM}: {line}")
+
+
+def _frames(text: str | None) -> Frames:
+    """First and last frame of ``A:B``; a side that is left out is open."""
+    if text is None:
+        return None, None
+    found = re.fullmatch(r"([0-9]{0,15}):([0-9]{0,15})", text.strip())
+    first, last = (int(word) if word else None for word in found.groups()) if found else (0, 0)
+    if first == 0 or last == 0 or (first is not None and last is not None and first > last):
+        raise UsageError(f"--frames {text!r}: expected A:B with frames from 1, such as 1:60")
+    return first, last
 
 
 def _rows(metrics: FolderMetrics) -> dict[str, TrackingMetrics]:

@@ -42,7 +42,7 @@ def tune(
         typer.Argument(
             metavar="SEQUENCE...",
             show_default=False,
-            help="MOTChallenge folders with gt/gt.txt and pictures or a video.",
+            help="MOTChallenge folders with pictures or a video and gt/gt.txt, or CVAT's .xml or .zip.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE.yaml", help="Where the settings go.")],

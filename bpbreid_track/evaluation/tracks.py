@@ -16,8 +16,10 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import InputError, UsageError, did_you_mean
-from ..io.mot_format import MotRows, read_ground_truth, read_mot
+from ..io.mot_format import ALL_FRAMES, Frames, MotRows, frames_text
+from ..io.read_tracks import read_result, read_truth, truth_file
 from ..io.seqinfo import read_seqinfo
+from .pairs import sequence_files
 
 Benchmark = Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"]
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20")
@@ -85,24 +87,29 @@ class FolderMetrics:
     sequences: dict[str, TrackingMetrics]
 
 
-def evaluate_tracks(gt: PathLike, result: PathLike, *, benchmark: Benchmark = "auto") -> TrackingMetrics:
+def evaluate_tracks(
+    gt: PathLike, result: PathLike, *, benchmark: Benchmark = "auto", frames: Frames = ALL_FRAMES
+) -> TrackingMetrics:
     """Compare a result with the ground truth of one sequence.
 
     Args:
-        gt: MOTChallenge ground truth. The sequence's length is that of ``../seqinfo.ini``, if there is one;
-            ``labels.txt`` beside it, as CVAT writes one, says which class is a person.
-        result: MOTChallenge result. Frames may be missing; an empty file is a tracker that found nobody.
+        gt: MOTChallenge ground truth, a folder with gt/gt.txt, CVAT's .xml or .zip, or a .csv or .jsonl of a
+            run. The sequence's length is that of ``../seqinfo.ini``, if there is one; ``labels.txt`` beside
+            gt.txt, as CVAT writes one, says which class is a person.
+        result: MOTChallenge result, or any of the same. Frames may be missing; an empty file is a tracker
+            that found nobody.
         benchmark: whose rules. ``MOT15``: rows of confidence 0 are dropped from the ground truth; a result
             box on such a person counts as false. ``MOT16`` to ``MOT20``: besides, only class 1 counts, and a
             result box that lies on a distractor (a person on a vehicle, a statue, a reflection) is dropped.
             ``auto``: MOT15 unless columns 8 and 9 of the ground truth read as class and visibility, and then
             MOT20 for sequences of that name, else MOT17.
+        frames: first and last frame that are judged, of both files; by default all.
 
     Raises:
         InputError: a file is missing or malformed (named with its line), an identity occurs twice in a frame,
             no row of the ground truth counts, or TrackEval is not installed.
     """
-    return _summary(_evaluate(Path(gt), Path(result), benchmark))
+    return _summary(_evaluate(truth_file(gt), truth_file(result), benchmark, frames))
 
 
 def evaluate_folder(
@@ -111,41 +118,29 @@ def evaluate_folder(
     *,
     sequences: Sequence[str] | None = None,
     benchmark: Benchmark = "auto",
+    frames: Frames = ALL_FRAMES,
 ) -> FolderMetrics:
     """Compare results with the ground truth of many sequences, each and all together.
 
     Args:
-        gt_folder: holds ``<sequence>/gt/gt.txt`` and, where known, ``<sequence>/seqinfo.ini``.
-        result_folder: holds ``<sequence>.txt``.
+        gt_folder: holds ``<sequence>/gt/gt.txt`` (or an .xml or .zip of CVAT in its place) and, where known,
+            ``<sequence>/seqinfo.ini``.
+        result_folder: holds ``<sequence>.txt``, ``.csv`` or ``.jsonl``.
         sequences: names to evaluate; by default all in ``gt_folder``.
         benchmark: as in ``evaluate_tracks``, for each sequence by itself.
+        frames: as in ``evaluate_tracks``, for each sequence by itself.
 
     Raises:
-        InputError: as in ``evaluate_tracks``, and for a sequence without result.
+        InputError: as in ``evaluate_tracks``, and for a sequence without result or with two.
         UsageError: a name in ``sequences`` that ``gt_folder`` does not have.
     """
-    gt_folder, result_folder = Path(gt_folder), Path(result_folder)
-    known = sorted(path.parent.parent.name for path in gt_folder.glob("*/gt/gt.txt"))
-    if not known:
-        raise InputError(f"{gt_folder}: no ground truth there; expected <sequence>/gt/gt.txt")
-    names = list(dict.fromkeys(sequences)) if sequences else known
-    for name in names:
-        if name not in known:
-            raise UsageError(f"{gt_folder}: no sequence {name!r}{did_you_mean(name, known)}")
-        if not (result_folder / f"{name}.txt").is_file():
-            raise InputError(
-                f"{result_folder / name}.txt: no such file; every sequence needs a result "
-                "(or name those to evaluate)"
-            )
-    raw = {
-        name: _evaluate(gt_folder / name / "gt" / "gt.txt", result_folder / f"{name}.txt", benchmark)
-        for name in names
-    }
+    pairs = sequence_files(gt_folder, result_folder, sequences)
+    raw = {name: _evaluate(*files, benchmark, frames) for name, files in pairs.items()}
     combined = {
-        family: metric.combine_sequences({name: raw[name][family] for name in names})
+        family: metric.combine_sequences({name: each[family] for name, each in raw.items()})
         for family, metric in _metrics().items()
     }
-    return FolderMetrics(_summary(combined), {name: _summary(raw[name]) for name in names})
+    return FolderMetrics(_summary(combined), {name: _summary(each) for name, each in raw.items()})
 
 
 def _trackeval() -> Any:
@@ -165,21 +160,28 @@ def _metrics() -> dict[str, Any]:
     return {"HOTA": metrics.HOTA(), "CLEAR": metrics.CLEAR(quiet), "Identity": metrics.Identity(quiet)}
 
 
-def _evaluate(gt_path: Path, result_path: Path, benchmark: Benchmark) -> dict[str, dict[str, Any]]:
+def _evaluate(
+    gt_path: Path, result_path: Path, benchmark: Benchmark, frames: Frames
+) -> dict[str, dict[str, Any]]:
     """What TrackEval's metric classes return for one sequence, by the name of the class."""
     if benchmark not in BENCHMARKS:
         raise UsageError(f"benchmark {benchmark!r}{did_you_mean(benchmark, BENCHMARKS)}")
     trackeval = _trackeval()
-    gt, result = read_ground_truth(gt_path), read_mot(result_path)
+    gt, result = read_truth(gt_path), read_result(result_path)
     _require_identities(gt_path, gt)
     _require_identities(result_path, result)
     rules = _rules(gt_path, gt, benchmark)
     counted_rows(gt_path, gt, benchmark)
     _require_persons(result_path, result)
     _require_frames_of_the_sequence(gt_path, gt, result_path, result)
+    gt, result = gt.within(frames), result.within(frames)
+    if frames != ALL_FRAMES and not _counts(gt, rules).any():
+        raise InputError(f"{gt_path}: no row that counts in frames {frames_text(frames)}")
     # Frames without any box change no figure, and TrackEval allocates memory for each up to the last.
-    frames = np.union1d(gt.frame, result.frame)
-    gt, result = (replace(rows, frame=np.searchsorted(frames, rows.frame) + 1) for rows in (gt, result))
+    numbers = np.union1d(gt.frame, result.frame)
+    gt, result = (replace(rows, frame=np.searchsorted(numbers, rows.frame) + 1) for rows in (gt, result))
+    # TrackEval cuts what marks a row down to a whole number, and tracks of a run have scores there.
+    gt = replace(gt, confidence=(gt.confidence != 0).astype(np.float32))
     with tempfile.TemporaryDirectory(prefix="bpbreid-eval-") as name:
         folder = Path(name)
         _write(folder / "gt" / "sequence" / "gt" / "gt.txt", gt, None if rules == "MOT15" else gt.extra[:, 0])
@@ -190,7 +192,7 @@ def _evaluate(gt_path: Path, result_path: Path, benchmark: Benchmark) -> dict[st
                 "TRACKERS_FOLDER": str(folder / "results"),
                 "TRACKERS_TO_EVAL": ["tracker"],
                 "BENCHMARK": rules,
-                "SEQ_INFO": {"sequence": len(frames)},
+                "SEQ_INFO": {"sequence": len(numbers)},
                 "SKIP_SPLIT_FOL": True,
                 "PRINT_CONFIG": False,
             }
@@ -209,8 +211,7 @@ def counted_rows(path: Path, gt: MotRows, benchmark: Benchmark = "auto") -> np.n
     if not len(gt):
         raise InputError(f"{path}: no rows; there is nothing to compare with")
     marked, kind = gt.confidence != 0, gt.extra[:, 0]
-    person = np.ones(len(gt), bool) if _rules(path, gt, benchmark) == "MOT15" else kind == 1
-    counted: np.ndarray = marked & person
+    counted = _counts(gt, _rules(path, gt, benchmark))
     if counted.any():
         return counted
     if not marked.any():
@@ -222,6 +223,12 @@ def counted_rows(path: Path, gt: MotRows, benchmark: Benchmark = "auto") -> np.n
             "which names the classes from 1 on, a label a line, or write 1 there"
         )
     raise InputError(f"{path}: none of its {len(gt)} rows counts: {why}")
+
+
+def _counts(gt: MotRows, rules: str) -> np.ndarray:
+    """bool [N], the rows of the ground truth that count under the rules of a benchmark."""
+    marked: np.ndarray = gt.confidence != 0
+    return marked if rules == "MOT15" else marked & (gt.extra[:, 0] == 1)
 
 
 def _require_identities(path: Path, rows: MotRows) -> None:

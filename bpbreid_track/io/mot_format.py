@@ -12,12 +12,17 @@ MOT16), so they are handed on as they are.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
+
+# The first and the last frame, from 1; None: up to the end on this side.
+Frames = tuple[int | None, int | None]
+ALL_FRAMES: Frames = (None, None)
 
 _NAMES = "frame,id,left,top,width,height,confidence"
 _REQUIRED = 7
@@ -60,6 +65,21 @@ class MotRows:
             [self.ltwh[:, :2], self.ltwh[:, :2] + self.ltwh[:, 2:]], axis=1, dtype=np.float32
         )
 
+    def within(self, frames: Frames) -> MotRows:
+        """The rows of these frames."""
+        first, last = frames
+        here = np.ones(len(self), bool)
+        if first is not None:
+            here &= self.frame >= first
+        if last is not None:
+            here &= self.frame <= last
+        return replace(self, **{column.name: getattr(self, column.name)[here] for column in fields(self)})
+
+
+def frames_text(frames: Frames) -> str:
+    """Frames as ``--frames`` takes them, ``1:60``."""
+    return ":".join("" if end is None else str(end) for end in frames)
+
 
 def read_mot(path: str | os.PathLike[str]) -> MotRows:
     """Detections, results or ground truth: ``frame,id,left,top,width,height,confidence[,...]`` a line.
@@ -71,14 +91,38 @@ def read_mot(path: str | os.PathLike[str]) -> MotRows:
             names file and line.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file; expected rows of {_NAMES}") from error
+        data = Path(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
+    return parse_mot(data, path)
+
+
+def parse_mot(data: bytes, path: str | os.PathLike[str]) -> MotRows:
+    """``read_mot`` of what is in memory; ``path`` is what errors call it.
+
+    Raises:
+        InputError: as ``read_mot``.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file; expected rows of {_NAMES}") from error
     numbered = [(number, row) for number, row in enumerate(text.splitlines(), start=1) if row.strip()]
     line = np.array([number for number, _ in numbered], dtype=np.int64)
-    table = _parse([row for _, row in numbered], line, path)
+    return rows_of(_parse([row for _, row in numbered], line, path), line, path)
+
+
+def rows_of(table: np.ndarray, line: np.ndarray, path: str | os.PathLike[str]) -> MotRows:
+    """Rows out of a table, whatever file it is from.
+
+    Args:
+        table: float64 [N, 10] in the order of the columns, NaN in the last three where there is none.
+        line: int64 [N], where each row stands in the file, from 1.
+        path: the file, for messages.
+
+    Raises:
+        InputError: a row without area, of a frame below 1, or beyond any picture; names file and line.
+    """
     _require_boxes(table, line, path)
     order = np.argsort(table[:, 0], kind="stable")
     table = table[order]
@@ -107,19 +151,66 @@ def read_ground_truth(path: str | os.PathLike[str]) -> MotRows:
     if not labels.is_file():
         return rows
     try:
-        names = [name.strip().lower() for name in labels.read_text(encoding="utf-8-sig").splitlines()]
-    except (UnicodeDecodeError, OSError) as error:
-        raise InputError(f"{labels}: not a text file with a label a line") from error
+        data = labels.read_bytes()
+    except OSError as error:
+        raise InputError(f"{labels}: {error.strerror or error}") from error
+    return with_labels(rows, data, labels)
+
+
+def with_labels(rows: MotRows, data: bytes, path: str | os.PathLike[str]) -> MotRows:
+    """Ground truth whose classes are numbered by a ``labels.txt``, as ``read_ground_truth`` reads it.
+
+    Args:
+        rows: with the class in column 8.
+        data: the content of labels.txt.
+        path: what errors call it.
+
+    Raises:
+        InputError: it is no text.
+    """
+    try:
+        names = [name.strip() for name in data.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a text file with a label a line") from error
     while names and not names[-1]:
         names.pop()
-    if not _PERSON_LABELS & set(names):
+    if not any(map(is_person, names)):
         return rows
-    numbers = np.array([1 if name in _PERSON_LABELS else _LABELS.get(name, _OTHER) for name in names], float)
     kind = rows.extra[:, 0]
     labelled = (kind == np.floor(kind)) & (kind >= 1) & (kind <= len(names))
     extra = rows.extra.copy()
-    extra[labelled, 0] = numbers[kind[labelled].astype(int) - 1]
+    extra[labelled, 0] = class_numbers(names)[kind[labelled].astype(int) - 1]
     return replace(rows, extra=extra)
+
+
+def is_person(label: str) -> bool:
+    """Whether a label of an annotation tool means a person."""
+    return label.strip().lower() in _PERSON_LABELS
+
+
+def class_numbers(labels: Sequence[str]) -> np.ndarray:
+    """float64 [len(labels)], the class of each label as MOTChallenge numbers it; 1 is a person."""
+    return np.array(
+        [1 if is_person(name) else _LABELS.get(name.strip().lower(), _OTHER) for name in labels], np.float64
+    )
+
+
+def mot_text(rows: MotRows) -> str:
+    """Rows as text that ``read_mot`` reads as these very rows, each up to the last column that it states."""
+    lines = []
+    for frame, identity, box, score, extra in zip(
+        rows.frame.tolist(),
+        rows.id.tolist(),
+        rows.ltwh.tolist(),
+        rows.confidence.tolist(),
+        rows.extra.tolist(),
+        strict=True,
+    ):
+        stated = extra[: next((n for n, value in enumerate(extra) if value != value), len(extra))]
+        lines.append(
+            ",".join([str(frame), str(identity), *(f"{v:.17g}" for v in (*box, score, *stated))]) + "\n"
+        )
+    return "".join(lines)
 
 
 def _parse(rows: list[str], line: np.ndarray, path: str | os.PathLike[str]) -> np.ndarray:

@@ -38,6 +38,9 @@ class TrackText(ABC):
         confidence: float32 [R].
         name: str [R]; empty where the file does not say.
         filled: bool [R].
+        kind: str [R], the class as the file states it; empty where it does not.
+        line: int64 [R], where a row stands in the file, from 1, for messages.
+        frames: int64 [F], numbers of the frames that the file speaks of; .jsonl has those without a box too.
     """
 
     has_names = True
@@ -46,6 +49,11 @@ class TrackText(ABC):
         self.path = path
         self.name: list[str] = []
         self.filled: list[bool] = []
+        self.kind: list[str] = []
+
+    @property
+    def frames(self) -> np.ndarray:
+        return np.unique(self.frame)
 
     def rewritten(self, ids: np.ndarray, kept: np.ndarray, names: dict[int, str]) -> bytes:
         """The file under other identities.
@@ -61,8 +69,9 @@ class TrackText(ABC):
     def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
         """The text of ``rewritten``."""
 
-    def _set(self, rows: Sequence[Sequence[Any]]) -> None:
+    def _set(self, rows: Sequence[Sequence[Any]], line: Sequence[int]) -> None:
         """Columns from rows of frame, id, left, top, width, height and confidence."""
+        self.line = np.array(line, np.int64)
         table = np.array(rows, np.float64).reshape(-1, 7)
         if not np.isfinite(table).all():
             raise ValueError("numbers that are not finite")
@@ -87,7 +96,9 @@ class _Mot(TrackText):
         self._line = (rows.line[order] - 1).tolist()
         self.frame, self.id = rows.frame[order], rows.id[order]
         self.ltwh, self.confidence = rows.ltwh[order], rows.confidence[order]
+        self.line = rows.line[order]
         self.name, self.filled = [""] * len(order), [False] * len(order)
+        self.kind = [""] * len(order)
 
     def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
         lines: list[str] = list(self._lines)
@@ -106,18 +117,24 @@ class _Csv(TrackText):
         super().__init__(path)
         text = path.read_bytes().decode("utf-8-sig")
         self._end = "\r\n" if "\r\n" in text else "\n"
-        rows = list(csv.reader(io.StringIO(text, newline="")))
-        self._head = rows[0] if rows else []
+        reader = csv.reader(io.StringIO(text, newline=""))
+        numbered = [(reader.line_num, row) for row in reader]
+        self._head = numbered[0][1] if numbered else []
         if absent := [name for name in ("frame", "id", *_SHAPE) if name not in self._head]:
             raise ValueError(f"no column {absent[0]}")
-        self._rows = [row for row in rows[1:] if row]
+        numbered = [(line, row) for line, row in numbered[1:] if row]
+        self._rows = [row for _, row in numbered]
         place = {name: self._head.index(name) for name in self._head}
         for number, row in enumerate(self._rows, start=1):
             if len(row) != len(self._head):
                 raise ValueError(f"row {number} has {len(row)} cells, expected {len(self._head)}")
-        self._set([[float(row[place[name]]) for name in ("frame", "id", *_SHAPE)] for row in self._rows])
-        name, filled = place.get("name"), place.get("filled")
+        self._set(
+            [[float(row[place[name]]) for name in ("frame", "id", *_SHAPE)] for row in self._rows],
+            [line for line, _ in numbered],
+        )
+        name, filled, kind = place.get("name"), place.get("filled"), place.get("class")
         self.name = ["" if name is None else row[name] for row in self._rows]
+        self.kind = ["" if kind is None else row[kind] for row in self._rows]
         self.filled = [filled is not None and row[filled] == "1" for row in self._rows]
 
     def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
@@ -146,14 +163,24 @@ class _Csv(TrackText):
 class _Jsonl(TrackText):
     """An object a line."""
 
+    @property
+    def frames(self) -> np.ndarray:
+        return np.unique(np.array([int(record["frame"]) for record in self._records], np.int64))
+
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         lines = path.read_bytes().decode("utf-8-sig").split("\n")
-        self._records = [json.loads(line) for line in lines if line.strip()]
+        numbered = [(number, json.loads(line)) for number, line in enumerate(lines, 1) if line.strip()]
+        self._records = [record for _, record in numbered]
         pairs = [(record["frame"], track) for record in self._records for track in record["tracks"]]
-        self._set([[float(frame), *(float(track[n]) for n in ("id", *_SHAPE))] for frame, track in pairs])
+        self._set(
+            [[float(frame), *(float(track[n]) for n in ("id", *_SHAPE))] for frame, track in pairs],
+            [line for line, record in numbered for _ in record["tracks"]],
+        )
         self.name = [str(track.get("name", "")) for _, track in pairs]
         self.filled = [bool(track.get("filled", False)) for _, track in pairs]
+        kinds = (track.get("class_name") or track.get("class") for _, track in pairs)
+        self.kind = ["" if kind is None else str(kind) for kind in kinds]
 
     def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
         left = iter(zip(ids, kept, strict=True))

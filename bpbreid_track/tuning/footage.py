@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ from ..config import TrackerConfig
 from ..errors import InputError, UsageError
 from ..evaluation import TrackingMetrics, evaluate_folder
 from ..evaluation.tracks import counted_rows
-from ..io.mot_format import MotRows, read_ground_truth
+from ..io.mot_format import MotRows, mot_text
+from ..io.read_tracks import read_truth, truth_file
 from ..io.sinks.tracks import MotSink
 from ..io.sources.base import Frame
 from ..pipeline.api import track_video
@@ -63,7 +63,8 @@ def load_footage(
     """A sequence through detector and encoder, or out of the cache.
 
     Args:
-        folder: MOTChallenge layout with gt/gt.txt and pictures or a video.
+        folder: MOTChallenge layout with pictures or a video and gt/gt.txt, or what CVAT exported in its
+            place, as ``truth_file`` finds it.
         detector: as for ``track_video``; a path inside ``folder`` is looked for there first.
         encoder: as for ``track_video``.
         cache: file to read, or to write and then read.
@@ -71,10 +72,10 @@ def load_footage(
     Raises:
         InputError: no ground truth, no pictures, or anything else that cannot be read.
     """
-    gt = folder / "gt" / "gt.txt"
-    if not gt.is_file():
-        raise InputError(f"{folder}: no ground truth there; expected a sequence with gt/gt.txt")
-    truth = read_ground_truth(gt)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a sequence with gt/gt.txt")
+    gt = truth_file(folder)
+    truth = read_truth(gt)
     counted_rows(gt, truth)
     own = folder / detector
     motion, camera = CameraMotion(), list[CameraStep]()
@@ -163,23 +164,15 @@ class Judge:
 
     def _write_truth(self, stretch: Stretch) -> None:
         footage = stretch.footage
-        source = footage.folder / "gt" / "gt.txt"
-        lines = source.read_text(encoding="utf-8-sig").splitlines()
-        first, last = (footage.frames[row].index for row in (stretch.start, stretch.stop - 1))
-        rows = []
-        here = (footage.truth.frame > first) & (footage.truth.frame <= last + 1)
-        if not here.any() or not (here & counted_rows(source, footage.truth)).any():
+        source = truth_file(footage.folder)
+        first, last = (footage.frames[row].index + 1 for row in (stretch.start, stretch.stop - 1))
+        inside = (footage.truth.frame >= first) & (footage.truth.frame <= last)
+        if not inside.any() or not (inside & counted_rows(source, footage.truth)).any():
             raise InputError(f"{source}: no ground truth in {stretch}; choose another --holdout")
-        for frame, line in zip(footage.truth.frame, footage.truth.line, strict=True):
-            if first < frame <= last + 1:
-                separator, rest = re.split(r"^[^,\s]+(\s*,\s*|\s+)", lines[line - 1].strip())[1:]
-                rows.append(f"{frame - first}{separator}{rest}\n")
+        here = footage.truth.within((first, last))
         target = self._truth / footage.name / "gt" / "gt.txt"
         target.parent.mkdir(parents=True)
-        target.write_text("".join(rows), encoding="utf-8")
-        labels = source.with_name("labels.txt")
-        if labels.is_file():
-            shutil.copy(labels, target.parent)
+        target.write_text(mot_text(replace(here, frame=here.frame - first + 1)), encoding="utf-8")
 
 
 class _KnownCamera(CameraMotion):

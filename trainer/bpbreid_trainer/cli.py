@@ -117,8 +117,8 @@ def crops(
     tracks: Annotated[
         Path | None,
         typer.Argument(
-            metavar="TRACKS.txt",
-            help="Its tracks in MOTChallenge format; left out: gt/gt.txt of a sequence.",
+            metavar="TRACKS",
+            help="Its tracks: MOTChallenge .txt, CVAT .xml or .zip, .csv, .jsonl; left out: its gt/gt.txt.",
             show_default=False,
         ),
     ] = None,

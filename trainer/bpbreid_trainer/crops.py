@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.io.mot_format import MotRows, read_ground_truth
+from bpbreid_track.io.mot_format import MotRows
 from bpbreid_track.io.part_file import put
+from bpbreid_track.io.read_tracks import is_sequence, read_truth, truth_file
 
 if TYPE_CHECKING:
     from bpbreid_track.io.sources.base import Frame, Source
@@ -74,7 +75,8 @@ def cut_crops(
 
     Args:
         source: what ``open_source`` takes: a video, a folder of images, a MOTChallenge sequence.
-        tracks: the tracks of it in MOTChallenge format, frames from 1; None: gt/gt.txt of the sequence.
+        tracks: the tracks of it: MOTChallenge text with frames from 1, an .xml or .zip of CVAT, a .csv or
+            .jsonl of a run; None: gt/gt.txt of the sequence, or what CVAT exported in its place.
         out: folder to write into.
         camera: name of the camera; by default the source's name. Underscores become dashes.
         stride: take every so many frames of a person; neighbouring frames show the same thing.
@@ -95,12 +97,12 @@ def cut_crops(
         raise UsageError(f"holdout: expected a share from 0 to below 1, got {holdout}")
     from bpbreid_track.io.open_source import open_source
 
-    path = Path(tracks) if tracks is not None else Path(source) / "gt" / "gt.txt"
-    if tracks is None and not path.is_file():
+    if tracks is None and not is_sequence(Path(source)):
         raise InputError(
             f"{source}: no gt/gt.txt in it; give the tracks, as bpbreid-track --tracks writes them"
         )
-    rows = read_ground_truth(path)
+    path = truth_file(source if tracks is None else tracks)
+    rows = read_truth(path)
     with open_source(source) as frames:
         left_out: Counter[str] = Counter()
         chosen = _chosen(

@@ -48,13 +48,16 @@ class TrackRow(NamedTuple):
     confidence: float
     name: str = ""  # of the person, where a gallery knows it
     filled: bool = False  # interpolated: no detector gave this box
+    class_id: int | None = None  # as the detector numbers its classes
 
 
 # Columns that only some runs have, in the order in which they are written.
 EXTRA_COLUMNS = ("name", "filled")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9.]+").fullmatch
-_BASE = len(TrackRow._fields) - len(EXTRA_COLUMNS)
+_BASE = TrackRow._fields.index("name")
+# What detectors call class 0 where they state no names.
+_PERSON = "person"
 
 
 def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
@@ -77,6 +80,7 @@ def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
             confidence=_rounded(confidence, 5),
             name="" if names is None else str(names[row]),
             filled=filled is not None and bool(filled[row]),
+            class_id=None if detections.class_id is None else int(detections.class_id[row]),
         )
 
 
@@ -188,14 +192,28 @@ def named_last(track: dict[str, Any], name: str) -> dict[str, Any]:
     """A track of ``JsonlSink`` with this name, where such a track has it; an empty one is left out."""
     extras = {column: track[column] for column in EXTRA_COLUMNS if column in track} | {"name": name}
     base = {key: value for key, value in track.items() if key not in EXTRA_COLUMNS}
-    return base | {column: extras[column] for column in EXTRA_COLUMNS if extras.get(column)}
+    kept = (column for column in EXTRA_COLUMNS if column in extras and (column != "name" or name))
+    return base | {column: extras[column] for column in kept}
+
+
+def _class_name(row: TrackRow) -> str | None:
+    """What the class of a row is called; None where only its number is known."""
+    if row.class_name is not None and row.class_name != str(row.class_id):
+        return row.class_name
+    return _PERSON if not row.class_id else None
 
 
 class JsonlSink(TextSink):
     """One JSON object a line and frame, also where nobody is seen.
 
-    ``{"frame": 1, "timestamp": 0.0, "tracks": [{"id": 7, "left": 1.5, ...}]}``, named as in ``CsvSink``;
-    ``name`` is there for people of a gallery only, ``"filled": true`` for interpolated boxes only.
+    ``{"frame": 1, "timestamp": 0.0, "tracks": [{"id": 7, "left": 1.5, ...}]}``, named as in ``CsvSink``, and
+    besides of each track
+
+    - ``class_id``: its class as an integer, as the detector numbers it (0: person); null where none is known;
+    - ``class_name``: its name, null where only the number is known. ``class`` is the name where the detector
+      states names and else the number in quotes, as the table has it;
+    - ``name``: for people of a gallery only;
+    - ``filled``: true for interpolated boxes, which no detector gave.
 
     Args:
         path: the file; it is replaced.
@@ -208,8 +226,9 @@ class JsonlSink(TextSink):
         tracks = []
         for row in track_rows(detections):
             track: dict[str, Any] = dict(zip(CsvSink.columns[2:], row[:_BASE], strict=True))
-            track |= {column: value for column in EXTRA_COLUMNS if (value := getattr(row, column))}
-            tracks.append(track)
+            track |= {"class_id": row.class_id, "class_name": _class_name(row)}
+            track |= {"name": row.name} if row.name else {}
+            tracks.append(track | {"filled": row.filled})
         record = {"frame": frame.index + 1, "timestamp": round(frame.timestamp, 6), "tracks": tracks}
         self._append(json.dumps(record, ensure_ascii=False) + "\n")
 

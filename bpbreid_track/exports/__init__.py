@@ -1,0 +1,1 @@
+"""Tracks as other programs read them: CVAT, MOT, COCO, SoccerNet, Label Studio."""
