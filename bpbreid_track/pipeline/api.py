@@ -260,6 +260,7 @@ def load_encoder(
         batch_size=settings.encoder.batch_size,
         mirror=settings.encoder.mirror,
         runtime=settings.encoder.runtime,
+        input=settings.encoder.input,
     )
 
 

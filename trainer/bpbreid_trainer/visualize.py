@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from bpbreid_track.embeddings import PartEmbeddings, part_distance, per_part_distance
-from bpbreid_track.errors import InputError
+from bpbreid_track.errors import InputError, install_extra
 from bpbreid_track.model.attention_view import paint_attention, part_colours
 from bpbreid_track.model.encoder import Encoder
 from bpbreid_track.model.network import BPBReID
@@ -222,5 +222,5 @@ def _figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError("pictures need matplotlib: pip install 'bpbreid-track[train]'") from error
+        raise InputError(f"pictures need matplotlib; {install_extra('train')}") from error
     return Figure(figsize=(width, height), layout="constrained")
