@@ -277,6 +277,12 @@ class RegionsConfig(Settings):
     )
 
 
+class CropsConfig(Settings):
+    """The folder of crops of each identity."""
+
+    every: int = Field(1, ge=1, le=100_000, description="Of so many crops of an identity the first is kept.")
+
+
 class RunConfig(Settings):
     """Everything ``track_video`` can be told; the sections of a YAML file in configs/track/."""
 
@@ -286,6 +292,7 @@ class RunConfig(Settings):
     tracker: TrackerConfig = TrackerConfig()
     link: LinkConfig = LinkConfig()
     gallery: GalleryConfig = GalleryConfig()
+    crops: CropsConfig = CropsConfig()
     regions: RegionsConfig = RegionsConfig()
     draw: DrawConfig = DrawConfig()
 

@@ -74,7 +74,8 @@ class OsnetRuntime(Runtime):
         described = {"options": options.model_dump(mode="json"), "dim": network.dim, "precision": held}
         super().__init__(path, json.dumps(described))
         self.flipped = takes.colours == "bgr"
-        self._network = network.to(self.device, memory_format=torch.channels_last)
+        self._network = network.to(device=self.device)
+        self._network.to(memory_format=torch.channels_last)
         self._dtype = _DTYPES[held]
 
     @torch.no_grad()
@@ -140,12 +141,12 @@ class _Conv(nn.Module):
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(before, after, side, stride, side // 2, bias=False)
-        self.bn = nn.InstanceNorm2d(after, affine=True) if instance else nn.BatchNorm2d(after)
+        self.bn: nn.Module = nn.InstanceNorm2d(after, affine=True) if instance else nn.BatchNorm2d(after)
         self._relu = relu
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.bn(self.conv(x))
-        return x.relu() if self._relu else x
+        out: Tensor = self.bn(self.conv(x))
+        return out.relu() if self._relu else out
 
 
 class _Light(nn.Module):

@@ -110,7 +110,7 @@ class OnnxRuntime(Runtime):
                 for items in (inputs, outputs)
             ]
             takes = agreed(TORCHREID, stated)
-            metadata = describe_one_vector(path, *sides, takes)
+            metadata = describe_one_vector(path, sides[0], sides[1], takes)
             self.flipped = takes.colours == "bgr"
         super().__init__(path, metadata)
         _check_precision(path, precision, self.precision)
@@ -145,7 +145,7 @@ class OpenVinoRuntime(Runtime):
         else:
             sides = [[known_sides(item) for item in items] for items in (model.inputs, model.outputs)]
             takes = agreed(OPEN_MODEL_ZOO, stated)
-            metadata = describe_one_vector(path, *sides, takes)
+            metadata = describe_one_vector(path, sides[0], sides[1], takes)
             self.flipped = takes.colours == "bgr"
         super().__init__(path, metadata)
         if not self._ours:

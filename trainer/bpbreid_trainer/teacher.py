@@ -56,7 +56,7 @@ class Teacher:
         sides = [[known_sides(item) for item in items] for items in (body.inputs, body.outputs)]
         self._bgr = path.suffix.lower() == ".xml"
         habit = OPEN_MODEL_ZOO if self._bgr else TORCHREID
-        described = json.loads(describe_one_vector(path, *sides, habit))
+        described = json.loads(describe_one_vector(path, sides[0], sides[1], habit))
         self._options = ModelOptions.model_validate(described["options"])
         self.size = self._options.input_size
         self.dim: int = described["dim"]
