@@ -14,8 +14,6 @@ import supervision as sv
 from ..config import DetectorConfig
 from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
-from ..model.inference import resolve_device
-from .runtimes import RUNTIME_NAMES, choose_runtime, run_by
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
 if TYPE_CHECKING:
@@ -172,6 +170,8 @@ class UltralyticsDetector:
         device: str = "auto",
         description: str | None = None,
     ) -> None:
+        from .runtimes import RUNTIME_NAMES, choose_runtime, run_by
+
         self.name = Path(weights).name
         self.description = description or self.name
         self.files = (Path(weights),)
@@ -322,6 +322,8 @@ def _not_loadable(weights: str, error: Exception) -> InputError:
 
 def _ultralytics_device(device: str) -> str:
     """``device`` in Ultralytics' words, in which CUDA has a number."""
+    from ..model.inference import resolve_device
+
     found = resolve_device(device)
     return "cuda:0" if str(found) == "cuda" else str(found)
 

@@ -89,7 +89,7 @@ class IdentityManager:
         self._sums.add(ids, *seen.numpy())
         if self._save:
             self._views.add(ids, seen, frame.timestamp)
-            self._pictures.add(ids, frame.image, detections.xyxy[rows], seen.visibility.numpy())
+            self._pictures.add(ids, frame.image, detections.xyxy[rows], seen.numpy().visibility)
 
     def _forget(self, now: float, ids: np.ndarray | None) -> None:
         """Let go of tracks that the tracker has given up, so that a stream may run for ever.

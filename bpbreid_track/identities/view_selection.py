@@ -76,7 +76,7 @@ class DiverseViews:
 
     def add(self, ids: np.ndarray, embeddings: PartEmbeddings, time: float) -> None:
         """Take in one clear view of each of ``ids`` [N] at ``time`` seconds; blank rows are passed over."""
-        shown = embeddings.visibility.any(dim=1).numpy()
+        shown = embeddings.numpy().visibility.any(axis=1)
         for row in np.flatnonzero(shown):
             identity = int(ids[row])
             if time - self._last.get(identity, -np.inf) < self._interval - TICK:

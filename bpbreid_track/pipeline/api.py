@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
 from ..detection.detectors import Detector, PrecomputedDetector, load_detector
@@ -22,6 +22,7 @@ from ..io.sources.base import Frame, Source
 from ..report_page.page import RunPage
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
+from .cached_networks import asked_for, stored_networks
 from .counting import NO_REGIONS, load_regions
 from .interrupts import Interrupts
 from .linked_run import LinkedRun, check_rereadable
@@ -144,14 +145,25 @@ def track_video(
                 gap = settings.detector.every / settings.tracker.frame_rate
                 fill = {"fill_seconds": max(settings.link.fill_seconds, 1.5 * gap)}
                 settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
-            find = _detector(detector, settings.detector, device)
-            if isinstance(find, PrecomputedDetector):
-                find.check_frames(reader)
-            embed = load_encoder(encoder, settings, device, precision)
+            asked = None if cache is None else asked_for(detector, encoder, settings, device, precision)
+            known = None
+            parts_painted = "parts" in settings.draw.overlay and (out is not None or show)
+            if cache is not None and asked is not None and gallery is None and not parts_painted:
+                known = stored_networks(cache, asked, max_frames)
+            find: Detector
+            embed: Encoder | None
+            if known is not None:
+                find, embed = known[0], cast("Encoder | None", known[1])
+            else:
+                find = _detector(detector, settings.detector, device)
+                if isinstance(find, PrecomputedDetector):
+                    find.check_frames(reader)
+                embed = load_encoder(encoder, settings, device, precision)
             settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
             store = None
             if cache is not None:
-                store = open_cache(cache, reader, find, embed, settings.detector, outputs.paths.values())
+                others = outputs.paths.values()
+                store = open_cache(cache, reader, find, embed, settings.detector, others, asked)
                 prepared.callback(store.close)
             history = TrackHistory() if link else None
             identities = _identities(settings, embed, history, gallery, save_gallery)
