@@ -300,8 +300,13 @@ def open_cache(
         "detector": _found_by(detector, settings),
         "encoder": _encoded_by(encoder),
     }
-    loaded = not isinstance(detector, StoredDetector)
-    networks = described(asked, detector, encoder, identity) if asked is not None and loaded else None
+    networks = None
+    if (
+        asked is not None
+        and not isinstance(detector, StoredDetector)
+        and not isinstance(encoder, StoredEncoder)
+    ):
+        networks = described(asked, detector, encoder, identity)
     return Cache(path, identity, networks)
 
 

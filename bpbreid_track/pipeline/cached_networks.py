@@ -87,13 +87,14 @@ def asked_for(
     detector: object, encoder: object, settings: RunConfig, device: str, precision: str
 ) -> dict[str, Any] | None:
     """What the caller asked for, JSON-able; None where that is an object, which no file can name."""
-    named = [item if item is None else os.fspath(item) for item in (detector, encoder) if _is_name(item)]
-    if len(named) < 2:
+    if not isinstance(detector, str | os.PathLike):
+        return None
+    if encoder is not None and not isinstance(encoder, str | os.PathLike):
         return None
     free = {"batch_size"}
     return {
-        "detector": named[0],
-        "encoder": named[1] or "none",
+        "detector": os.fspath(detector),
+        "encoder": "none" if encoder is None else os.fspath(encoder),
         "device": device,
         "precision": precision,
         "detector settings": settings.detector.model_dump(mode="json", exclude=free),
@@ -171,10 +172,6 @@ def stored_networks(
         return StoredDetector(path, kept["detector"]), encoder
     except (KeyError, TypeError, ValueError, InputError):  # not ours, or a file that is gone
         return None
-
-
-def _is_name(item: object) -> bool:
-    return item is None or isinstance(item, str | os.PathLike)
 
 
 def _with_content(files: Sequence[Path]) -> Files:
