@@ -174,7 +174,7 @@ def main() -> None:
     arguments = parse()
     logging.disable(logging.INFO)
     if arguments.figure and importlib.util.find_spec("matplotlib") is None:
-        raise SystemExit("--figure needs matplotlib: pip install 'bpbreid-track[train]'")
+        raise SystemExit("--figure needs matplotlib: pip install '.[train]'")
     ours = OURS[0].name + (f", {Path(arguments.config).stem}" if arguments.config else "")
     try:
         changed = run_config(arguments.config).tracker.changed()

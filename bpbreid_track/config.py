@@ -104,6 +104,22 @@ class DetectorConfig(Settings):
     )
 
 
+class VectorInput(Settings):
+    """What somebody else's network of one vector takes, where its file does not say so."""
+
+    size: tuple[Annotated[int, Field(ge=32, le=1024)], Annotated[int, Field(ge=32, le=1024)]] | None = Field(
+        None, description="Height and width of a crop in pixels. None: as the file says, else 256x128."
+    )
+    colours: Literal["rgb", "bgr"] | None = Field(
+        None, description="Order of the channels. None: bgr for OpenVINO's .xml, else rgb."
+    )
+    values: Literal["imagenet", "0-1", "0-255"] | None = Field(
+        None,
+        description="Normalised by ImageNet's mean and deviation, or a plain range. None: 0-255 for "
+        "OpenVINO's .xml, else imagenet.",
+    )
+
+
 class EncoderConfig(Settings):
     """How crops are turned into part embeddings."""
 
@@ -116,6 +132,9 @@ class EncoderConfig(Settings):
     runtime: Literal["auto", "torch", "openvino"] = Field(
         "auto",
         description="What runs the network on a CPU; auto: OpenVINO where it is installed, else torch.",
+    )
+    input: VectorInput = Field(
+        VectorInput(), description="What other people's networks take; ours say it themselves."
     )
 
 
@@ -258,6 +277,12 @@ class RegionsConfig(Settings):
     )
 
 
+class CropsConfig(Settings):
+    """The folder of crops of each identity."""
+
+    every: int = Field(1, ge=1, le=100_000, description="Of so many crops of an identity the first is kept.")
+
+
 class RunConfig(Settings):
     """Everything ``track_video`` can be told; the sections of a YAML file in configs/track/."""
 
@@ -267,6 +292,7 @@ class RunConfig(Settings):
     tracker: TrackerConfig = TrackerConfig()
     link: LinkConfig = LinkConfig()
     gallery: GalleryConfig = GalleryConfig()
+    crops: CropsConfig = CropsConfig()
     regions: RegionsConfig = RegionsConfig()
     draw: DrawConfig = DrawConfig()
 

@@ -3,6 +3,8 @@
 ``PartEmbeddings`` is the one type in which appearance travels between the encoder, the tracker, the
 integrations and the evaluation. Letters used in all shapes: N boxes, P = 1 + K parts (row 0 is the
 foreground, the whole visible person), D features.
+
+Embeddings made of numpy arrays stay arrays until somebody asks for tensors: torch is loaded no sooner.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from .errors import InputError, one_line
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 # Upper bound on the elements of one intermediate of part_distance (float32: 64 MiB).
 _CHUNK_ELEMENTS = 1 << 24
@@ -49,28 +53,38 @@ class PartEmbeddings:
     Raises:
         ValueError: shapes that do not fit each other.
 
+    >>> import torch
     >>> emb = PartEmbeddings(torch.eye(3)[None], torch.tensor([[1, 1, 0]]), ["foreground", "head", "legs"])
     >>> len(emb), emb.features.shape, emb[0].visibility.tolist()
     (1, torch.Size([1, 3, 3]), [[1.0, 1.0, 0.0]])
     """
 
-    __slots__ = ("features", "part_names", "visibility")
+    __slots__ = ("_features", "_visibility", "part_names")
 
-    features: Tensor
-    visibility: Tensor
     part_names: tuple[str, ...]
 
     def __init__(self, features: Any, visibility: Any, part_names: Sequence[str]) -> None:
-        self.features = torch.as_tensor(features).to(torch.float32)
-        self.visibility = torch.as_tensor(visibility).to(device=self.features.device, dtype=torch.float32)
+        # Both are arrays, or both tensors.
+        self._features: Any
+        self._visibility: Any
+        if isinstance(features, np.ndarray) and isinstance(visibility, np.ndarray):
+            self._features = np.asarray(features, np.float32)
+            self._visibility = np.asarray(visibility, np.float32)
+        else:
+            import torch
+
+            self._features = torch.as_tensor(features).to(torch.float32)
+            self._visibility = torch.as_tensor(visibility).to(
+                device=self._features.device, dtype=torch.float32
+            )
         self.part_names = tuple(part_names)
-        shape = tuple(self.features.shape)
+        shape = tuple(self._features.shape)
         if len(shape) != 3:
             raise ValueError(f"features: expected [N, P, D], got shape {list(shape)}")
-        if tuple(self.visibility.shape) != shape[:2]:
+        if tuple(self._visibility.shape) != shape[:2]:
             raise ValueError(
                 f"visibility: expected {list(shape[:2])} to fit features {list(shape)}, "
-                f"got {list(self.visibility.shape)}"
+                f"got {list(self._visibility.shape)}"
             )
         if len(self.part_names) != shape[1]:
             raise ValueError(
@@ -81,9 +95,8 @@ class PartEmbeddings:
     def empty(cls, part_names: Sequence[str], dim: int, device: Any = "cpu") -> PartEmbeddings:
         """Embeddings of no box at all: features [0, P, ``dim``]."""
         parts = len(part_names)
-        return cls(
-            torch.zeros(0, parts, dim, device=device), torch.zeros(0, parts, device=device), part_names
-        )
+        none = cls(np.zeros((0, parts, dim), np.float32), np.zeros((0, parts), np.float32), part_names)
+        return none.to(device)
 
     @classmethod
     def cat(cls, items: Iterable[PartEmbeddings]) -> PartEmbeddings:
@@ -97,12 +110,20 @@ class PartEmbeddings:
             raise ValueError("cat: expected at least one PartEmbeddings, got none")
         first = parts[0]
         for item in parts[1:]:
-            if item.part_names != first.part_names or item.features.shape[2] != first.features.shape[2]:
+            if item.part_names != first.part_names or item.dim != first.dim:
                 raise ValueError(
-                    f"cat: expected parts {list(first.part_names)} with {first.features.shape[2]} features, "
-                    f"got {list(item.part_names)} with {item.features.shape[2]}"
+                    f"cat: expected parts {list(first.part_names)} with {first.dim} features, "
+                    f"got {list(item.part_names)} with {item.dim}"
                 )
-        device = first.features.device
+        if all(item._in_numpy for item in parts):
+            return cls(
+                np.concatenate([item._features for item in parts]),
+                np.concatenate([item._visibility for item in parts]),
+                first.part_names,
+            )
+        import torch
+
+        device = first.device
         return cls(
             torch.cat([item.features.to(device) for item in parts]),
             torch.cat([item.visibility.to(device) for item in parts]),
@@ -110,7 +131,7 @@ class PartEmbeddings:
         )
 
     def __len__(self) -> int:
-        return int(self.features.shape[0])
+        return int(self._features.shape[0])
 
     def __getitem__(self, index: Any) -> PartEmbeddings:
         """Rows by int (one row is kept as N = 1), slice, boolean mask or index array."""
@@ -120,38 +141,75 @@ class PartEmbeddings:
                 raise IndexError(f"row {row} of {len(self)} embeddings")
             index = slice(row, row + 1 or None)
         elif not isinstance(index, slice):
-            index = torch.as_tensor(np.asarray(index) if not isinstance(index, Tensor) else index)
-            if index.dtype != torch.bool:
-                index = index.long()
-            elif tuple(index.shape) != (len(self),):
-                raise IndexError(f"mask: expected shape [{len(self)}], got {list(index.shape)}")
-            index = index.to(self.features.device)
-        return PartEmbeddings(self.features[index], self.visibility[index], self.part_names)
+            rows = np.asarray(index.cpu() if hasattr(index, "cpu") else index)
+            if rows.dtype != bool:
+                rows = rows.astype(np.int64)
+            elif rows.shape != (len(self),):
+                raise IndexError(f"mask: expected shape [{len(self)}], got {list(rows.shape)}")
+            index = rows
+            if not self._in_numpy:
+                import torch
+
+                index = torch.from_numpy(rows).to(self.device)
+        return PartEmbeddings(self._features[index], self._visibility[index], self.part_names)
 
     def __iter__(self) -> Iterator[PartEmbeddings]:
         return (self[row] for row in range(len(self)))
 
     def __repr__(self) -> str:
-        n, p, d = self.features.shape
+        n, p, d = self._features.shape
         return f"PartEmbeddings(N={n}, P={p}, D={d}, parts={list(self.part_names)}, device={self.device})"
 
     @property
+    def _in_numpy(self) -> bool:
+        return isinstance(self._features, np.ndarray)
+
+    @property
+    def features(self) -> Tensor:
+        """float32 [N, P, D]."""
+        self._as_tensors()
+        found: Tensor = self._features
+        return found
+
+    @property
+    def visibility(self) -> Tensor:
+        """float32 [N, P], on the device of the features."""
+        self._as_tensors()
+        found: Tensor = self._visibility
+        return found
+
+    def _as_tensors(self) -> None:
+        if self._in_numpy:
+            import torch
+
+            # The arrays may be somebody's who writes on; memory is shared where that is allowed.
+            self._visibility = torch.as_tensor(self._visibility)
+            self._features = torch.as_tensor(self._features)
+
+    @property
     def device(self) -> torch.device:
+        """Where the features lie."""
         return self.features.device
 
     @property
     def dim(self) -> int:
         """D, the features of one part."""
-        return int(self.features.shape[2])
+        return int(self._features.shape[2])
 
     def to(self, device: Any) -> PartEmbeddings:
         """The same embeddings on another device (itself where nothing has to move)."""
+        if self._in_numpy and str(device) == "cpu":
+            return self
+        import torch
+
         if torch.device(device) == self.device:
             return self
         return PartEmbeddings(self.features.to(device), self.visibility.to(device), self.part_names)
 
     def numpy(self) -> PartArrays:
         """``(features, visibility)`` as float32 arrays [N, P, D] and [N, P]."""
+        if self._in_numpy:
+            return PartArrays(self._features, self._visibility)
         return PartArrays(self.features.detach().cpu().numpy(), self.visibility.detach().cpu().numpy())
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -190,7 +248,8 @@ class PartEmbeddings:
                 )
             with np.load(path, allow_pickle=False) as data:
                 names = json.loads(str(data["part_names"]))
-                return cls(torch.from_numpy(data["features"]), torch.from_numpy(data["visibility"]), names)
+                features, visibility = data["features"], data["visibility"]
+                return cls(features.astype(np.float32), visibility.astype(np.float32), names)
         except FileNotFoundError:
             raise InputError(f"{path}: no such file") from None
         except InputError:
@@ -202,7 +261,6 @@ class PartEmbeddings:
             ) from error
 
 
-@torch.no_grad()
 def part_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
     """Visibility-masked part distance of all pairs, Eq. 9 of the paper.
 
@@ -231,25 +289,30 @@ def part_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
             f"part_distance: expected the same parts and width, got {list(a.part_names)} x {a.dim} "
             f"and {list(b.part_names)} x {b.dim}"
         )
+    import torch
+
     b = b.to(a.device)
     rows, columns, parts = len(a), len(b), len(a.part_names)
     step = max(1, _CHUNK_ELEMENTS // max(1, columns * parts))
-    if rows <= step:
-        return masked_distance(a.features, a.visibility, b.features, b.visibility)
-    out = torch.empty(rows, columns, device=a.device)
-    for start in range(0, rows, step):
-        rows_a = slice(start, start + step)
-        out[rows_a] = masked_distance(a.features[rows_a], a.visibility[rows_a], b.features, b.visibility)
-    return out
+    with torch.no_grad():
+        if rows <= step:
+            return masked_distance(a.features, a.visibility, b.features, b.visibility)
+        out = torch.empty(rows, columns, device=a.device)
+        for start in range(0, rows, step):
+            rows_a = slice(start, start + step)
+            out[rows_a] = masked_distance(a.features[rows_a], a.visibility[rows_a], b.features, b.visibility)
+        return out
 
 
-@torch.no_grad()
 def paired_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
     """Eq. 9 of each row of ``a`` with the same row of ``b``: float32 [N]; see ``part_distance``."""
-    weight = (a.visibility * b.visibility).sqrt()
-    total = ((a.features - b.features).norm(dim=-1) * weight).sum(-1)
-    norm = weight.sum(-1)
-    return torch.where(norm > 0, total / norm, torch.inf)
+    import torch
+
+    with torch.no_grad():
+        weight = (a.visibility * b.visibility).sqrt()
+        total = ((a.features - b.features).norm(dim=-1) * weight).sum(-1)
+        norm = weight.sum(-1)
+        return torch.where(norm > 0, total / norm, torch.inf)
 
 
 def masked_distance(
@@ -261,6 +324,8 @@ def masked_distance(
         refine: recompute pairs of nearly equal vectors without the cancellation of
             ``|a|^2 - 2ab + |b|^2``, which is off by up to 5e-4 near zero.
     """
+    import torch
+
     weights_a, weights_b = visibility_a.sqrt(), visibility_b.sqrt()
     distances = per_part_distance(features_a, features_b, refine=refine)  # [P, N, M]
     total = torch.einsum("pnm,np,mp->nm", distances, weights_a, weights_b)
@@ -268,8 +333,33 @@ def masked_distance(
     return torch.where(weight > 0, total / weight, torch.inf)
 
 
+def masked_distance_of_arrays(
+    features_a: np.ndarray, visibility_a: np.ndarray, features_b: np.ndarray, visibility_b: np.ndarray
+) -> np.ndarray:
+    """Eq. 9 as ``masked_distance`` without ``refine``, in numpy, on float32 arrays: [N, M].
+
+    The tracker's, whose few rows torch would not make faster, and which may run where torch is not loaded.
+    """
+    weights_a, weights_b = np.sqrt(visibility_a), np.sqrt(visibility_b)
+    total = np.zeros((len(features_a), len(features_b)), np.float32)
+    for part in range(features_a.shape[1]):
+        a, b = features_a[:, part], features_b[:, part]
+        squares = a @ b.T
+        squares *= -2
+        squares += np.einsum("nd,nd->n", a, a)[:, None]
+        squares += np.einsum("md,md->m", b, b)
+        np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
+        squares *= weights_a[:, part, None]
+        squares *= weights_b[:, part]
+        total += squares
+    weight = weights_a @ weights_b.T
+    return np.divide(total, weight, out=np.full_like(total, np.inf), where=weight > 0)
+
+
 def per_part_distance(features_a: Tensor, features_b: Tensor, *, refine: bool = True) -> Tensor:
     """Euclidean distance of every pair, part by part, visible or not: [N, P, D], [M, P, D] -> [P, N, M]."""
+    import torch
+
     square_a = features_a.square().sum(-1).T[:, :, None]  # [P, N, 1]
     square_b = features_b.square().sum(-1).T[:, None, :]  # [P, 1, M]
     scale = square_a + square_b

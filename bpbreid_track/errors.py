@@ -62,6 +62,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(choices)}"
 
 
+def install_extra(extra: str) -> str:
+    """How to install an optional part of the package, from an index or from a checkout of the sources.
+
+    >>> install_extra("eval")
+    "pip install 'bpbreid-track[eval]', or in a checkout pip install '.[eval]'"
+    """
+    return f"pip install 'bpbreid-track[{extra}]', or in a checkout pip install '.[{extra}]'"
+
+
 def add_note(error: BaseException, note: str) -> None:
     """``error.add_note(note)``, also before Python 3.11; an empty note is none."""
     if note:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +12,20 @@ from typing import Any
 import numpy as np
 import pytest
 import supervision as sv
+import torch
+from test_cli import environment
 
 from bpbreid_track import Encoder, track_video
 from bpbreid_track.cli.track import run
+from bpbreid_track.config import run_config
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sources.base import Frame, Source
+from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
+from bpbreid_track.model.encoder import find_encoder_weights
 from bpbreid_track.pipeline.cache_file import CacheReader
+from bpbreid_track.pipeline.cached_networks import asked_for, stored_networks
 
 FRAMES = 8
 
@@ -78,6 +86,59 @@ def test_second_run_computes_nothing_and_writes_the_same_bytes(work: Any, tmp_pa
     assert from_cache == with_new_cache == plain
     assert len(from_cache.splitlines()) > 3 * FRAMES
     assert {path.name for path in tmp_path.iterdir()} == {"c", "t.csv"}
+
+
+WITHOUT_TORCH = """
+import sys
+from bpbreid_track.cli.track import run
+code = run(sys.argv[1:])
+assert not {"torch", "ultralytics", "timm", "openvino"} & set(sys.modules), code
+sys.exit(code)
+"""
+
+
+def test_a_run_of_which_all_is_known_loads_no_torch(pets: Path, det: Path, tmp_path: Path) -> None:
+    arguments = [str(pets), "--detector", str(det), "--device", "cpu", "--max-frames", str(FRAMES), "--quiet"]
+    arguments += ["--cache", str(tmp_path / "c"), "--tracks"]
+    assert run([*arguments, str(tmp_path / "first.csv")]) == 0
+    again = [sys.executable, "-c", WITHOUT_TORCH, *arguments, str(tmp_path / "second.csv")]
+    done = subprocess.run(again, capture_output=True, text=True, env=environment())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "second.csv").read_bytes() == (tmp_path / "first.csv").read_bytes()
+    assert len((tmp_path / "second.csv").read_bytes().splitlines()) > 3 * FRAMES
+
+
+@pytest.mark.parametrize("change", ["weights", "boxes", "device", "setting", "more frames"])
+def test_what_is_not_what_the_cache_was_made_by_is_loaded_and_compared(
+    change: str, pets: Path, det: Path, tmp_path: Path
+) -> None:
+    weights, boxes = tmp_path / "e.safetensors", tmp_path / "det.txt"
+    weights.write_bytes(find_encoder_weights("default").read_bytes())
+    boxes.write_bytes(det.read_bytes())
+    given: dict[str, Any] = {"detector": boxes, "encoder": weights, "device": "cpu", "precision": "fp32"}
+    given |= {"cache": tmp_path / "c", "max_frames": 2, "config": {"encoder": {"runtime": "torch"}}}
+    track_video(pets, **given)
+    asked = asked_for(boxes, weights, run_config(given["config"]), "cpu", "fp32")
+    assert asked is not None
+    assert stored_networks(tmp_path / "c", asked, 2) is not None
+    frames = 2
+    if change == "weights":
+        network = load_checkpoint(weights)
+        with torch.no_grad():
+            next(network.parameters()).mul_(2)
+        save_checkpoint(network, weights)
+    elif change == "boxes":
+        boxes.write_bytes(det.read_bytes().replace(b"1,-1,", b"1,-1,1", 1))
+    elif change == "device":
+        asked |= {"device": "auto"}
+    elif change == "setting":
+        asked |= {"encoder settings": {**asked["encoder settings"], "mirror": False}}
+    else:
+        frames = 3
+    assert stored_networks(tmp_path / "c", asked, frames) is None
+    if change in {"weights", "boxes"}:
+        with pytest.raises(InputError, match="made with another"):
+            track_video(pets, **given)
 
 
 def test_other_tracker_settings_give_what_they_give_without_a_cache(work: Any) -> None:

@@ -260,6 +260,7 @@ def test_help_and_version_do_not_wait_for_torch() -> None:
         timeout=60,
     )
     assert "--detector" in shown.stdout
+    assert "<bool>" not in shown.stdout  # flags take no value
     assert shown.stdout.endswith(f"bpbreid-track {__version__}\n")
     assert shown.stderr == ""
 

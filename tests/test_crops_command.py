@@ -202,6 +202,15 @@ def test_people_kept_back_are_queries_and_gallery_of_their_own(shared: Path, tmp
         assert before < after
 
 
+def test_two_runs_over_one_camera_are_not_mixed(footage: Path, tmp_path: Path) -> None:
+    tracks, out = tracks_file(tmp_path, both()), tmp_path / "out"
+    cut_crops(footage, tracks, out, camera="north", quiet=True)
+    with pytest.raises(UsageError, match="holds crops of north already"):
+        cut_crops(footage, tracks, out, camera="north", stride=4, quiet=True)
+    cut_crops(footage, tracks, out, camera="north-2", quiet=True)
+    assert {path.name.rpartition("-")[0] for path in out.iterdir()} == {"north", "north-2"}
+
+
 def test_too_few_people_to_keep_some_back_are_said(footage: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="2 identities are too few to keep 2 back"):
         cut_crops(footage, tracks_file(tmp_path, both()), tmp_path / "out", holdout=0.5, quiet=True)

@@ -321,7 +321,7 @@ engine.fit(read_options(sys.argv[1]), quiet=True)
 """
 
 
-def test_a_killed_run_goes_on_bit_for_bit(finished, reid_set, tmp_path):
+def test_a_killed_run_goes_on_bit_for_bit(finished, reid_set, tmp_path, capsys):
     output = tmp_path / "killed"
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(options(reid_set, output, log_every=1, save_steps=2).changed()))
@@ -334,7 +334,9 @@ def test_a_killed_run_goes_on_bit_for_bit(finished, reid_set, tmp_path):
         4,
     )  # in mid-epoch, step 5 is lost
     assert not (output / "last.safetensors").exists()
-    report = fit(options(reid_set, output, log_every=1), resume=True, quiet=True)
+    report = fit(options(reid_set, output, log_every=1), resume=True)
+    said = capsys.readouterr().err
+    assert f"going on from {output / 'last.pt'}: 1 of 2 epochs and 1 batches of the next are done" in said
     assert report.steps == finished.steps
     assert same_weights(finished.folder, output)
     ours, theirs = (read_table(folder / "log.csv") for folder in (output, finished.folder))

@@ -19,8 +19,9 @@ from bpbreid_track.cli.track import run
 from bpbreid_track.config import GalleryConfig
 from bpbreid_track.embeddings import part_distance
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.identities.gallery import Gallery, Namer, check_gallery_folder, load_gallery, names_of_all
+from bpbreid_track.identities.gallery import Gallery, Namer, load_gallery, names_of_all
 from bpbreid_track.identities.view_selection import DiverseViews, diverse_rows
+from bpbreid_track.io.paths import check_new_folder
 from bpbreid_track.io.sinks.tracks import CsvSink
 from bpbreid_track.io.sources.base import Frame
 
@@ -147,13 +148,14 @@ def test_gallery_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_two_galleries_are_never_mixed(tmp_path: Path) -> None:
-    check_gallery_folder(tmp_path / "new")
-    check_gallery_folder(tmp_path)
+    check_new_folder(tmp_path / "new")
+    (tmp_path / ".DS_Store").touch()  # systems leave such files everywhere
+    check_new_folder(tmp_path)
     (tmp_path / "00001.npz").touch()
     with pytest.raises(UsageError, match="not empty"):
-        check_gallery_folder(tmp_path)
+        check_new_folder(tmp_path)
     with pytest.raises(InputError, match="there is no folder"):
-        check_gallery_folder(tmp_path / "no/where")
+        check_new_folder(tmp_path / "no/where")
 
 
 def test_gallery_without_an_encoder_is_wrong_usage(shared: Path, tmp_path: Path) -> None:
@@ -166,15 +168,23 @@ def test_gallery_without_an_encoder_is_wrong_usage(shared: Path, tmp_path: Path)
 
 
 @pytest.fixture(scope="module")
-def saved(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(shared: Path, bundled_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A gallery of the first person in a real sequence, under the name of anna."""
     folder = tmp_path_factory.mktemp("run") / "gallery"
     pets = shared / "data/mot/PETS09-S2L1-300"
     report = track_video(pets, detector=pets / "det/yolo11n.txt", max_frames=14, save_gallery=folder)
     assert report.outputs == {"gallery": str(folder)}
-    files = sorted(folder.iterdir())
+    files = sorted(folder.glob("*.npz"))
     assert [path.name for path in files] == [f"{n:05d}.npz" for n in range(1, len(files) + 1)]
     assert all(1 <= len(PartEmbeddings.load(path)) <= 20 for path in files)
+    # Beside each a picture of that person: its embedding is nearest to the views of the same file.
+    assert {path.name for path in folder.glob("*.jpg")} == {f"{path.stem}.jpg" for path in files}
+    crops = [cv2.imread(str(path.with_suffix(".jpg"))) for path in files]
+    shown = bundled_encoder.encode_crops(crops)
+    apart = np.stack(
+        [part_distance(shown, PartEmbeddings.load(path)).numpy().min(axis=1) for path in files], axis=1
+    )
+    assert (apart.argmin(axis=1) == np.arange(len(files))).all()
     files[0].rename(folder / "anna.npz")
     for path in files[1:]:
         path.unlink()

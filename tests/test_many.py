@@ -329,7 +329,9 @@ def test_bad_videos_do_not_stop_the_good_ones_and_resume_does_the_rest(
         (tmp_path / "clips" / name).unlink()
     capfd.readouterr()
     assert run([*call, "--resume"]) == 0
-    assert "1 tracked, 2 whole before; 6 frames" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    assert "2 of 3 are whole already; going on with empty (clips/empty.mp4)" in said
+    assert "1 tracked, 2 whole before; 6 frames" in said
     assert (tmp_path / "tracked/a.txt").stat().st_mtime_ns == before
     assert (tmp_path / "tracked/empty.txt").read_bytes() == (tmp_path / "tracked/z.txt").read_bytes()
     assert run([*call, "--resume", "--quiet"]) == 0

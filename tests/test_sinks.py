@@ -338,9 +338,19 @@ def test_crops_are_sorted_by_identity_and_clipped_to_the_image(tmp_path: Path, f
     assert cv2.imread(str(folder / "00008/000123.jpg")).shape == (80, 30, 3)
 
 
+def test_of_so_many_crops_of_an_identity_the_first_is_kept(tmp_path: Path, frames: list[Frame]) -> None:
+    sink = CropSink(tmp_path / "crops", every=3)
+    for index in range(7):
+        late = [(2, 0, 0, 50, 90)] if index >= 4 else []
+        sink.write(Frame(index, index / 25, frames[0].image), people((1, 5, 5, 50, 90), *late))
+    sink.close()
+    kept = sorted(str(path.relative_to(tmp_path / "crops")) for path in tmp_path.rglob("*.jpg"))
+    assert kept == ["00001/000001.jpg", "00001/000004.jpg", "00001/000007.jpg", "00002/000005.jpg"]
+
+
 def test_crops_of_two_runs_are_not_mixed(tmp_path: Path, frames: list[Frame]) -> None:
     CropSink(tmp_path / "crops").write(frames[0], people((1, 0, 0, 50, 90)))
-    with pytest.raises(InputError, match="earlier run"):
+    with pytest.raises(InputError, match="not empty"):
         CropSink(tmp_path / "crops")
     with pytest.raises(InputError, match="create it first"):
         CropSink(tmp_path / "no" / "crops")

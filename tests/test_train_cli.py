@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -125,7 +126,15 @@ def test_attention_draws_the_parts_of_crops(trained, reid_set, tmp_path):
     out = tmp_path / "attention.png"
     command = ["attention", str(reid_set / "query"), "--encoder", str(trained / "best.safetensors")]
     assert run([*command, "--out", str(out), "--limit", "2", "--device", "cpu", "--quiet"]) == 0
-    assert cv2.imread(str(out)).std() > 5
+    whole = cv2.imread(str(out))
+    assert whole.std() > 5
+    # The same crops in a folder a person.
+    for path in (reid_set / "query").iterdir():
+        (tmp_path / "crops" / path.name[:4]).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / "crops" / path.name[:4])
+    command[1] = str(tmp_path / "crops")
+    assert run([*command, "--out", str(out), "--limit", "2", "--device", "cpu", "--quiet"]) == 0
+    assert cv2.imread(str(out)).shape == whole.shape
 
 
 def features_of(reid_set, weights):

@@ -45,6 +45,7 @@ def run_app(
     """
     debug = "--debug" in arguments
     command = typer.main.get_command(app)
+    _show_flags_bare(command)
 
     def answer(message: str, code: int) -> int:
         if debug:
@@ -85,6 +86,16 @@ def run_app(
         return answer(with_notes(error, f"{type(error).__name__}: {error}") + mend, InputError.exit_code)
     finally:
         warnings.showwarning = shown
+
+
+def _show_flags_bare(command: Any) -> None:
+    """Let --help show ``--link``, not ``--link <bool>`` as Typer 0.29 does: a flag takes no value."""
+    with command.context_class(command, **command.context_settings) as context:
+        for parameter in command.get_params(context):
+            if getattr(parameter, "is_flag", False) and parameter.metavar is None:
+                parameter.metavar = ""
+    for inner in getattr(command, "commands", {}).values():
+        _show_flags_bare(inner)
 
 
 def version_option(program: str) -> Any:

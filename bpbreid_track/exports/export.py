@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ..errors import InputError, UsageError, did_you_mean
 from ..io.part_file import check_free, write_whole
-from ..io.whole_folder import check_new_folder, write_folder, write_zip
+from ..io.paths import check_new_folder
+from ..io.whole_folder import write_folder, write_zip
 from . import cvat
 from .coco import coco_json
 from .labelstudio import labelstudio_json

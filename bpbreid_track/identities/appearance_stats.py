@@ -10,7 +10,6 @@ from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ..embeddings import PartEmbeddings, paired_distance
 
@@ -200,8 +199,4 @@ def mean_embeddings(features: np.ndarray, weights: np.ndarray, part_names: tuple
     """
     norm = np.sqrt(np.einsum("tpd,tpd->tp", features, features))[..., None]
     features /= np.maximum(norm, 1e-12)
-    return PartEmbeddings(
-        torch.from_numpy(features),
-        torch.from_numpy(weights / (weights + np.float32(_HALF_EVIDENCE))),
-        part_names,
-    )
+    return PartEmbeddings(features, weights / (weights + np.float32(_HALF_EVIDENCE)), part_names)

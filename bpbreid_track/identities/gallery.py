@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..embeddings import MAX_MEGABYTES, PartEmbeddings
-from ..errors import InputError, UsageError
+from ..errors import InputError
+from ..io.part_file import put
 from ..io.sources.images import IMAGE_SUFFIXES, natural_key, read_image
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from ..config import GalleryConfig
@@ -186,26 +187,15 @@ def _checked(path: Path, encoder: Encoder, max_megabytes: float) -> PartEmbeddin
     return embeddings
 
 
-def check_gallery_folder(folder: PathLike) -> None:
-    """Fail early where ``save_gallery_files`` could not write, or would mix two galleries.
-
-    Raises:
-        InputError: the folder above is missing, or this one is not writable.
-        UsageError: it holds something already.
-    """
-    path = Path(folder)
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; create it first")
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path}: is a file; give a folder for the gallery")
-    if path.is_dir() and any(path.iterdir()):
-        raise UsageError(f"{path}: is not empty, and two galleries would be mixed; give a new folder")
-    if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise InputError(f"{path}: not writable: permission denied")
-
-
-def save_gallery_files(folder: PathLike, people: dict[str, PartEmbeddings]) -> None:
+def save_gallery_files(
+    folder: PathLike, people: dict[str, PartEmbeddings], pictures: Mapping[str, bytes]
+) -> None:
     """Write ``NAME.npz`` for each of ``people`` into ``folder``, which is made if it is missing.
+
+    Args:
+        folder: new or empty.
+        people: views of each.
+        pictures: for whom there is one, a JPEG, written beside them as ``NAME.jpg``: to see who it is.
 
     Raises:
         InputError: it cannot be written.
@@ -217,5 +207,8 @@ def save_gallery_files(folder: PathLike, people: dict[str, PartEmbeddings]) -> N
         for name, views in people.items():
             path = root / f"{name}.npz"
             views.save(path)
+            if name in pictures:
+                path = root / f"{name}.jpg"
+                put(path, pictures[name])
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error

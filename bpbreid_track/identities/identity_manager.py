@@ -15,7 +15,7 @@ from .gallery import MIN_VIEWS, Gallery, Namer, names_of_all
 from .linking import Linked, link
 from .track_history import TrackHistory
 from .tracklets import TrackedRows, seen_together
-from .view_selection import VIEW_SECONDS, DiverseViews
+from .view_selection import VIEW_SECONDS, BestPictures, DiverseViews
 
 if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
@@ -45,6 +45,7 @@ class IdentityManager:
         self._history, self._gallery = history, gallery
         self._namer = Namer(settings.gallery)
         self._views = DiverseViews(settings.gallery.save_views, VIEW_SECONDS)
+        self._pictures = BestPictures()
         self._save = save
         self._sums: AppearanceSums | None = None
         self._seen: dict[int, float] = {}  # when each identity was seen last
@@ -88,6 +89,7 @@ class IdentityManager:
         self._sums.add(ids, *seen.numpy())
         if self._save:
             self._views.add(ids, seen, frame.timestamp)
+            self._pictures.add(ids, frame.image, detections.xyxy[rows], seen.numpy().visibility)
 
     def _forget(self, now: float, ids: np.ndarray | None) -> None:
         """Let go of tracks that the tracker has given up, so that a stream may run for ever.
@@ -163,13 +165,22 @@ class IdentityManager:
 
         A number that is somebody's name in the gallery already is followed by ``-2``: those are two people.
         """
+        return {name: self._views.of(numbers) for name, numbers in self._people().items()}
+
+    def pictures(self) -> dict[str, bytes]:
+        """The best crop of each of the people of ``views``, a JPEG."""
+        found = {name: self._pictures.of(numbers) for name, numbers in self._people().items()}
+        return {name: picture for name, picture in found.items() if picture is not None}
+
+    def _people(self) -> dict[str, list[int]]:
+        """The tracker's numbers that have views, by the name of the person."""
         taken = set() if self._gallery is None else set(self._gallery.names)
         groups: dict[str, list[int]] = {}
         for number in self._views.ids:
             identity = self._identity.get(number, number)
             name = self._name_of.get(identity) or _free(f"{identity:05d}", taken)
             groups.setdefault(name, []).append(number)
-        return {name: self._views.of(numbers) for name, numbers in groups.items()}
+        return groups
 
 
 def _free(name: str, taken: set[str]) -> str:

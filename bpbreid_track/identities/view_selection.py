@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from ..embeddings import PartEmbeddings, part_distance
@@ -11,6 +12,48 @@ from ..tracking.tracks import TICK
 
 # Least time between two views of one identity, in seconds.
 VIEW_SECONDS = 0.2
+
+
+# Height of the picture beside the views of an identity, and quality of its JPEG.
+_PICTURE_HEIGHT, _PICTURE_QUALITY = 256, 90
+
+
+class BestPictures:
+    """The most telling crop of each identity: the most parts show, and of those the tallest."""
+
+    def __init__(self) -> None:
+        self._best: dict[int, tuple[tuple[float, float], bytes]] = {}
+
+    def add(self, ids: np.ndarray, image: np.ndarray, xyxy: np.ndarray, visibility: np.ndarray) -> None:
+        """Take in the clear boxes of one frame.
+
+        Args:
+            ids: int64 [N].
+            image: uint8 [H, W, 3] in BGR.
+            xyxy: float [N, 4] pixels.
+            visibility: [N, P] in [0, 1]; of a box of which nothing shows there is no picture.
+        """
+        height, width = image.shape[:2]
+        corners = np.round(xyxy).astype(int).clip(0, [width, height, width, height])
+        for identity, (left, top, right, bottom), seen in zip(ids.tolist(), corners, visibility, strict=True):
+            worth = (float(np.sum(seen)), float(bottom - top))
+            if right <= left or bottom <= top or not worth[0] or worth <= self._worth(identity):
+                continue
+            crop = image[top:bottom, left:right]
+            if bottom - top > _PICTURE_HEIGHT:
+                size = (max(1, round((right - left) * _PICTURE_HEIGHT / (bottom - top))), _PICTURE_HEIGHT)
+                crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+            # A picture of its own and small, or it would keep the whole frame alive.
+            _, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, _PICTURE_QUALITY])
+            self._best[identity] = worth, data.tobytes()
+
+    def of(self, ids: list[int]) -> bytes | None:
+        """The best picture of the identities ``ids`` together, a JPEG; None where there is none."""
+        found = [self._best[identity] for identity in ids if identity in self._best]
+        return max(found, key=lambda best: best[0])[1] if found else None
+
+    def _worth(self, identity: int) -> tuple[float, float]:
+        return self._best[identity][0] if identity in self._best else (0.0, 0.0)
 
 
 class DiverseViews:
@@ -33,7 +76,7 @@ class DiverseViews:
 
     def add(self, ids: np.ndarray, embeddings: PartEmbeddings, time: float) -> None:
         """Take in one clear view of each of ``ids`` [N] at ``time`` seconds; blank rows are passed over."""
-        shown = embeddings.visibility.any(dim=1).numpy()
+        shown = embeddings.numpy().visibility.any(axis=1)
         for row in np.flatnonzero(shown):
             identity = int(ids[row])
             if time - self._last.get(identity, -np.inf) < self._interval - TICK:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 
 
 def check_writable(path: Path) -> None:
@@ -20,4 +20,25 @@ def check_writable(path: Path) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a file")
     if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise InputError(f"{path}: not writable: permission denied")
+
+
+def check_new_folder(path: Path) -> None:
+    """Fail early where a folder of results could not be made, or would be mixed with what is there.
+
+    Files are replaced once the new one is whole; a folder is never emptied and never added to.
+
+    Raises:
+        InputError: the folder above is missing, or this one is not writable.
+        UsageError: it is a file, or holds something already; hidden files do not count.
+    """
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}; create it first")
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path}: is a file; give a folder")
+    if path.is_dir() and any(not item.name.startswith(".") for item in path.iterdir()):
+        raise UsageError(
+            f"{path}: is not empty, and old and new would be mixed; empty it or give a new folder"
+        )
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise InputError(f"{path}: not writable: permission denied")

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, UsageError, one_line
+from ..errors import InputError, UsageError, install_extra, one_line
 from .addresses import public_name, without_secrets
 
 # Stands for a folder without files, which an object store cannot hold.
@@ -212,7 +212,7 @@ def _opened(address: str) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
         from fsspec.registry import known_implementations
     except ImportError as error:
-        raise InputError(f"{shown}: addresses need fsspec; pip install 'bpbreid-track[cluster]'") from error
+        raise InputError(f"{shown}: addresses need fsspec; {install_extra('cluster')}") from error
     with _said(shown):
         try:
             fs, path = url_to_fs(address)

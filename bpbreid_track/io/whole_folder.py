@@ -9,37 +9,20 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import InputError
 from .locks import writing
 from .part_file import write_whole
+from .paths import check_new_folder
 
 # Equal content gives equal archives.
 _DATE = (1980, 1, 1, 0, 0, 0)
-
-
-def check_new_folder(path: Path) -> None:
-    """Fail early where ``write_folder`` would.
-
-    Raises:
-        InputError: something is there already, or no folder could be made.
-    """
-    if path.is_dir():
-        if any(path.iterdir()):
-            raise InputError(f"{path}: holds files already; give the name of a new folder")
-    elif path.exists():
-        raise InputError(f"{path}: is a file; give the name of a new folder")
-    parent = path.resolve().parent
-    if not parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}; create it first")
-    if not os.access(parent, os.W_OK):
-        raise InputError(f"{path}: not writable: permission denied")
 
 
 def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     """A new folder with these files, by their names in it; it has its name when all are written.
 
     Raises:
-        InputError: it holds files already, or cannot be written; nothing is left then.
+        InputError: it cannot be written; nothing is left then.
+        UsageError: it holds files already, or is a file.
     """
     check_new_folder(path)
     path = path.resolve()

@@ -160,6 +160,8 @@ def track_videos(
             named = {job.asked.key: job.asked.shown for job in plan.jobs}
             at_once = 1 if workers is None and ray is None else (workers or 2)
             show = stack.enter_context(Show(len(plan.jobs), at_once, quiet=not progress))
+            if resume:
+                show.resumed(len(plan.whole), plan.jobs[0])
             try:
                 for entry in _entries(order, settings, plan.jobs, workers, ray, show):
                     results.add(entry)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .._version import __version__
-from ..errors import InputError, Notice, UsageError, one_line
+from ..errors import InputError, Notice, UsageError, install_extra, one_line
 from .in_turn import unreadable
 from .manifest import Entry
 from .order import Order
@@ -279,9 +279,7 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
     try:
         import ray
     except ImportError as error:
-        raise InputError(
-            "--workers above 1 and --ray need Ray; pip install 'bpbreid-track[cluster]'"
-        ) from error
+        raise InputError(f"--workers above 1 and --ray need Ray; {install_extra('cluster')}") from error
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     with ExitStack() as stack:
         if address is None:

@@ -42,6 +42,15 @@ class Show:
         """What stands before the progress of the next video, for ``track_video``."""
         return False if self._quiet else f"{self._done + 1} of {self._total}, {job.name}"
 
+    def resumed(self, whole: int, first: Job) -> None:
+        """A call that goes on where another was stopped."""
+        with suppress(OSError):
+            self._console.print(
+                f"{whole} of {whole + self._total} are whole already; going on with {first.name} "
+                f"({first.asked.shown})",
+                markup=False,
+            )
+
     def searched(self, name: str, done: int, count: int) -> None:
         """One more piece of a video has been searched."""
         with suppress(OSError):

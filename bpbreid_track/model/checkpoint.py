@@ -20,11 +20,13 @@ from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
 
-from ..config import validated
+from ..config import VectorInput, validated
 from ..errors import InputError, one_line
 from .authors_format import LoadReport, convert, is_authors
 from .network import BPBReID
 from .options import ModelOptions
+from .osnet import OsnetRuntime, is_osnet
+from .runtimes import Runtime
 from .safe_torch import is_safetensors, read_safetensors, read_torch, state_dict_of
 
 FORMAT = "bpbreid_track"
@@ -112,8 +114,40 @@ def load_checkpoint(path: str | os.PathLike[str]) -> BPBReID:
     return read_checkpoint(path).network
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
-    """As ``load_checkpoint``, with the provenance and a report on every tensor that was not used."""
+def open_weights(
+    path: str | os.PathLike[str],
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    stated: VectorInput | None = None,
+) -> BPBReID | Runtime:
+    """As ``load_checkpoint``, and of torchreid's OSNet files a network that gives one vector a crop.
+
+    Args:
+        path: the file.
+        device: of a network of one vector; a ``BPBReID`` is on the CPU.
+        precision: likewise.
+        stated: what a network of one vector takes.
+
+    Raises:
+        InputError: one line that says what is wrong with the file.
+        UsageError: a device or precision that is not to be had.
+    """
+    if is_safetensors(path):
+        return load_checkpoint(path)
+    document = read_torch(path)
+    state = state_dict_of(document, path)
+    if is_osnet(state):
+        return OsnetRuntime(Path(path), state, device, precision, stated)
+    return read_checkpoint(path, document).network
+
+
+def read_checkpoint(path: str | os.PathLike[str], document: Any = None) -> Checkpoint:
+    """As ``load_checkpoint``, with the provenance and a report on every tensor that was not used.
+
+    Args:
+        path: the file.
+        document: what ``read_torch`` returned of it, where that has been done.
+    """
     where = os.fspath(path)
     provenance: dict[str, Any] = {}
     if is_safetensors(path):
@@ -121,13 +155,16 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         options, provenance = _header(metadata, tensors, where)
         state, report = tensors, LoadReport(FORMAT)
     else:
-        document = read_torch(path)
+        document = read_torch(path) if document is None else document
         tensors = state_dict_of(document, path)
+        if is_osnet(tensors):
+            raise InputError(f"{where}: an OSNet, which knows no parts; it is for --encoder and Encoder.load")
         if not is_authors(tensors):
             some = ", ".join(sorted(tensors)[:3])
             raise InputError(
-                f"{where}: tensors such as {some} are neither a BPBReID network's nor one of ours; "
-                "an ImageNet file belongs to the option for pretrained backbones"
+                f"{where}: tensors such as {some} are neither a BPBReID network's nor torchreid's OSNet; an "
+                "ImageNet file belongs to the option for pretrained backbones, any other network is exported "
+                "to .onnx first"
             )
         config = document.get("config") if isinstance(document, Mapping) else None
         try:

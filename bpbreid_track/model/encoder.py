@@ -14,11 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..config import VectorInput
 from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError, did_you_mean
 from .crops import Regions, crop_source, normalise
 from .inference import exact_float32, inference_copy, resolve_device, resolve_precision
 from .network import BPBReID
+from .one_vector import ONE_VECTOR
 from .openvino_copy import openvino_copy
 from .options import ModelOptions
 from .part_groups import mirrored_parts
@@ -132,12 +134,14 @@ class Encoder:
         compile: bool = False,
         mirror: bool | None = None,
         runtime: str = "torch",
+        input: VectorInput | None = None,
     ) -> Encoder:
         """An encoder from a file or from the weights that come with the package.
 
         Args:
             source: ``default`` or another bundled name; our ``.safetensors``; a ``.pth`` or ``.pth.tar`` of
-                the authors' program; an exported ``.onnx``, OpenVINO ``.xml`` or TorchScript ``.ts``.
+                the authors' program; an exported ``.onnx``, OpenVINO ``.xml`` or TorchScript ``.ts``; other
+                people's networks of one vector a crop: ``.onnx``, ``.xml``, torchreid's OSNet ``.pth``.
             device: as for the constructor, except that ``auto`` is the best device of the machine.
             precision: as for the constructor.
             batch_size: as for the constructor.
@@ -146,19 +150,24 @@ class Encoder:
             runtime: what runs a checkpoint on a CPU: ``torch``; ``openvino``, exported on first use; ``auto``
                 for OpenVINO where it is installed, in fp32 and bf16. Where OpenVINO fails a warning says so,
                 and torch does it.
+            input: size, colours and values that somebody else's network takes, where its file does not say so
+                and it is not what ``VectorInput`` says.
 
         Raises:
             InputError: no such file, or not one of these; the message says the mend.
+            UsageError: ``input`` for a network that says itself what it takes, or against what its file says.
         """
         path = find_encoder_weights(source)
         if is_exported(path):
-            network: BPBReID | Runtime = open_runtime(path, device=device, precision=precision)
+            network: BPBReID | Runtime = open_runtime(path, device=device, precision=precision, stated=input)
         else:
-            from .checkpoint import load_checkpoint
+            from .checkpoint import open_weights
 
             resolved = resolve_device(device)
             resolve_precision(precision, resolved)  # wrong usage shows before a large file is read
-            network, device = load_checkpoint(path), resolved
+            network, device = open_weights(path, resolved, precision, input), resolved
+        if input is not None and input != VectorInput() and network.options.part_names != ONE_VECTOR:
+            raise UsageError(f"encoder.input: {path} says itself what it takes; leave the setting out")
         encoder = cls(
             network,
             device=device,

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, UsageError, did_you_mean
+from ..errors import InputError, UsageError, did_you_mean, install_extra
 from ..frames import check_image
 from .crops import crop_source, normalise
 from .inference import inference_copy
@@ -205,4 +205,4 @@ def _library(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f"export: needs {name}; pip install 'bpbreid-track[export]'") from error
+        raise InputError(f"export: needs {name}; {install_extra('export')}") from error

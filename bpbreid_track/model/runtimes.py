@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..config import VectorInput
 from ..embeddings import PartEmbeddings
-from ..errors import InputError, UsageError, did_you_mean, one_line
+from ..errors import InputError, UsageError, did_you_mean, install_extra, one_line
 from .inference import PRECISIONS, cpu_has_bf16, exact_float32, resolve_device
 from .network import BPBReID
-from .one_vector import as_rows, describe_one_vector
+from .one_vector import OPEN_MODEL_ZOO, TORCHREID, agreed, as_rows, describe_one_vector
 from .openvino_streams import OpenVinoStreams, openvino_core, stream_count
 from .options import ModelOptions
 
@@ -46,9 +47,11 @@ class Runtime:
         path: the file.
         device: where images are taken and embeddings are given.
         precision: what is computed in: ``fp32``, ``int8``, or ``bf16`` where OpenVINO does so.
+        flipped: whether the network takes BGR.
     """
 
     device: torch.device
+    flipped = False
 
     def __init__(self, path: Path, metadata: str | bytes | None) -> None:
         self.path = path
@@ -77,7 +80,9 @@ class Runtime:
 class OnnxRuntime(Runtime):
     """An .onnx file through onnxruntime, on CUDA where asked for and there."""
 
-    def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
+    def __init__(
+        self, path: Path, device: str | torch.device, precision: str, stated: VectorInput | None = None
+    ) -> None:
         onnxruntime = library("onnxruntime", path)
         available = onnxruntime.get_available_providers()
         cuda = "CUDAExecutionProvider" in available and str(device) != "cpu"
@@ -103,13 +108,15 @@ class OnnxRuntime(Runtime):
                 [[side if isinstance(side, int) else None for side in item.shape] for item in items]
                 for items in (inputs, outputs)
             ]
-            metadata = describe_one_vector(path, *sides, bgr=False)
+            takes = agreed(TORCHREID, stated)
+            metadata = describe_one_vector(path, sides[0], sides[1], takes)
+            self.flipped = takes.colours == "bgr"
         super().__init__(path, metadata)
         _check_precision(path, precision, self.precision)
         self.device = torch.device("cpu")
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        array = images.to("cpu", torch.float32).contiguous().numpy()
+        array = (images.flip(1) if self.flipped else images).to("cpu", torch.float32).contiguous().numpy()
         if not self._ours:
             return as_rows(torch.from_numpy(self._session.run(None, {self._input: array})[0]))
         features, visibility = self._session.run(list(OUTPUT_NAMES), {"images": array})
@@ -119,7 +126,9 @@ class OnnxRuntime(Runtime):
 class OpenVinoRuntime(Runtime):
     """An OpenVINO .xml file with the .bin beside it, on the CPU."""
 
-    def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
+    def __init__(
+        self, path: Path, device: str | torch.device, precision: str, stated: VectorInput | None = None
+    ) -> None:
         openvino = library("openvino", path)
         if str(device) not in {"auto", "cpu"}:
             raise UsageError(f"{path}: OpenVINO files run on the CPU here, not on {device}")
@@ -134,9 +143,12 @@ class OpenVinoRuntime(Runtime):
             metadata = model.get_rt_info(where).astype(str)
         else:
             sides = [[known_sides(item) for item in items] for items in (model.inputs, model.outputs)]
-            metadata = describe_one_vector(path, *sides, bgr=True)
-            model.reshape([-1, *sides[0][0][1:]])
+            takes = agreed(OPEN_MODEL_ZOO, stated)
+            metadata = describe_one_vector(path, sides[0], sides[1], takes)
+            self.flipped = takes.colours == "bgr"
         super().__init__(path, metadata)
+        if not self._ours:
+            model.reshape([-1, 3, *self.options.input_size])
         if self.precision == "fp32" and (precision == "bf16" or (precision == "auto" and cpu_has_bf16())):
             self.precision = "bf16"
         else:
@@ -146,8 +158,7 @@ class OpenVinoRuntime(Runtime):
         self.device = torch.device("cpu")
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        images = images if self._ours else images.flip(1)  # RGB -> BGR
-        array = images.to("cpu", torch.float32).contiguous().numpy()
+        array = (images.flip(1) if self.flipped else images).to("cpu", torch.float32).contiguous().numpy()
         outputs = [torch.from_numpy(output) for output in self._network(array)]
         if not self._ours:
             return as_rows(outputs[0])
@@ -184,7 +195,13 @@ def is_exported(path: Path) -> bool:
     return path.suffix.lower() in {".onnx", ".xml", *PROGRAM_SUFFIXES}
 
 
-def open_runtime(path: Path, *, device: str | torch.device = "auto", precision: str = "auto") -> Runtime:
+def open_runtime(
+    path: Path,
+    *,
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    stated: VectorInput | None = None,
+) -> Runtime:
     """An exported network, ready to run.
 
     Args:
@@ -192,6 +209,7 @@ def open_runtime(path: Path, *, device: str | torch.device = "auto", precision: 
             program that is run: its maker must be trusted.
         device: ``auto`` takes CUDA where the library has it.
         precision: ``auto`` takes what the file holds; OpenVINO also runs fp32 files in ``bf16``.
+        stated: what somebody else's network takes, where its file does not say so.
 
     Raises:
         InputError: not such a file, or a library is missing.
@@ -200,9 +218,9 @@ def open_runtime(path: Path, *, device: str | torch.device = "auto", precision: 
     if precision not in PRECISIONS:
         raise UsageError(f"unknown precision {precision!r}{did_you_mean(precision, PRECISIONS)}")
     if path.suffix.lower() == ".onnx":
-        return OnnxRuntime(path, device, precision)
+        return OnnxRuntime(path, device, precision, stated)
     if path.suffix.lower() == ".xml":
-        return OpenVinoRuntime(path, device, precision)
+        return OpenVinoRuntime(path, device, precision, stated)
     return TorchScriptRuntime(path, device, precision)
 
 
@@ -227,4 +245,4 @@ def library(name: str, path: Path) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f"{path}: needs {name}; pip install 'bpbreid-track[export]'") from error
+        raise InputError(f"{path}: needs {name}; {install_extra('export')}") from error

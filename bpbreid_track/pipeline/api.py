@@ -6,21 +6,23 @@ import os
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
 from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import InputError, UsageError
-from ..identities.gallery import check_gallery_folder, load_gallery, save_gallery_files
+from ..identities.gallery import load_gallery, save_gallery_files
 from ..identities.identity_manager import IdentityManager
 from ..identities.track_history import TrackHistory
 from ..io.locks import FolderClaim
 from ..io.open_source import open_source
+from ..io.paths import check_new_folder
 from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
 from ..report_page.page import RunPage
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
+from .cached_networks import asked_for, stored_networks
 from .counting import NO_REGIONS, load_regions
 from .interrupts import Interrupts
 from .linked_run import LinkedRun, check_rereadable
@@ -80,7 +82,7 @@ def track_video(
         config: a preset's name, a YAML file, a nested dict, a ``RunConfig`` or a ``TrackerConfig``.
         on_frame: called as ``on_frame(frame, detections)`` for each frame in order, in the calling thread,
             once the frame is written; ``detections`` carries ``tracker_id``. What it raises ends the run.
-        crops: folder for the crops of each identity.
+        crops: folder for the crops of each identity, new or empty.
         show: open a window; closing it, q or Esc end the run.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, for detector and encoder.
         precision: of the encoder, see ``Encoder.load``.
@@ -95,7 +97,7 @@ def track_video(
             shows the first. Boxes carry ``data["filled"]``; filled ones have an interpolated confidence. What
             the detector puts into ``data`` beside the names of classes is not kept.
         gallery: folder of known people, ``NAME/*.jpg`` or ``NAME.npz``; boxes carry ``data["name"]``.
-        save_gallery: new folder for views of every identity, a ``PartEmbeddings`` file each.
+        save_gallery: new folder for views of every identity, a ``PartEmbeddings`` file and a picture each.
         counts: table to write (.csv): who crosses the lines and stays in the zones that ``config`` names in
             its section ``regions``, see ``CountSink``.
         report_page: page to write (.html) on which identities are looked at and corrected; ``bpbreid-edit``
@@ -118,11 +120,13 @@ def track_video(
         raise UsageError(f"{counts}: nothing to count; {NO_REGIONS}")
     filled = link or settings.detector.every > 1
     extra = [column for column, wanted in (("name", gallery is not None), ("filled", filled)) if wanted]
-    outputs = Outputs(out, tracks, crops, explain, extra, counts=counts, report=report_page)
+    outputs = Outputs(
+        out, tracks, crops, explain, extra, counts=counts, report=report_page, crop_every=settings.crops.every
+    )
     outputs.check([source, detector, encoder, config, cache, settings.regions.roi])
     with ExitStack() as held:
         if save_gallery is not None:
-            check_gallery_folder(save_gallery)
+            check_new_folder(Path(save_gallery))
             held.callback(FolderClaim(Path(save_gallery)).release)
         with ExitStack() as prepared:
             reader = source if isinstance(source, Source) else open_source(source)
@@ -144,14 +148,25 @@ def track_video(
             if reader.live and settings.detector.batch_size == "auto":  # no frame waits for the next
                 one = settings.detector.model_copy(update={"batch_size": 1})
                 settings = settings.model_copy(update={"detector": one})
-            find = _detector(detector, settings.detector, device)
-            if isinstance(find, PrecomputedDetector):
-                find.check_frames(reader)
-            embed = load_encoder(encoder, settings, device, precision)
+            asked = None if cache is None else asked_for(detector, encoder, settings, device, precision)
+            known = None
+            parts_painted = "parts" in settings.draw.overlay and (out is not None or show)
+            if cache is not None and asked is not None and gallery is None and not parts_painted:
+                known = stored_networks(cache, asked, max_frames)
+            find: Detector
+            embed: Encoder | None
+            if known is not None:
+                find, embed = known[0], cast("Encoder | None", known[1])
+            else:
+                find = _detector(detector, settings.detector, device)
+                if isinstance(find, PrecomputedDetector):
+                    find.check_frames(reader)
+                embed = load_encoder(encoder, settings, device, precision)
             settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
             store = None
             if cache is not None:
-                store = open_cache(cache, reader, find, embed, settings.detector, outputs.paths.values())
+                others = outputs.paths.values()
+                store = open_cache(cache, reader, find, embed, settings.detector, others, asked)
                 prepared.callback(store.close)
             history = TrackHistory() if link else None
             identities = _identities(settings, embed, history, gallery, save_gallery)
@@ -173,12 +188,11 @@ def track_video(
                 identities=identities,
                 page=page,
             )
+            looked_at = page is not None or window is not None or save_gallery is not None
             run = Run(
                 reader,
                 stages,
-                read=None
-                if store is None
-                else _cached_frames(store, reader, settings, written, page is not None or window is not None),
+                read=None if store is None else _cached_frames(store, reader, settings, written, looked_at),
                 window=window,
                 interrupts=interrupts,
             )
@@ -193,7 +207,7 @@ def track_video(
 
                 rate = settings.tracker.frame_rate if own_rate else None
                 texts = Outputs(None, tracks, None, extra=extra, counts=counts, all_or_nothing=True)
-                pictures = Outputs(out, None, crops, report=report_page)
+                pictures = Outputs(out, None, crops, report=report_page, crop_every=settings.crops.every)
                 linked = LinkedRun(
                     source, reader, again, identities, history, texts, pictures, interrupts, rate
                 )
@@ -227,7 +241,7 @@ def track_video(
             if gallery is not None:
                 report.named = {name: sorted(ids) for name, ids in sorted(identities.named.items())}
             if save_gallery is not None:
-                save_gallery_files(save_gallery, identities.views())
+                save_gallery_files(save_gallery, identities.views(), identities.pictures())
                 report.outputs["gallery"] = os.fspath(save_gallery)
     return report
 
@@ -263,6 +277,7 @@ def load_encoder(
         batch_size=settings.encoder.batch_size,
         mirror=settings.encoder.mirror,
         runtime=settings.encoder.runtime,
+        input=settings.encoder.input,
     )
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import supervision as sv
-import torch
 
 from .._version import __version__
 from ..config import DetectorConfig
@@ -26,6 +25,7 @@ from ..io.sources.base import Frame, Source
 from . import fingerprint
 from .cache_file import CacheReader, CacheWriter, take_up
 from .cache_layout import Record
+from .cached_networks import StoredDetector, StoredEncoder, described
 
 if TYPE_CHECKING:
     from ..detection.detectors import Detector
@@ -56,6 +56,7 @@ class Cache:
         path: the file; it appears, or grows, when ``close`` is called. What a killed run has left of it is
             used.
         identity: what the results depend on, section by section; JSON-able.
+        networks: what is kept of the networks for ``stored_networks``; None: what the file has.
 
     Attributes:
         read: frames that were read from the file.
@@ -65,10 +66,15 @@ class Cache:
         InputError: the file is of another kind, damaged, made from something else, or cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], identity: dict[str, dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        identity: dict[str, dict[str, Any]],
+        networks: dict[str, Any] | None = None,
+    ) -> None:
         self.path = Path(path)
         self.read = self.written = 0
-        self._identity = identity
+        self._identity, self._networks = identity, networks
         self._writer: CacheWriter | None = None
         self._old: CacheReader | None = None
         self._row_of: dict[int, int] = {}
@@ -86,6 +92,8 @@ class Cache:
         self._row_of = {int(frame): row for row, frame in enumerate(self._old.index["frame"])}
         self._complete, self._notes = facts["complete"], facts["notes"]
         self._part_names, self._dim = facts["part_names"], facts["dim"]
+        if self._networks is None:
+            self._networks = facts.get("networks")
 
     def frames(self, source: Source, max_frames: int | None, *, pictures: bool) -> Iterator[Frame]:
         """The frames of ``source``.
@@ -159,6 +167,7 @@ class Cache:
             "made_from": self._identity,
             "complete": self._complete,
             "notes": self._notes,
+            "networks": self._networks,
             "part_names": self._part_names,
             "parts": len(self._part_names),
             "dim": self._dim,
@@ -254,19 +263,21 @@ def open_cache(
     path: str | os.PathLike[str],
     source: Source,
     detector: Detector,
-    encoder: Encoder | None,
+    encoder: Encoder | StoredEncoder | None,
     settings: DetectorConfig,
     others: Iterable[Path] = (),
+    asked: dict[str, Any] | None = None,
 ) -> Cache:
     """The cache of a run.
 
     Args:
         path: the file.
         source: must not be live.
-        detector: any detector; weights and box files are told by their content.
-        encoder: any encoder; None for none.
+        detector: any detector, or the stand-in for one; weights and box files are told by their content.
+        encoder: any encoder, or the stand-in for one; None for none.
         settings: of the detector. The batch size has no part in what it finds.
         others: paths that the run writes as well.
+        asked: what detector and encoder were loaded by, see ``asked_for``; None: nobody knows.
 
     Raises:
         UsageError: a live source, or a path that is written by something else.
@@ -277,12 +288,6 @@ def open_cache(
     if Path(path).resolve() in {other.resolve() for other in others}:
         raise UsageError(f"{path}: named for two outputs; give each its own path")
     files = list(getattr(source, "files", ()))
-    found_by: dict[str, Any] = {"name": detector.name}
-    if hasattr(detector, "files"):
-        found_by["content"] = fingerprint.of_files(detector.files)
-    # What runs the network moves boxes by fractions of a pixel; ``auto`` says not which it is.
-    found_by |= settings.model_dump(mode="json", exclude={"batch_size"})
-    found_by["runtime"] = getattr(detector, "runtime", None)
     identity: dict[str, dict[str, Any]] = {
         "program": {"version": __version__},
         "source": {
@@ -292,17 +297,43 @@ def open_cache(
             "content": fingerprint.of_media(files) if files else None,
             "frame numbers": _numbers(source.frame_numbers),
         },
-        "detector": found_by,
-        "encoder": {"weights": None, "precision": None, "mirrored": None, "parts": None},
+        "detector": _found_by(detector, settings),
+        "encoder": _encoded_by(encoder),
     }
-    if encoder is not None:
-        identity["encoder"] = {
-            "weights": fingerprint.of_encoder(encoder),
-            "precision": getattr(encoder, "precision", None),
-            "mirrored": getattr(encoder, "mirror", None),
-            "parts": list(getattr(encoder, "part_names", ())),
-        }
-    return Cache(path, identity)
+    networks = None
+    if (
+        asked is not None
+        and not isinstance(detector, StoredDetector)
+        and not isinstance(encoder, StoredEncoder)
+    ):
+        networks = described(asked, detector, encoder, identity)
+    return Cache(path, identity, networks)
+
+
+def _found_by(detector: Detector, settings: DetectorConfig) -> dict[str, Any]:
+    """How a cache tells detectors apart."""
+    if isinstance(detector, StoredDetector):
+        return detector.section
+    found_by: dict[str, Any] = {"name": detector.name}
+    if hasattr(detector, "files"):
+        found_by["content"] = fingerprint.of_files(detector.files)
+    # What runs the network moves boxes by fractions of a pixel; ``auto`` says not which it is.
+    found_by |= settings.model_dump(mode="json", exclude={"batch_size"})
+    return found_by | {"runtime": getattr(detector, "runtime", None)}
+
+
+def _encoded_by(encoder: Encoder | StoredEncoder | None) -> dict[str, Any]:
+    """How a cache tells encoders apart."""
+    if encoder is None:
+        return {"weights": None, "precision": None, "mirrored": None, "parts": None}
+    if isinstance(encoder, StoredEncoder):
+        return encoder.section
+    return {
+        "weights": fingerprint.of_encoder(encoder),
+        "precision": getattr(encoder, "precision", None),
+        "mirrored": getattr(encoder, "mirror", None),
+        "parts": list(getattr(encoder, "part_names", ())),
+    }
 
 
 def _picture(image: np.ndarray) -> int:
@@ -331,8 +362,4 @@ def _as_found(record: Record, part_names: Sequence[str]) -> Found:
     )
     if not part_names:
         return boxes, None
-    # Memory of torch's own: its alignment decides the last bit of a product on some CPUs.
-    features, visibility = torch.empty(record.features.shape), torch.empty(record.visibility.shape)
-    features.numpy()[...] = record.features
-    visibility.numpy()[...] = record.visibility
-    return boxes, PartEmbeddings(features, visibility, part_names)
+    return boxes, PartEmbeddings(np.array(record.features), np.array(record.visibility), part_names)

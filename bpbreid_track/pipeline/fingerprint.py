@@ -78,7 +78,10 @@ def of_encoder(encoder: Any) -> str:
     if isinstance(network, Runtime):
         # OpenVINO keeps the weights in a second file.
         weights = network.path.with_suffix(".bin")
-        return of_files([network.path, *([weights] if network.path.suffix == ".xml" else [])])
+        content = of_files([network.path, *([weights] if network.path.suffix == ".xml" else [])])
+        # Of other people's networks the input is stated beside the file.
+        taken = f"{content}{network.options.model_dump_json()}{network.flipped}"
+        return hashlib.blake2b(taken.encode(), digest_size=_BYTES).hexdigest()
     digest = hashlib.blake2b(digest_size=_BYTES)
     if not isinstance(network, BPBReID):
         digest.update(repr(encoder).encode())

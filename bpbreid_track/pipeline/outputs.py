@@ -41,6 +41,7 @@ class Outputs:
         counts: path of the table of counts; None for none.
         all_or_nothing: a track file that breaks off does not replace the one before.
         report: path of the page of the run; it is written by ``RunPage``, not here.
+        crop_every: of so many crops of an identity the first is kept.
 
     Attributes:
         paths: those that were given, by kind.
@@ -61,6 +62,7 @@ class Outputs:
         counts: PathLike | None = None,
         all_or_nothing: bool = False,
         report: PathLike | None = None,
+        crop_every: int = 1,
     ) -> None:
         given = {
             "video": video,
@@ -71,7 +73,7 @@ class Outputs:
             "report": report,
         }
         self.paths = {kind: Path(path) for kind, path in given.items() if path is not None}
-        self._extra = extra
+        self._extra, self._crop_every = extra, crop_every
         self._all_or_nothing = all_or_nothing
         self.frames_written = 0
         self.finished: list[Path] = []
@@ -108,6 +110,8 @@ class Outputs:
             check_video_path(self.paths["video"])
         if "tracks" in self.paths:
             check_track_path(self.paths["tracks"])
+        if "crops" in self.paths:
+            CropSink(self.paths["crops"]).close()  # makes nothing
         if "explain" in self.paths:
             check_explain_path(self.paths["explain"])
         if "counts" in self.paths:
@@ -124,7 +128,7 @@ class Outputs:
         """
         try:
             if "crops" in self.paths:
-                self._sinks.append(("crops", CropSink(self.paths["crops"])))
+                self._sinks.append(("crops", CropSink(self.paths["crops"], self._crop_every)))
             if "video" in self.paths:
                 self._video = VideoSink(
                     self.paths["video"],

@@ -8,9 +8,8 @@ and close for another. ``DistanceCalibration`` learns the scale while it tracks.
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from ..embeddings import PartEmbeddings, masked_distance
+from ..embeddings import PartEmbeddings, masked_distance_of_arrays
 
 # Evidence below this has faded so far that it is no longer evidence of anything.
 FADED = 0.05
@@ -91,10 +90,4 @@ class AppearanceMemory:
     def distances(self, embeddings: PartEmbeddings) -> np.ndarray:
         """Eq. 9 between all T tracks and N boxes, float32 [T, N]; +inf where no part is known of both."""
         evidence = np.where(self.evidence < FADED, np.float32(0), self.evidence)
-        return masked_distance(
-            torch.from_numpy(self.features),
-            torch.from_numpy(evidence),
-            embeddings.features,
-            embeddings.visibility,
-            refine=False,
-        ).numpy()
+        return masked_distance_of_arrays(self.features, evidence, *embeddings.numpy())

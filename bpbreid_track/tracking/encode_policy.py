@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
-import torch
 
 from ..config import TrackerConfig
 from ..embeddings import PartEmbeddings
 from .evidence import MotionCues
+
+if TYPE_CHECKING:
+    import torch
 
 # A pair is settled by its place alone if that says so much, and so much more than any other pair of the two.
 _SURE, _MARGIN = 6.0, 8.0
@@ -88,8 +90,8 @@ def hide(embeddings: PartEmbeddings, rows: np.ndarray) -> PartEmbeddings:
     """The same embeddings with nothing visible in ``rows``, bool [N]."""
     if not rows.any():
         return embeddings
-    visibility = embeddings.visibility.masked_fill(torch.from_numpy(rows)[:, None], 0)
-    return PartEmbeddings(embeddings.features, visibility, embeddings.part_names)
+    features, visibility = embeddings.numpy()
+    return PartEmbeddings(features, np.where(rows[:, None], np.float32(0), visibility), embeddings.part_names)
 
 
 def spread(embeddings: PartEmbeddings, rows: np.ndarray) -> PartEmbeddings:
@@ -97,9 +99,9 @@ def spread(embeddings: PartEmbeddings, rows: np.ndarray) -> PartEmbeddings:
     if rows.all():
         return embeddings
     count, parts, dim = len(rows), len(embeddings.part_names), embeddings.dim
-    index = torch.from_numpy(np.flatnonzero(rows))
-    features = torch.zeros(count, parts, dim).index_copy_(0, index, embeddings.features)
-    visibility = torch.zeros(count, parts).index_copy_(0, index, embeddings.visibility)
+    features = np.zeros((count, parts, dim), np.float32)
+    visibility = np.zeros((count, parts), np.float32)
+    features[rows], visibility[rows] = embeddings.numpy()
     return PartEmbeddings(features, visibility, embeddings.part_names)
 
 

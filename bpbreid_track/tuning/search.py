@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from ..config import TrackerConfig
-from ..errors import InputError
+from ..errors import InputError, install_extra
 from ..evaluation import TrackingMetrics
 from .footage import Judge
 from .space import SPACE, suggest
@@ -110,8 +110,6 @@ def require_optuna() -> Any:
     try:
         import optuna
     except ImportError:
-        raise InputError(
-            "tuning needs the package optuna; install it with: pip install 'bpbreid-track[tune]'"
-        ) from None
+        raise InputError(f"tuning needs the package optuna; {install_extra('tune')}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from bpbreid_track.errors import InputError
+from bpbreid_track.io.part_file import write_whole
 from bpbreid_track.io.sources.images import IMAGE_SUFFIXES, read_image
 from bpbreid_track.model.encoder import Encoder
 
@@ -29,7 +30,8 @@ def attention_sheet(
 
     Args:
         encoder: a live network's.
-        folder: images of single persons; of more than ``limit``, some spread evenly over the names.
+        folder: images of single persons, in it or in folders inside; of more than ``limit``, some spread
+            evenly over the paths.
         out: the .png or .jpg to write.
         limit: most rows.
 
@@ -57,19 +59,20 @@ def attention_sheet(
     if target.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
         raise InputError(f"{target}: expected a name that ends in .png or .jpg")
     _, encoded = cv2.imencode(target.suffix, np.vstack(rows))
-    try:
-        target.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror})") from error
+    write_whole(target, encoded.tobytes())
     return target
 
 
 def _images_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+    )
     if not paths:
-        raise InputError(f"{folder}: no images in it")
+        raise InputError(f"{folder}: no images in it or in its folders")
     return paths
 
 

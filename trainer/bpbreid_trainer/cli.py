@@ -279,7 +279,10 @@ def rank(
 @app.command(context_settings=_HELP)
 def attention(
     images: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of crops of single persons.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Crops of single persons, in it or in folders inside.", show_default=False
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE.png", help="Picture to write.")] = Path("attention.png"),
     encoder: Weights = "default",

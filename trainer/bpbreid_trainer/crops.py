@@ -89,7 +89,7 @@ def cut_crops(
 
     Raises:
         InputError: source or tracks cannot be read, or no crop is left.
-        UsageError: a setting out of range.
+        UsageError: a setting out of range, or ``out`` holds crops of this camera already.
     """
     if stride < 1 or min_images < 1 or not 0 <= min_visibility <= 1:
         raise UsageError("stride and min-images must be 1 at least, min-visibility between 0 and 1")
@@ -115,7 +115,9 @@ def cut_crops(
             raise InputError(f"{path}: no box left to cut out ({reasons})")
         cut = np.flatnonzero(chosen)
         later = _held_out(rows, cut, holdout)
-        written = _cut(frames, rows, cut, Path(out), _file_name(camera or frames.name), later, quiet)
+        name = _file_name(camera or frames.name)
+        _check_new_camera(Path(out), name)
+        written = _cut(frames, rows, cut, Path(out), name, later, quiet)
     missing = int(chosen.sum()) - sum(written.values())
     if not written:
         numbers = frames.frame_numbers
@@ -239,6 +241,17 @@ def _file(row_id: int, frame: int, camera: str, later: dict[int, int] | None) ->
     if frame < later[row_id]:
         return Path("gallery", folder, f"{camera}_{frame:06d}.jpg")
     return Path("query", folder, f"{camera}-later_{frame:06d}.jpg")
+
+
+def _check_new_camera(out: Path, camera: str) -> None:
+    """Raise UsageError where ``out`` has crops of this camera: those of two runs would be mixed."""
+    for part in (out, out / "train", out / "gallery", out / "query"):
+        there = part.iterdir() if part.is_dir() else ()
+        if any(re.fullmatch(rf"{re.escape(camera)}-\d+", item.name) for item in there):
+            raise UsageError(
+                f"{part}: holds crops of {camera} already, and old and new would be mixed; remove them, give "
+                "another folder, or another --camera"
+            )
 
 
 def _cut(

@@ -167,6 +167,11 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
                 f"{len(images)} images of {people} persons, batches of {batch_size}, "
                 f"{str(dtype).removeprefix('torch.')} on {device}, {procs.world} process(es)"
             )
+            if resume:
+                log.say(
+                    f"going on from {folder / 'last.pt'}: {done.epoch} of {options.last_epoch} epochs and "
+                    f"{done.batch} batches of the next are done"
+                )
             without = sum(sample.mask_path is None for sample in images.samples)
             if options.needs_masks and without:
                 log.say(f"{without} of {len(images)} images have no labels and teach the attention nothing")

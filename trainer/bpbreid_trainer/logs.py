@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from bpbreid_track.errors import InputError
+from bpbreid_track.errors import InputError, install_extra
 from bpbreid_track.io.locks import writing
 from bpbreid_track.io.part_file import put
 
@@ -131,9 +131,7 @@ class RunLog:
             import matplotlib  # noqa: F401 - for the curves; it should be missed now, not after an epoch
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise InputError(
-                f"training logs need {error.name}: pip install 'bpbreid-track[train]'"
-            ) from error
+            raise InputError(f"training logs need {error.name}; {install_extra('train')}") from error
 
         self._losses = Table(folder / "log.csv", step)
         self._scores = Table(folder / "scores.csv", step)

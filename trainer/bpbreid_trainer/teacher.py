@@ -18,7 +18,7 @@ from torch import Tensor
 from bpbreid_track.errors import InputError, one_line
 from bpbreid_track.model.inference import cpu_has_bf16
 from bpbreid_track.model.network import Outputs
-from bpbreid_track.model.one_vector import describe_one_vector
+from bpbreid_track.model.one_vector import OPEN_MODEL_ZOO, TORCHREID, describe_one_vector
 from bpbreid_track.model.openvino_streams import OpenVinoStreams, openvino_core, stream_count
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.model.runtimes import known_sides, library
@@ -55,7 +55,8 @@ class Teacher:
             raise InputError(f"{path}: OpenVINO cannot read it ({one_line(error)})") from error
         sides = [[known_sides(item) for item in items] for items in (body.inputs, body.outputs)]
         self._bgr = path.suffix.lower() == ".xml"
-        described = json.loads(describe_one_vector(path, *sides, bgr=self._bgr))
+        habit = OPEN_MODEL_ZOO if self._bgr else TORCHREID
+        described = json.loads(describe_one_vector(path, sides[0], sides[1], habit))
         self._options = ModelOptions.model_validate(described["options"])
         self.size = self._options.input_size
         self.dim: int = described["dim"]

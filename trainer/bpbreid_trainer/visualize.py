@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 from bpbreid_track.embeddings import PartEmbeddings, part_distance, per_part_distance
-from bpbreid_track.errors import InputError
+from bpbreid_track.errors import InputError, install_extra
+from bpbreid_track.io.paths import check_new_folder
 from bpbreid_track.model.attention_view import paint_attention, part_colours
 from bpbreid_track.model.encoder import Encoder
 from bpbreid_track.model.network import BPBReID
@@ -98,7 +99,9 @@ def ranking_sheets(
     else:
         chosen = counted[np.linspace(0, len(counted) - 1, min(queries, len(counted))).astype(int)]
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        check_new_folder(out)
+        out.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({error.strerror})") from error
     paths = []
@@ -222,5 +225,5 @@ def _figure(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise InputError("pictures need matplotlib: pip install 'bpbreid-track[train]'") from error
+        raise InputError(f"pictures need matplotlib; {install_extra('train')}") from error
     return Figure(figsize=(width, height), layout="constrained")

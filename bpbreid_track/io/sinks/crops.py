@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 from ...errors import InputError
 from ..locks import FolderClaim, writing
 from ..part_file import put
+from ..paths import check_new_folder
 from ..sources.base import Frame
 
 if TYPE_CHECKING:
@@ -26,23 +28,22 @@ class CropSink:
 
     Args:
         folder: made if it is missing (its parent must exist).
+        every: of so many crops of an identity the first is kept.
 
     Raises:
-        InputError: it cannot be written, another run writes it, or it holds crops of an earlier run: two
-            numberings would be mixed.
+        InputError: it cannot be written, or another run writes it.
+        UsageError: it holds something already: two numberings would be mixed.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike[str], every: int = 1) -> None:
+        self.folder, self._every = Path(folder), every
+        self._seen: Counter[int] = Counter()
         if not self.folder.parent.is_dir():
             raise InputError(f"{self.folder}: there is no folder {self.folder.parent}; create it first")
         self._claim = FolderClaim(self.folder)
         try:
             with writing(self.folder):
-                if any(path.name.isdecimal() for path in self.folder.iterdir()):
-                    raise InputError(
-                        f"{self.folder}: holds crops of an earlier run; remove them or give a new folder"
-                    )
+                check_new_folder(self.folder)
         except InputError:
             self._claim.release()
             raise
@@ -57,6 +58,9 @@ class CropSink:
             corners, detections.tracker_id, filled, strict=True
         ):
             if identity < 0 or guessed or right <= left or bottom <= top:
+                continue
+            self._seen[int(identity)] += 1
+            if (self._seen[int(identity)] - 1) % self._every:
                 continue
             path = self.folder / f"{identity:05d}" / f"{frame.index + 1:06d}.jpg"
             _, data = cv2.imencode(

@@ -1,0 +1,111 @@
+"""docs/training.md: its commands run one after the other, on real footage, with small settings."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from reid_scene import make_reid_set
+from test_cli import environment
+
+from bpbreid_track.cli.track import run as track
+from bpbreid_track.io.open_source import open_source
+from bpbreid_track.io.sinks.video import VideoSink
+from bpbreid_trainer.cli import run as train
+
+ROOT = Path(__file__).resolve().parent.parent
+FRAMES = 21
+# What stands behind each command besides: less work, nothing that is downloaded, nothing that is exported.
+TRACK = ["--detector", "det.txt", "--device", "cpu", "--set", "encoder.runtime=torch", "--quiet"]
+MORE = {
+    "crops": ["--quiet"],
+    "labels": ["--quiet", "--device", "cpu"],
+    "fit": [
+        "pretrained=false",
+        "model.backbone=efficientnet_lite0",
+        "model.input_size=[64,32]",
+        "model.dim=16",
+        "identities_per_batch=3",
+        "epochs=1",
+        "evaluate_every=0",
+        "workers=0",
+        "device=cpu",
+        "--quiet",
+    ],
+    "evaluate": ["--quiet", "--device", "cpu"],
+    "rank": ["--quiet", "--device", "cpu", "--queries", "1", "--top", "2"],
+    "attention": ["--quiet", "--device", "cpu", "--limit", "2"],
+    "export": ["--quiet"],
+}
+
+
+def commands() -> list[list[str]]:
+    """The words of every command in the page, in order."""
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+@pytest.fixture
+def footage(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with what the page takes for granted: a video, an annotated sequence, downloaded data sets."""
+    street, drive = shared / "data/mot/MOT17-09", shared / "data/mot/KITTI-17"
+    with open_source(street) as source:
+        sink = VideoSink(tmp_path / "match.mp4", source.width, source.height, source.frame_rate)
+        for frame in source:
+            if frame.index == FRAMES:
+                break
+            sink.write(frame.image, frame.timestamp)
+        sink.close()
+    shutil.copy(street / "det/yolo11n.txt", tmp_path / "det.txt")
+    (tmp_path / "MOT17-02/gt").mkdir(parents=True)
+    for path in (drive / "KITTI-17.mp4", drive / "seqinfo.ini"):
+        (tmp_path / "MOT17-02" / path.name).symlink_to(path)
+    rows = (drive / "gt/gt.txt").read_text().splitlines(keepends=True)
+    early = [row for row in rows if int(row.split(",")[0]) <= FRAMES]
+    (tmp_path / "MOT17-02/gt/gt.txt").write_text("".join(early))
+    for name in ("Market-1501", "CUHK03", "Occluded_Duke"):
+        make_reid_set(shared, tmp_path / name, people=3)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def carry_out(words: list[str]) -> int:
+    """The exit code of a command of the page."""
+    program, *rest = words
+    if program == "pip":
+        extras = re.fullmatch(r"\.\[(.+)\]", rest[-1])
+        assert rest[0] == "install"
+        assert extras is not None
+        declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        return sum(f"\n{extra} = [" not in declared for extra in extras[1].split(","))
+    if program == "bpbreid-track":
+        return track([*rest, *TRACK])
+    if program == "bpbreid-train":
+        return train([*rest, *MORE[rest[0]]])
+    assert program == "torchrun"
+    rest[rest.index("--nproc-per-node") + 1] = "1"
+    launch = [sys.executable, "-m", "torch.distributed.run", *rest, *MORE["fit"]]
+    paths = environment() | {"PYTHONPATH": f"{ROOT}:{ROOT / 'trainer'}"}
+    return subprocess.run(launch, env=paths, timeout=240).returncode
+
+
+def test_the_page_on_training_runs_from_its_first_command_to_its_last(footage: Path) -> None:
+    words = commands()
+    assert {program for program, *_ in words} == {"pip", "bpbreid-track", "bpbreid-train", "torchrun"}
+    for command in words:
+        assert carry_out(command) == 0, shlex.join(command)
+    assert len({path.parent.name for path in (footage / "crops").glob("*-*/*.jpg")}) > 5
+    assert {path.name for path in (footage / "held").iterdir()} == {"train", "query", "gallery"}
+    assert any((footage / "crops/masks").rglob("*.np[yz]"))
+    for run in ("mine", "small", "od", "four", "many"):
+        assert (footage / "runs" / run / "best.safetensors").is_file()
+    assert len(list((footage / "ranking").glob("*.png"))) == 1
+    for name in ("attention.png", "mine.safetensors", "tracked.mp4"):
+        assert (footage / name).stat().st_size > 1000
