@@ -75,7 +75,8 @@ def track_video(
             stream, ``"demo"``, or a ``Source`` of your own, which is closed at the end.
         out: annotated video to write (.mp4, .m4v, .mov, .mkv).
         tracks: track file to write: .txt (MOTChallenge), .csv or .jsonl.
-        detector: ``"auto"``, weights, a MOTChallenge det.txt, or any ``Detector`` of your own.
+        detector: ``"auto"``, weights, a MOTChallenge det.txt, or any ``Detector`` of your own. ``"auto"``
+            takes the boxes that come with the demo.
         encoder: ``"default"``, ``"none"`` or None for motion alone, weights, or a loaded ``Encoder``.
         config: a preset's name, a YAML file, a nested dict, a ``RunConfig`` or a ``TrackerConfig``.
         on_frame: called as ``on_frame(frame, detections)`` for each frame in order, in the calling thread,
@@ -141,6 +142,8 @@ def track_video(
                 gap = settings.detector.every / settings.tracker.frame_rate
                 fill = {"fill_seconds": max(settings.link.fill_seconds, 1.5 * gap)}
                 settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
+            if detector == "auto" and reader.boxes is not None:
+                detector = reader.boxes
             find = _detector(detector, settings.detector, device)
             if isinstance(find, PrecomputedDetector):
                 find.check_frames(reader)
