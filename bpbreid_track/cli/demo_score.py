@@ -46,12 +46,11 @@ class DemoScore:
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Lines for the summary. By motion alone the demo is tracked again, where its own boxes served."""
-        from ..io.demo.source import TRUTH
+        from ..io.demo.source import truth_until
         from ..io.part_file import write_whole
 
         truth = self._kept or self._home / "truth.txt"
-        rows = TRUTH.read_text(encoding="utf-8").splitlines(keepends=True)
-        write_whole(truth, "".join(row for row in rows if int(row.split(",")[0]) <= self._frames).encode())
+        write_whole(truth, truth_until(self._frames).encode())
         if self._kept is not None:
             yield "truth", str(truth)
         yield "with parts" if self._parts else "motion alone", _score(truth, self._result)

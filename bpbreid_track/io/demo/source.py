@@ -10,6 +10,12 @@ FOLDER = Path(__file__).parent
 TRUTH = FOLDER / "gt.txt"
 
 
+def truth_until(last: int) -> str:
+    """The rows of ``TRUTH`` up to frame ``last``, counted from 1."""
+    rows = TRUTH.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(row for row in rows if int(row.split(",")[0]) <= last)
+
+
 class DemoSource(VideoSource):
     """Ten seconds of "A Trip Down Market Street", filmed from a cable car in San Francisco in April 1906.
 
