@@ -121,7 +121,7 @@ def test_demo_by_motion_alone_has_nothing_to_compare(
     pytest.importorskip("trackeval", reason="the extra 'eval' is not installed")
     assert run(["demo", "--encoder", "none", "--max-frames", "12", "--tracks", "t.txt"]) == 0
     shown = capsys.readouterr().err
-    assert shown.count("motion alone") == 1
+    assert shown.count("IDF1") == 1
     assert "with parts" not in shown
 
 
