@@ -1,4 +1,4 @@
-"""What all demos begin with: frames and person boxes, by default of the built-in scene."""
+"""What all demos begin with: frames and person boxes, by default those of the demo."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ def arguments(
 
 def people(options: argparse.Namespace) -> Iterator[IdentityManager]:
     """Frames with boxes."""
-    detector = load_detector(options.boxes)
     with open_source(options.source) as source:
+        own = options.boxes == "auto" and source.boxes
+        detector = load_detector(str(own or options.boxes))
         for frame in itertools.islice(source, options.frames):
             yield IdentityManager(frame, detector([frame])[0])

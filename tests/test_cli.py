@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -97,21 +98,31 @@ def test_name_of_the_default_output(source: str, name: str) -> None:
     assert default_output(source) == Path(name)
 
 
-def test_demo_states_its_accuracy_and_leaves_the_truth_beside_the_tracks(
-    shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_demo_compares_parts_with_motion_alone_and_leaves_the_truth_beside_the_tracks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("trackeval", reason="the extra 'eval' is not installed")
-    weights = str(shared / "weights/yolo11n.pt")
-    assert (
-        run(["demo", "--detector", weights, "--device", "cpu", "--max-frames", "12", "--tracks", "t.txt"])
-        == 0
-    )
+    assert run(["demo", "--device", "cpu", "--max-frames", "12", "--tracks", "t.txt"]) == 0
     shown = " ".join(capsys.readouterr().err.split())
     frames = {int(row.split(",")[0]) for row in (tmp_path / "t_truth.txt").read_text().splitlines()}
     assert frames == set(range(1, 13))
-    hota = float(shown.partition("HOTA ")[2].partition(",")[0])
-    assert 40 < hota <= 100
-    assert "IDF1" in shown
+    row = r" (\d+) identities, (\d+) switches among (\d+) people; IDF1 ([\d.]+), HOTA ([\d.]+)"
+    for way in ("with parts", "motion alone"):
+        found = re.search(way + row, shown)
+        assert found, shown
+        assert int(found[1]) >= 1
+        assert int(found[3]) == 5
+        assert 10 < float(found[4]) <= 100
+
+
+def test_demo_by_motion_alone_has_nothing_to_compare(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("trackeval", reason="the extra 'eval' is not installed")
+    assert run(["demo", "--encoder", "none", "--max-frames", "12", "--tracks", "t.txt"]) == 0
+    shown = capsys.readouterr().err
+    assert shown.count("IDF1") == 1
+    assert "with parts" not in shown
 
 
 BAD_INPUT = [

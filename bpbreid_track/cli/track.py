@@ -6,7 +6,6 @@ Only what parsing needs is imported here, so that ``--help`` answers at once.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError, UsageError, did_you_mean
+from ..errors import UsageError, did_you_mean
 from ..io.names import output_stem
 from .common import INTERRUPTED, fail, run_app, say, version_option, with_notes
+from .demo_score import DemoScore
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -274,7 +274,8 @@ def track(
         out = default_output(source)
         announcement = f"writing {out} (--out, --tracks, --crops or --show choose otherwise)"
 
-    with _interruptible(), _DemoScore(tracks) if source == "demo" else nullcontext() as score:
+    demo = DemoScore(tracks, settings, encoder, detector) if source == "demo" else nullcontext()
+    with _interruptible(), demo as score:
         from ..pipeline.api import track_video
 
         def on_frame(frame: Frame, detections: sv.Detections) -> None:
@@ -349,63 +350,7 @@ def _interruptible() -> Iterator[None]:
         raise typer.Exit(fail(PROGRAM, with_notes(error, "interrupted"), INTERRUPTED)) from None
 
 
-class _DemoScore:
-    """Keeps the tracks of the demo and compares them with the truth, which the demo knows.
-
-    Args:
-        tracks: where the user wants the tracks; the truth is written beside them.
-    """
-
-    def __init__(self, tracks: Path | None) -> None:
-        from ..io.sinks.tracks import MotSink
-
-        self._folder = tempfile.TemporaryDirectory(prefix="bpbreid-demo-")
-        self._result = Path(self._folder.name) / "result.txt"
-        self._sink = MotSink(self._result)
-        self._frames = 0
-        self._truth = (
-            Path(self._folder.name) / "truth.txt"
-            if tracks is None
-            else tracks.with_name(f"{tracks.stem}_truth.txt")
-        )
-
-    def add(self, frame: Frame, detections: sv.Detections) -> None:
-        self._sink.write(frame, detections)
-        self._frames += 1
-
-    def rows(self) -> Iterator[tuple[str, str]]:
-        """Lines for the summary."""
-        from ..evaluation import evaluate_tracks
-        from ..io.demo.source import DemoSource
-        from ..io.part_file import write_whole
-
-        whole = Path(self._folder.name) / "whole.txt"
-        DemoSource().write_truth(whole)
-        truth = whole.read_text(encoding="utf-8").splitlines(keepends=True)
-        seen = [row for row in truth if int(row.split(",")[0]) <= self._frames]
-        write_whole(self._truth, "".join(seen).encode())
-        if self._truth.parent != Path(self._folder.name):
-            yield "truth", str(self._truth)
-        try:
-            metrics = evaluate_tracks(self._truth, self._result)
-        except InputError as error:
-            yield "accuracy", str(error)
-            return
-        yield (
-            "accuracy",
-            f"HOTA {metrics.HOTA:.1f}, DetA {metrics.DetA:.1f}, AssA {metrics.AssA:.1f}, "
-            f"IDF1 {metrics.IDF1:.1f}, MOTA {metrics.MOTA:.1f}, {metrics.IDSW} identity switches",
-        )
-
-    def __enter__(self) -> _DemoScore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._sink.close()
-        self._folder.cleanup()
-
-
-def _show_report(report: TrackingReport, score: _DemoScore | None) -> None:
+def _show_report(report: TrackingReport, score: DemoScore | None) -> None:
     from rich.console import Console
 
     table = report.summary()

@@ -20,7 +20,7 @@ def open_source(source: str | os.PathLike[str] | int, *, image_rate: float | Fra
     Args:
         source: a video file; a folder of images; a glob (``"frames/*.png"``); a MOTChallenge sequence folder;
             a webcam index (``0`` or ``"0"``); an RTSP, HTTP or other network address; ``"demo"`` for the
-            built-in synthetic scene.
+            built-in footage.
         image_rate: frames a second of loose images, which carry no rate of their own.
 
     Raises:

@@ -77,7 +77,8 @@ def track_video(
             stream, ``"demo"``, or a ``Source`` of your own, which is closed at the end.
         out: annotated video to write (.mp4, .m4v, .mov, .mkv).
         tracks: track file to write: .txt (MOTChallenge), .csv or .jsonl.
-        detector: ``"auto"``, weights, a MOTChallenge det.txt, or any ``Detector`` of your own.
+        detector: ``"auto"``, weights, a MOTChallenge det.txt, or any ``Detector`` of your own. ``"auto"``
+            takes the boxes that come with the demo.
         encoder: ``"default"``, ``"none"`` or None for motion alone, weights, or a loaded ``Encoder``.
         config: a preset's name, a YAML file, a nested dict, a ``RunConfig`` or a ``TrackerConfig``.
         on_frame: called as ``on_frame(frame, detections)`` for each frame in order, in the calling thread,
@@ -148,6 +149,8 @@ def track_video(
             if reader.live and settings.detector.batch_size == "auto":  # no frame waits for the next
                 one = settings.detector.model_copy(update={"batch_size": 1})
                 settings = settings.model_copy(update={"detector": one})
+            if detector == "auto" and reader.boxes is not None:
+                detector = reader.boxes
             asked = None if cache is None else asked_for(detector, encoder, settings, device, precision)
             known = None
             parts_painted = "parts" in settings.draw.overlay and (out is not None or show)

@@ -1,1 +1,1 @@
-"""A scene with known truth that needs no download."""
+"""Real footage with known truth that needs no download."""

@@ -61,7 +61,8 @@ class Source(ABC):
         live: frames arrive at their own pace and cannot be read twice.
         dropped_frames: frames of a live source passed over to keep up with it; counts while reading.
         notes: what the user should hear about the reading, filled while it goes on.
-        files: what is read from disk; empty for streams and made-up scenes.
+        files: what is read from disk; empty for streams.
+        boxes: a det.txt that comes with the source, used where no detector is named; None: there is none.
         pixel_aspect: width of a pixel by its height; above 1 the video is shown wider than it is stored.
         rounded_down: pictures lie below their true brightness, because FFmpeg's scaler rounds down on the way
             to BGR, as it does for most videos.
@@ -79,6 +80,7 @@ class Source(ABC):
     dropped_frames: int = 0
     notes: list[str]
     files: Sequence[Path] = ()
+    boxes: Path | None = None
     pixel_aspect: Fraction = Fraction(1)
     rounded_down: bool = False
     sound: Sound | None = None
