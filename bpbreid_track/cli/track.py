@@ -34,6 +34,7 @@ _ELSEWHERE = {
     "--imgsz": "--set detector.image_size=1280",
     "--batch": "--set detector.batch_size=8",
     "--vid-stride": "--set detector.every=2",
+    "--class": "--classes 'person,sports ball'",
     "--track-buffer": "--set tracker.lost_seconds=4",
 }
 _OVERLAYS = ("boxes", "labels", "traces", "parts", "why")
@@ -103,6 +104,21 @@ def track(
             "--link", help="At the end join tracklets of one person and fill gaps; reads SOURCE twice."
         ),
     ] = False,
+    teams: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Sort people into N teams and others by what they wear; reads SOURCE twice (docs/teams.md).",
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Classes of the detector to track, such as 'person,sports ball': people by appearance too, "
+            "others by motion alone.",
+        ),
+    ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="People to recognise: a folder of NAME/*.jpg or NAME.npz."),
@@ -214,6 +230,7 @@ def track(
     from .regions import with_regions
 
     settings = with_regions(_settings(config, changes or [], overlay), roi, count or [], zones)
+    settings = _with_who(settings, teams, classes)
     many_only = {
         "--write": write is not None,
         "--resume": resume,
@@ -332,6 +349,22 @@ def _settings(config: str | None, changes: Sequence[str], overlay: str | None) -
             raise UsageError(f"--overlay: unknown {name!r}{did_you_mean(name, _OVERLAYS)}")
     draw = settings.draw.model_copy(update={"overlay": tuple(dict.fromkeys(names))})
     return settings.model_copy(update={"draw": draw})
+
+
+def _with_who(settings: RunConfig, teams: int | None, classes: str | None) -> RunConfig:
+    """``settings`` with what ``--teams`` and ``--classes`` say."""
+    from ..config import DetectorConfig, RunConfig, validated
+
+    if teams is not None:
+        given = validated(RunConfig, {"teams": teams}, where="--teams")
+        settings = settings.model_copy(update={"teams": given.teams})
+    if classes is not None:
+        found = validated(DetectorConfig, {"classes": classes}, where="--classes")
+        if not found.classes:
+            raise UsageError("--classes: names no class")
+        detector = settings.detector.model_copy(update={"classes": found.classes})
+        settings = settings.model_copy(update={"detector": detector})
+    return settings
 
 
 @contextmanager

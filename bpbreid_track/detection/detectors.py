@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import supervision as sv
 
-from ..config import DetectorConfig
+from ..config import PERSON_NAME, DetectorConfig
 from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
 from ..model.inference import resolve_device
+from .classes import PERSON, Classes, choose_classes
 from .runtimes import RUNTIME_NAMES, choose_runtime, run_by
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PERSON = 0
 _BOX_TASKS = {"detect", "segment", "pose"}
 
 
@@ -31,6 +31,8 @@ class Detector(Protocol):
     """Anything that finds persons.
 
     One made from files may also have ``files``, their paths: ``--cache`` tells detectors by what is in them.
+    One that finds more than people may have ``by_motion``, numbers of the classes that are none, and
+    ``class_names``, names by number.
 
     Attributes:
         name: short, for progress lines and file headers.
@@ -92,6 +94,7 @@ class PrecomputedDetector:
 
     Raises:
         InputError: unreadable file, or one whose boxes all score below the threshold.
+        UsageError: classes are asked for besides people.
     """
 
     def __init__(self, path: str | Path, config: DetectorConfig | None = None) -> None:
@@ -99,6 +102,12 @@ class PrecomputedDetector:
         self.description = str(path)
         self.files = (Path(path),)
         config = config or DetectorConfig()
+        others = [name for name in config.classes if name.casefold() not in {PERSON_NAME, str(PERSON)}]
+        if others:
+            raise UsageError(
+                f"detector.classes: {path} says nothing of classes, its boxes are people; leave {others[0]!r} "
+                "out, or give a network"
+            )
         rows = read_mot(path)
         confidence = rows.confidence
         if len(confidence) and (confidence == -1).all():
@@ -143,7 +152,7 @@ class PrecomputedDetector:
 
 
 class UltralyticsDetector:
-    """A network that Ultralytics runs. Only persons are kept where the network knows them.
+    """A network that Ultralytics runs. It finds ``config.classes``, or persons where the network knows them.
 
     Args:
         weights: file or folder. Trust it: see ``load_detector``.
@@ -159,10 +168,13 @@ class UltralyticsDetector:
             other boxes then, is run by torch, and a warning says why. ``torch`` too for weights in another
             format than .pt, which Ultralytics runs by what they are for.
         classes: class ids that are kept; None for a network without a class "person", where all are.
+        class_names: names by number of the classes that were asked for; empty where none were.
+        by_motion: numbers of those that are no people.
 
     Raises:
         InputError: the weights cannot be loaded or are not a detector's; a runtime that is not installed.
-        UsageError: a device that this machine lacks, or a runtime that does not fit device or weights.
+        UsageError: a device that this machine lacks, a runtime that does not fit device or weights, or a
+            class that the network does not know.
     """
 
     def __init__(
@@ -183,8 +195,14 @@ class UltralyticsDetector:
         self._precision = _half_precision() if on_gpu else {}
         self._model = _load_model(Path(weights))
         self._is_pose = self._model.task == "pose"
+        self._asked: Classes | None = None
         self.classes: list[int] | None = None
         self.classes = self._check_and_find_person(str(weights))
+        if config.classes:
+            self._asked = choose_classes(config.classes, self._model.names, str(weights))
+            self.classes = self._asked.wanted
+        self.class_names = {} if self._asked is None else self._asked.names
+        self.by_motion = frozenset[int]() if self._asked is None else self._asked.by_motion
         if self.runtime != "torch":
             network = self._model.predictor.model.model
             self.runtime = run_by(self.runtime, network, Path(weights), config.max_detections, self._predict)
@@ -224,7 +242,9 @@ class UltralyticsDetector:
     def _detections(self, result: Any, image: np.ndarray) -> sv.Detections:
         boxes = result.boxes.cpu().numpy()
         class_id = boxes.cls.astype(int)
-        if self.classes is not None:
+        if self._asked is not None:
+            class_id = np.array([self._asked.number[number] for number in class_id.tolist()], int)
+        elif self.classes is not None:
             class_id = np.full(len(class_id), PERSON)
         return _clipped(boxes.xyxy, boxes.conf, class_id, image.shape)
 
@@ -242,9 +262,10 @@ class UltralyticsDetector:
         persons = [number for number, label in names.items() if str(label).casefold() == "person"]
         if persons or self._is_pose:
             return persons or [0]
-        logger.warning(
-            "%s knows no class 'person': all of %s are tracked", weights, ", ".join(names.values())
-        )
+        if not self._config.classes:
+            logger.warning(
+                "%s knows no class 'person': all of %s are tracked", weights, ", ".join(names.values())
+            )
         return None
 
 

@@ -37,6 +37,7 @@ class TrackText(ABC):
         ltwh: float64 [R, 4] left, top, width, height in pixels.
         confidence: float32 [R].
         name: str [R]; empty where the file does not say.
+        team: str [R]; likewise.
         filled: bool [R].
     """
 
@@ -45,6 +46,7 @@ class TrackText(ABC):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name: list[str] = []
+        self.team: list[str] = []
         self.filled: list[bool] = []
 
     def rewritten(self, ids: np.ndarray, kept: np.ndarray, names: dict[int, str]) -> bytes:
@@ -87,7 +89,8 @@ class _Mot(TrackText):
         self._line = (rows.line[order] - 1).tolist()
         self.frame, self.id = rows.frame[order], rows.id[order]
         self.ltwh, self.confidence = rows.ltwh[order], rows.confidence[order]
-        self.name, self.filled = [""] * len(order), [False] * len(order)
+        self.name, self.team = [""] * len(order), [""] * len(order)
+        self.filled = [False] * len(order)
 
     def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
         lines: list[str] = list(self._lines)
@@ -116,8 +119,11 @@ class _Csv(TrackText):
             if len(row) != len(self._head):
                 raise ValueError(f"row {number} has {len(row)} cells, expected {len(self._head)}")
         self._set([[float(row[place[name]]) for name in ("frame", "id", *_SHAPE)] for row in self._rows])
-        name, filled = place.get("name"), place.get("filled")
-        self.name = ["" if name is None else row[name] for row in self._rows]
+        filled = place.get("filled")
+        self.name, self.team = (
+            ["" if at is None else row[at] for row in self._rows]
+            for at in (place.get("name"), place.get("team"))
+        )
         self.filled = [filled is not None and row[filled] == "1" for row in self._rows]
 
     def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
@@ -153,6 +159,7 @@ class _Jsonl(TrackText):
         pairs = [(record["frame"], track) for record in self._records for track in record["tracks"]]
         self._set([[float(frame), *(float(track[n]) for n in ("id", *_SHAPE))] for frame, track in pairs])
         self.name = [str(track.get("name", "")) for _, track in pairs]
+        self.team = [str(track.get("team", "")) for _, track in pairs]
         self.filled = [bool(track.get("filled", False)) for _, track in pairs]
 
     def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:

@@ -47,11 +47,12 @@ class TrackRow(NamedTuple):
     class_name: str | None
     confidence: float
     name: str = ""  # of the person, where a gallery knows it
+    team: str = ""  # where people are sorted into teams
     filled: bool = False  # interpolated: no detector gave this box
 
 
 # Columns that only some runs have, in the order in which they are written.
-EXTRA_COLUMNS = ("name", "filled")
+EXTRA_COLUMNS = ("name", "team", "filled")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9.]+").fullmatch
 _BASE = len(TrackRow._fields) - len(EXTRA_COLUMNS)
@@ -62,7 +63,7 @@ def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
     if detections.tracker_id is None:
         return
     classes = detections.data.get("class_name", detections.class_id)
-    names, filled = detections.data.get("name"), detections.data.get("filled")
+    names, teams, filled = (detections.data.get(column) for column in EXTRA_COLUMNS)
     for row in np.flatnonzero(detections.tracker_id >= 0):
         left, top, right, bottom = detections.xyxy[row].tolist()
         class_name = None if classes is None else str(classes[row])
@@ -76,6 +77,7 @@ def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
             class_name=class_name,
             confidence=_rounded(confidence, 5),
             name="" if names is None else str(names[row]),
+            team="" if teams is None else str(teams[row]),
             filled=filled is not None and bool(filled[row]),
         )
 
@@ -154,7 +156,8 @@ class CsvSink(TextSink):
 
     Args:
         path: the file; it is replaced.
-        extra: which of ``EXTRA_COLUMNS`` to add: ``name`` (empty for an unknown person), ``filled`` (1 or 0).
+        extra: which of ``EXTRA_COLUMNS`` to add: ``name`` (empty for an unknown person), ``team`` (``A``,
+            ``B``, ..., ``other``; empty for one never seen clearly), ``filled`` (1 or 0).
 
     Raises:
         InputError: it cannot be written.
@@ -176,7 +179,8 @@ class CsvSink(TextSink):
         self._append(text.getvalue())
 
     def _extras(self, row: TrackRow) -> list[str | int]:
-        return [row.name if column == "name" else int(row.filled) for column in self._extra]
+        values = (getattr(row, column) for column in self._extra)
+        return [int(value) if isinstance(value, bool) else value for value in values]
 
 
 def plain_text(cell: Any) -> Any:
@@ -195,7 +199,8 @@ class JsonlSink(TextSink):
     """One JSON object a line and frame, also where nobody is seen.
 
     ``{"frame": 1, "timestamp": 0.0, "tracks": [{"id": 7, "left": 1.5, ...}]}``, named as in ``CsvSink``;
-    ``name`` is there for people of a gallery only, ``"filled": true`` for interpolated boxes only.
+    ``name`` is there for people of a gallery only, ``team`` with teams, ``"filled": true`` for interpolated
+    boxes.
 
     Args:
         path: the file; it is replaced.
