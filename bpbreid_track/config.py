@@ -121,7 +121,7 @@ class DetectorConfig(Settings):
     )
     classes: Annotated[tuple[str, ...], BeforeValidator(_as_words)] = Field(
         (),
-        description="Classes of the network that are tracked, by name or number, such as [person, sports ball]: "
+        description="Classes of the network that are tracked, such as [person, sports ball], or numbers: "
         "people by motion and appearance, all others by motion alone. Empty: people.",
     )
     runtime: Literal["auto", "torch", "openvino", "onnx"] = Field(

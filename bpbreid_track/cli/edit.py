@@ -97,10 +97,8 @@ def edit(
 
         was = result.tracks
         names = [name for name, stays in zip(names_of(result), kept, strict=True) if stays]
-        teams, filled = (
-            [each for each, stays in zip(column, kept, strict=True) if stays]
-            for column in (was.team, was.filled)
-        )
+        teams = [each for each, stays in zip(was.team, kept, strict=True) if stays]
+        filled = [each for each, stays in zip(was.filled, kept, strict=True) if stays]
         rows = TrackRowsByFrame(
             was.frame[kept], done.id[kept], was.ltwh[kept], was.confidence[kept], names, teams, filled
         )

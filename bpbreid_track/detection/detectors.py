@@ -105,8 +105,8 @@ class PrecomputedDetector:
         others = [name for name in config.classes if name.casefold() not in {PERSON_NAME, str(PERSON)}]
         if others:
             raise UsageError(
-                f"detector.classes: {path} says nothing of classes, its boxes are people; leave {others[0]!r} "
-                "out, or give a network"
+                f"detector.classes: {path} says nothing of classes, its boxes are people; leave "
+                f"{others[0]!r} out, or give a network"
             )
         rows = read_mot(path)
         confidence = rows.confidence

@@ -182,7 +182,7 @@ def _seeds(
             return np.inf
         return float(weights @ np.minimum((1 - cosine[:, chosen].max(axis=1)) / scale, 1))
 
-    chosen = min(combinations(range(len(some)), 2), key=cost)
+    chosen: tuple[int, ...] = min(combinations(range(len(some)), 2), key=cost)
     while len(chosen) < count:
         chosen = min(((*chosen, n) for n in range(len(some)) if n not in chosen), key=cost)
     return some[list(chosen)].tolist() if np.isfinite(cost(chosen)) else None

@@ -138,8 +138,8 @@ def track_video(
             prepared.callback(reader.close)
             regions = load_regions(settings.regions, reader.width, reader.height)
             if settled_later:
-                pictures = bool(out or crops or report_page or on_frame)
-                check_rereadable(source, reader, pictures, "--link" if link else "--teams")
+                again_seen = bool(out or crops or report_page or on_frame)
+                check_rereadable(source, reader, again_seen, "--link" if link else "--teams")
             window = WindowSink(reader.name) if show else None
             if window is not None:
                 prepared.callback(window.close)
@@ -199,7 +199,9 @@ def track_video(
                 def again(
                     source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
                 ) -> Run:
-                    stages = replay_stages(source, recorded, embed, settings, outputs, regions, page)
+                    stages = replay_stages(
+                        source, recorded, embed, settings, outputs, regions, page, by_motion
+                    )
                     return Run(source, stages, interrupts=interrupts)
 
                 rate = settings.tracker.frame_rate if own_rate else None
@@ -232,6 +234,11 @@ def track_video(
             with suppress(InputError):  # what ended the run is worth more than what ends its page
                 _write_page(page, report, identities)
             raise
+        said = [what for what, there in (("teams", settings.teams), ("classes", by_motion)) if there]
+        if said and outputs.paths.get("tracks", Path()).suffix.lower() == ".txt":
+            report.notes.append(
+                f"{tracks}: MOTChallenge text has no place for {' and '.join(said)} (.csv has)"
+            )
         _write_page(page, report, identities)
         if identities is not None:
             report.identities -= report.joined or 0

@@ -281,7 +281,9 @@ def open_cache(
     if hasattr(detector, "files"):
         found_by["content"] = fingerprint.of_files(detector.files)
     # What runs the network moves boxes by fractions of a pixel; ``auto`` says not which it is.
-    found_by |= settings.model_dump(mode="json", exclude={"batch_size"})
+    found_by |= settings.model_dump(mode="json", exclude={"batch_size", "classes"})
+    if settings.classes:
+        found_by["classes"] = list(settings.classes)
     found_by["runtime"] = getattr(detector, "runtime", None)
     identity: dict[str, dict[str, Any]] = {
         "program": {"version": __version__},

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -347,7 +347,7 @@ def online_stages(
         Associate(tracker, encoder if later else None, use_timestamps, identities, recorder, others),
         *([Interpolate(every)] if every > 1 else []),
         *_picture_stages(source, encoder, settings, outputs, shown),
-        *count_stages(source, regions, settings, outputs),
+        *count_stages(source, regions, settings, outputs, by_motion),
         Write(outputs),
         *([] if page is None else [_collect(page)]),
     ]
@@ -361,15 +361,17 @@ def replay_stages(
     outputs: Outputs,
     regions: Regions,
     page: RunPage | None = None,
+    by_motion: Collection[int] = (),
 ) -> list[Stage]:
     """The stages that write a source whose tracks are settled.
 
     Args:
         page: of this run. It learns who was seen when from the reading without pictures, which is always
             whole, and cuts crops in the other one.
+        by_motion: numbers of the classes that are no people.
     """
     drawn = _picture_stages(source, encoder, settings, outputs, False)
-    counted = count_stages(source, regions, settings, outputs)
+    counted = count_stages(source, regions, settings, outputs, by_motion)
     stages: list[Stage] = [Replay(recorded), *drawn, *counted, Write(outputs)]
     if page is not None and "report" in outputs.paths:
         views, second = page.views, page.second
