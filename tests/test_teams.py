@@ -13,14 +13,15 @@ import pytest
 import supervision as sv
 
 from bpbreid_track import Encoder, track_video
-from bpbreid_track.cli.edit import run as run_edit
 from bpbreid_track.cli.track import run
 from bpbreid_track.config import DrawConfig
 from bpbreid_track.errors import UsageError
 from bpbreid_track.identities.teams import TorsoSums, find_teams, names_of_teams, torso_rows
 from bpbreid_track.io.annotate import Painter
 from bpbreid_track.io.mot_format import read_mot
-from bpbreid_track.io.sources.base import Source
+from bpbreid_track.io.sinks.tracks import open_track_sink
+from bpbreid_track.io.sources.base import Frame, Source
+from bpbreid_track.io.track_text import read_track_text
 from bpbreid_track.pipeline.repaint import TrackRowsByFrame
 
 DIM = 64
@@ -162,16 +163,28 @@ def test_the_page_shows_the_team_of_everybody(played: Path) -> None:
     assert {str(one["id"]): one["team"] for one in data["identities"]} == teams
 
 
-def test_corrections_keep_the_team_and_the_painted_video_has_it(played: Path, tmp_path: Path) -> None:
-    rows = rows_of(played / "tracks.csv")
-    page = (played / "run.html").read_text(encoding="utf-8")
-    data = json.loads(page.split('id="data">')[1].split("</script>")[0])
-    steps = {key: data[key] for key in ("format", "version", "tracks")}
-    steps["corrections"] = [{"rename": {"id": int(rows[0]["id"]), "name": "Kim"}}]
-    (tmp_path / "steps.json").write_text(json.dumps(steps))
-    asked = [str(played / "tracks.csv"), "--corrections", str(tmp_path / "steps.json")]
-    assert run_edit([*asked, "--out", str(tmp_path / "new.csv"), "--quiet"]) == 0
-    assert [row["team"] for row in rows_of(tmp_path / "new.csv")] == [row["team"] for row in rows]
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_identities_that_are_merged_by_hand_have_one_team(tmp_path: Path, kind: str) -> None:
+    """That of most boxes; who is not touched keeps the team, or none."""
+    boxes = [(1, 7, "A"), (2, 7, "A"), (3, 8, "B"), (1, 9, "B"), (2, 10, "")]
+    path = tmp_path / f"tracks.{kind}"
+    sink = open_track_sink(path, ["team"])
+    for number in (1, 2, 3):
+        seen = [(identity, team) for frame, identity, team in boxes if frame == number]
+        people = sv.Detections(
+            np.tile(np.array([[5.0, 5, 25, 65]], np.float32), (len(seen), 1)),
+            tracker_id=np.array([identity for identity, _ in seen]),
+        )
+        people.data["team"] = np.array([team for _, team in seen], object)
+        sink.write(Frame(number - 1, number / 10, np.zeros((9, 9, 3), np.uint8)), people)
+    sink.close()
+    read = read_track_text(path)
+    assert sorted(zip(read.frame.tolist(), read.id.tolist(), read.team, strict=True)) == sorted(boxes)
+    merged = np.where(read.id == 8, 7, read.id)
+    path.write_bytes(read.rewritten(merged, np.ones(len(merged), bool), {}))
+    again = read_track_text(path)
+    assert dict(zip(again.id.tolist(), again.team, strict=True)) == {7: "A", 9: "B", 10: ""}
+    assert len(again.id) == len(boxes)
 
 
 def test_rows_of_a_track_file_are_played_back_with_their_team() -> None:

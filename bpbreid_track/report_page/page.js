@@ -23,6 +23,11 @@ function corrected(identities, steps) {
       const first = members[0];
       first.name = (given.length ? given : members).map((one) => one.name).find(Boolean) || "";
       first.given = given.length > 0;
+      const frames = {};
+      for (const one of members.filter((one) => one.team)) {
+        for (const span of one.spans) frames[one.team] = (frames[one.team] || 0) + span[1] - span[0] + 1;
+      }
+      first.team = Object.keys(frames).sort((a, b) => frames[b] - frames[a])[0] || "";
       first.spans = members.flatMap((one) => one.spans).sort((a, b) => a[0] - b[0]);
       first.crops = members.flatMap((one) => one.crops).sort((a, b) => a[0] - b[0]);
       for (const id of ids.slice(1)) {
