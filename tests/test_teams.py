@@ -60,6 +60,17 @@ def test_referees_are_a_third_team_where_three_are_asked_for() -> None:
     assert teams.team.tolist() == np.where(kit < 3, kit, -1).tolist()
 
 
+def test_two_kits_that_are_alike_are_not_one_team_beside_people_who_look_otherwise() -> None:
+    """Five coaches in dark coats are farther from both teams than these are from each other."""
+    views, kit = kits(11, 11, 5, apart=0.4)
+    coat = np.random.default_rng(9).normal(size=DIM)
+    views[kit == 2] = 0.3 * views[kit == 2] + coat / np.linalg.norm(coat)
+    views /= np.linalg.norm(views, axis=2, keepdims=True)
+    teams = find_teams(views.mean(axis=1), np.full(len(kit), 40), 2)
+    assert teams is not None
+    assert teams.team.tolist() == np.where(kit < 2, kit, -1).tolist()
+
+
 def test_one_view_is_held_to_the_same_limit_as_forty() -> None:
     views, kit = kits(10, 10, 2, noise=1.0)
     shown = np.where(np.arange(len(kit)) % 2, 1, 40)

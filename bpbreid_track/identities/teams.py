@@ -19,6 +19,8 @@ from ..config import OTHERS, TEAM_NAMES
 _CANDIDATES = 64
 # Few rounds settle it: each moves somebody from one side of a limit to the other.
 _ROUNDS = 50
+# A scatter that is none.
+_SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -123,9 +125,10 @@ def teams_in_order(team_of: Mapping[int, str]) -> dict[str, list[int]]:
 def find_teams(means: np.ndarray, views: np.ndarray, count: int) -> Teams | None:
     """Sort identities into teams.
 
-    First ``count`` identities are looked for that lie near as many others as possible and far from each
-    other. From there the means of the teams and the limit are settled in turns: members are at least as near
-    to their team as halfway between members of one team and of two. How many belong to none follows.
+    First ``count`` identities are looked for that stand for teams which explain most: many members, far
+    nearer to their own than people are to each other (``_seeds``). From there the means of the teams and the limit
+    are settled in turns: members are at least as near to their team as halfway between members of one team
+    and of two. How many belong to none follows.
 
     Args:
         means: float64 [T, D], mean of the unit vectors of each identity.
@@ -133,64 +136,82 @@ def find_teams(means: np.ndarray, views: np.ndarray, count: int) -> Teams | None
         count: N, from 2.
 
     Returns:
-        None where fewer than ``count`` identities were seen, or all look the same.
+        None where fewer than ``count`` identities were seen, or no teams can be told.
 
     >>> kits = np.repeat([[1.0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]], [4, 5, 1], axis=0)
     >>> find_teams(kits, np.full(10, 20), 2).team.tolist()
     [0, 0, 0, 0, 1, 1, 1, 1, 1, -1]
     """
-    seen = np.flatnonzero(views > 0)
-    length = np.linalg.norm(means, axis=1)
-    units = means / np.maximum(length, 1e-12)[:, None]
+    seen = views > 0
     weights = views / max(1, views.sum())
-    chosen = _seeds(means, units, weights, seen[np.argsort(-views[seen], kind="stable")], count)
-    if chosen is None:
+    team = _seeds(means, weights, np.argsort(-views, kind="stable")[: seen.sum()], count)
+    if team is None:
         return None
-    centres = units[chosen]
-    limit = (1 + _most(centres @ centres.T)) / 2
-    team = np.full(len(means), -1)
+    cosine, limit, same, different = np.zeros((len(means), count)), 0.0, 0.0, 0.0
     for _ in range(_ROUNDS):
-        cosine = means @ centres.T
-        before, team = team, np.where((cosine.max(axis=1) > limit) & (views > 0), cosine.argmax(axis=1), -1)
-        if (team == before).all():
-            break
+        if not all((team == number).any() for number in range(count)):
+            return None
+        cosine = means @ np.stack([_unit(weights[team == n] @ means[team == n]) for n in range(count)]).T
         same, different = _within_and_between(cosine, team, weights)
         limit = (same + different) / 2
-        centres = np.stack([_mean(means[team == n], weights[team == n], centres[n]) for n in range(count)])
-    if not all((team == n).any() for n in range(count)):
+        before, team = team, np.where((cosine.max(axis=1) > limit) & seen, cosine.argmax(axis=1), -1)
+        if (team == before).all():
+            break
+    if not all((team == number).any() for number in range(count)):
         return None
     # Teams are called in the order in which their members first appear.
-    order = np.argsort([np.flatnonzero(team == n)[0] for n in range(count)])
+    order = np.argsort([np.flatnonzero(team == number)[0] for number in range(count)])
     team = np.where(team < 0, -1, np.argsort(order)[team])
-    return Teams(team, cosine.max(axis=1), float(limit), float(same), float(different))
+    return Teams(team, cosine.max(axis=1), limit, same, different)
 
 
-def _seeds(
-    means: np.ndarray, units: np.ndarray, weights: np.ndarray, order: np.ndarray, count: int
-) -> list[int] | None:
-    """Rows of the identities that stand for the teams at first; ``order``: those seen most come first."""
+def _seeds(means: np.ndarray, weights: np.ndarray, order: np.ndarray, count: int) -> np.ndarray | None:
+    """Teams to begin with, int64 [T], -1 for others; None where nobody is nearer to anybody than to all.
+
+    Vectors of a team scatter by ``s`` around its mean, those of all people by ``S``. Of two normal densities
+    in any number of dimensions the narrow ones explain members of the share ``w`` better by
+    ``w log(S / s)``, which is largest for the right teams and the right number of members.
+
+    Args:
+        means: float64 [T, D].
+        weights: float64 [T], shares that sum to 1.
+        order: rows of those who were seen, most views first.
+        count: N.
+    """
     some = order[:_CANDIDATES]
-    if len(some) < count:
+    everybody = 1 - float(np.linalg.norm(weights @ means))
+    if len(some) < count or everybody < _SAME:
         return None
-    cosine = means @ units[some].T  # [T, C]
-    apart = units[some] @ units[some].T
+    cosine = means @ np.stack([_unit(means[row]) for row in some]).T  # [T, C]
 
-    def cost(chosen: tuple[int, ...]) -> float:
-        """Mean distance to the nearest seed, in units of that between seeds, which nobody exceeds."""
-        scale = 1 - _most(apart[np.ix_(chosen, chosen)])
-        if scale < 1e-6:
-            return np.inf
-        return float(weights @ np.minimum((1 - cosine[:, chosen].max(axis=1)) / scale, 1))
+    def worth(chosen: tuple[int, ...]) -> tuple[float, float]:
+        """What the teams explain, and how far their members are from the seeds."""
+        apart = 1 - cosine[:, chosen].max(axis=1)
+        rest = np.delete(order, [int(np.flatnonzero(order == some[n])[0]) for n in chosen])
+        rest = rest[np.argsort(apart[rest], kind="stable")]
+        if not len(rest):
+            return 0.0, 0.0
+        share = np.cumsum(weights[rest])
+        scatter = np.cumsum(weights[rest] * apart[rest]) / share
+        explained = share * np.log(everybody / np.maximum(scatter, _SAME))
+        best = int(explained.argmax())
+        return float(explained[best]), float(apart[rest[best]])
 
-    chosen: tuple[int, ...] = min(combinations(range(len(some)), 2), key=cost)
+    chosen: tuple[int, ...] = max(combinations(range(len(some)), 2), key=lambda pair: worth(pair)[0])
     while len(chosen) < count:
-        chosen = min(((*chosen, n) for n in range(len(some)) if n not in chosen), key=cost)
-    return some[list(chosen)].tolist() if np.isfinite(cost(chosen)) else None
+        left = [number for number in range(len(some)) if number not in chosen]
+        chosen = max(((*chosen, number) for number in left), key=lambda more: worth(more)[0])
+    explained, reach = worth(chosen)
+    if explained <= 0:
+        return None
+    near = cosine[:, chosen]
+    team = np.where((1 - near.max(axis=1) <= reach) & (weights > 0), near.argmax(axis=1), -1)
+    team[some[list(chosen)]] = np.arange(count)
+    return team
 
 
-def _most(cosine: np.ndarray) -> float:
-    """Largest number [N, N] off the diagonal."""
-    return float(cosine[~np.eye(len(cosine), dtype=bool)].max())
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
 def _within_and_between(cosine: np.ndarray, team: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
@@ -205,10 +226,3 @@ def _within_and_between(cosine: np.ndarray, team: np.ndarray, weights: np.ndarra
         within = [within[0] + share * mean[number], within[1] + share]
         between += np.delete(mean, number).tolist()
     return within[0] / max(within[1], 1e-12), max(between)
-
-
-def _mean(means: np.ndarray, weights: np.ndarray, instead: np.ndarray) -> np.ndarray:
-    """Unit vector of the weighted mean; ``instead`` of nobody's."""
-    total = weights @ means
-    length = np.linalg.norm(total)
-    return total / length if length > 0 else instead
