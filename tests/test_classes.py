@@ -112,6 +112,22 @@ def test_a_detector_of_ones_own_is_not_told_what_to_find(pets: Path, det: Path, 
         track_video(pets, tracks=tmp_path / "t.csv", detector=Own(), config=settings("person", "bus"))  # type: ignore[arg-type]
 
 
+def test_boxes_without_a_class_are_people(
+    pets: Path, det: Path, bundled_encoder: Encoder, tmp_path: Path
+) -> None:
+    class Plain:
+        name = "plain"
+
+        def __call__(self, frames: list[Frame]) -> list[sv.Detections]:
+            found = PrecomputedDetector(det)(frames)
+            return [sv.Detections(xyxy=boxes.xyxy, confidence=boxes.confidence) for boxes in found]
+
+    config = {"tracker": {"encode": "all"}}
+    options = {"encoder": bundled_encoder, "config": config, "max_frames": 2}
+    report = track_video(pets, tracks=tmp_path / "t.csv", detector=Plain(), **options)  # type: ignore[arg-type]
+    assert report.encoded == report.detections > 0
+
+
 class Watching:
     """The encoder, and the boxes that went through it."""
 
@@ -125,6 +141,10 @@ class Watching:
         self.seen += [np.asarray(xyxy)] if isinstance(frame, np.ndarray) else list(map(np.asarray, xyxy))
         return self._encoder.encode(frame, xyxy)
 
+    def attend(self, frame, xyxy):  # type: ignore[no-untyped-def]
+        self.seen.append(np.asarray(xyxy))
+        return self._encoder.attend(frame, xyxy)
+
 
 @pytest.mark.parametrize("encode", ["all", "ambiguous"])
 def test_people_are_tracked_as_if_the_bus_were_not_there(
@@ -133,7 +153,9 @@ def test_people_are_tracked_as_if_the_bus_were_not_there(
     watching = Watching(bundled_encoder)
     config = settings("person", "bus", encode=encode)
     options = {"detector": weights, "encoder": watching}
-    report = track_video(street, tracks=tmp_path / "both.csv", config=config, **options)  # type: ignore[arg-type]
+    config["draw"] = {"overlay": ["boxes", "parts"]}  # which asks the encoder too
+    video, tracks = tmp_path / "both.mp4", tmp_path / "both.csv"
+    report = track_video(street, video, tracks=tracks, config=config, **options)  # type: ignore[arg-type]
     both, encoded = rows_of(tmp_path / "both.csv"), np.concatenate(watching.seen)
     track_video(street, tracks=tmp_path / "people.csv", config=settings(encode=encode), **options)  # type: ignore[arg-type]
     people = rows_of(tmp_path / "people.csv")

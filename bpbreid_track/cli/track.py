@@ -228,9 +228,10 @@ def track(
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
     from .regions import with_regions
+    from .who import with_who
 
     settings = with_regions(_settings(config, changes or [], overlay), roi, count or [], zones)
-    settings = _with_who(settings, teams, classes)
+    settings = with_who(settings, teams, classes)
     many_only = {
         "--write": write is not None,
         "--resume": resume,
@@ -349,22 +350,6 @@ def _settings(config: str | None, changes: Sequence[str], overlay: str | None) -
             raise UsageError(f"--overlay: unknown {name!r}{did_you_mean(name, _OVERLAYS)}")
     draw = settings.draw.model_copy(update={"overlay": tuple(dict.fromkeys(names))})
     return settings.model_copy(update={"draw": draw})
-
-
-def _with_who(settings: RunConfig, teams: int | None, classes: str | None) -> RunConfig:
-    """``settings`` with what ``--teams`` and ``--classes`` say."""
-    from ..config import DetectorConfig, RunConfig, validated
-
-    if teams is not None:
-        given = validated(RunConfig, {"teams": teams}, where="--teams")
-        settings = settings.model_copy(update={"teams": given.teams})
-    if classes is not None:
-        found = validated(DetectorConfig, {"classes": classes}, where="--classes")
-        if not found.classes:
-            raise UsageError("--classes: names no class")
-        detector = settings.detector.model_copy(update={"classes": found.classes})
-        settings = settings.model_copy(update={"detector": detector})
-    return settings
 
 
 @contextmanager

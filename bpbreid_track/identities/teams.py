@@ -126,9 +126,9 @@ def find_teams(means: np.ndarray, views: np.ndarray, count: int) -> Teams | None
     """Sort identities into teams.
 
     First ``count`` identities are looked for that stand for teams which explain most: many members, far
-    nearer to their own than people are to each other (``_seeds``). From there the means of the teams and the limit
-    are settled in turns: members are at least as near to their team as halfway between members of one team
-    and of two. How many belong to none follows.
+    nearer to their own than people are to each other (``_seeds``). From there the means of the teams and the
+    limit are settled in turns: members are at least as near to their team as halfway between members of one
+    team and of two. How many belong to none follows.
 
     Args:
         means: float64 [T, D], mean of the unit vectors of each identity.

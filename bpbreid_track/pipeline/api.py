@@ -65,6 +65,9 @@ def track_video(
 ) -> TrackingReport:
     """Track the people in a video.
 
+    With ``teams`` in ``config`` everything is written at the end as with ``link``, and boxes carry
+    ``data["team"]``. With ``detector.classes`` they carry ``data["class_name"]``.
+
     The tracker goes by the source's timestamps, unless ``tracker.frame_rate`` is set in ``config``.
 
     Ctrl-C, SIGTERM or SIGHUP end the run early but in good order: frames already detected are still written,

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from ..config import RegionsConfig, RunConfig
 from ..io.region_painter import RegionPainter
 from ..io.sources.base import Source
 from ..regions.areas import Area, mask_area, polygon_area
 from ..regions.counter import Counter
 from ..regions.points import Points, in_pixels
+from ..tracking.other_classes import people_in
 from .outputs import Outputs
 from .report import TrackingReport
 from .stage import FrameStage, Item, Stage
@@ -71,15 +70,14 @@ class Count(FrameStage):
         by_motion: Collection[int] = (),
     ) -> None:
         super().__init__()
-        self._by_motion = list(by_motion)
+        self._by_motion = by_motion
         self._counter, self._painter, self._outputs = counter, painter, outputs
         self._closed = False
 
     def step(self, item: Item) -> None:
         with self.watches["count"].measure():
-            frame, people = item.frame, item.detections
-            if self._by_motion:
-                people = people[~np.isin(people.class_id, self._by_motion)]
+            frame = item.frame
+            people = item.detections[people_in(item.detections, self._by_motion)]
             item.events = self._counter.update(frame.index, frame.timestamp, people)
             if item.painted is not None and self._painter is not None:
                 item.painted = self._painter.paint(item.painted, self._counter.people)

@@ -23,7 +23,7 @@ from ..io.sources.base import Frame, Source
 from ..regions.areas import Area
 from ..report_page.page import RunPage
 from ..tracking.encode_policy import encode_rows, resolve_encode, spread
-from ..tracking.other_classes import OtherClasses
+from ..tracking.other_classes import OtherClasses, people_in
 from ..tracking.tracker import PartTracker
 from .cache import Cache, Found
 from .counting import Regions, count_stages
@@ -99,7 +99,7 @@ class Find(Stage):
         if self._encoder is None:
             return ((boxes, None) for boxes in found)
         with self.watches["encode"].measure(len(frames)):
-            people = [~np.isin(boxes.class_id, list(self._by_motion)) for boxes in found]
+            people = [people_in(boxes, self._by_motion) for boxes in found]
             boxes_of_people = [boxes.xyxy[rows] for boxes, rows in zip(found, people, strict=True)]
             embeddings = self._encoder.encode([f.image for f in frames], boxes_of_people)
         if self._by_motion:
@@ -346,7 +346,7 @@ def online_stages(
         Find(detector, None if later else encoder, cache, batch, every, region=regions.region),
         Associate(tracker, encoder if later else None, use_timestamps, identities, recorder, others),
         *([Interpolate(every)] if every > 1 else []),
-        *_picture_stages(source, encoder, settings, outputs, shown),
+        *_picture_stages(source, encoder, settings, outputs, shown, by_motion),
         *count_stages(source, regions, settings, outputs, by_motion),
         Write(outputs),
         *([] if page is None else [_collect(page)]),
@@ -370,7 +370,7 @@ def replay_stages(
             whole, and cuts crops in the other one.
         by_motion: numbers of the classes that are no people.
     """
-    drawn = _picture_stages(source, encoder, settings, outputs, False)
+    drawn = _picture_stages(source, encoder, settings, outputs, False, by_motion)
     counted = count_stages(source, regions, settings, outputs, by_motion)
     stages: list[Stage] = [Replay(recorded), *drawn, *counted, Write(outputs)]
     if page is not None and "report" in outputs.paths:
@@ -402,11 +402,16 @@ def _collect(page: RunPage) -> Collect:
 
 
 def _picture_stages(
-    source: Source, encoder: Encoder | None, settings: RunConfig, outputs: Outputs, shown: bool
+    source: Source,
+    encoder: Encoder | None,
+    settings: RunConfig,
+    outputs: Outputs,
+    shown: bool,
+    by_motion: Collection[int],
 ) -> list[Stage]:
     if "video" not in outputs.paths and not shown:
         return []
-    return [Draw(Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings)))]
+    return [Draw(Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings, by_motion)))]
 
 
 def batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig) -> int:
@@ -419,11 +424,12 @@ def batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig)
 
 
 def _part_painter(
-    encoder: Encoder | None, settings: RunConfig
+    encoder: Encoder | None, settings: RunConfig, by_motion: Collection[int]
 ) -> Callable[[np.ndarray, sv.Detections], np.ndarray] | None:
-    """What paints the overlay ``parts``; None where it is not asked for, or there is no encoder to ask."""
+    """What paints the overlay ``parts`` on people; None where nobody asks, or there is no encoder to ask."""
     if encoder is None or "parts" not in settings.draw.overlay:
         return None
     from ..model.attention_view import part_painter
 
-    return part_painter(encoder)
+    paint = part_painter(encoder)
+    return lambda image, detections: paint(image, detections[people_in(detections, by_motion)])

@@ -14,6 +14,18 @@ from .camera_motion import CameraMotion, CameraStep
 from .tracker import PartTracker
 
 
+def people_in(detections: sv.Detections, by_motion: Collection[int]) -> np.ndarray:
+    """Which boxes are people: bool [N].
+
+    Args:
+        detections: N boxes; without ``class_id`` all are.
+        by_motion: numbers of the classes that are none.
+    """
+    if detections.class_id is None or not by_motion:
+        return np.ones(len(detections), bool)
+    return ~np.isin(detections.class_id, list(by_motion))
+
+
 class SharedCamera(CameraMotion):
     """Follows the camera once for several trackers; ``last`` is its step to the latest frame."""
 
@@ -53,16 +65,14 @@ class OtherClasses:
     """
 
     def __init__(self, config: TrackerConfig, classes: Collection[int]) -> None:
-        self._classes = sorted(classes)
+        self._classes = classes
         self.camera, self.numbers = SharedCamera(), itertools.count(1)
         own = config.model_copy(update={"class_agnostic": False})
         self.tracker = PartTracker(own, camera_motion=_SameCamera(self.camera), numbers=self.numbers)
 
     def people(self, detections: sv.Detections) -> np.ndarray:
         """Which boxes are people: bool [N]."""
-        if detections.class_id is None:
-            return np.ones(len(detections), bool)
-        return ~np.isin(detections.class_id, self._classes)
+        return people_in(detections, self._classes)
 
     def add(
         self, people: sv.Detections, others: sv.Detections, frame: np.ndarray, timestamp: float
