@@ -53,8 +53,8 @@ def test_how_many_belong_to_no_team_is_found_from_what_they_wear(
     assert teams.different < teams.limit < teams.same
 
 
-def test_referees_are_a_third_team_where_three_are_asked_for() -> None:
-    views, kit = kits(10, 8, 3, 1)
+def test_three_teams_are_told_apart() -> None:
+    views, kit = kits(6, 8, 5, 1)
     teams = find_teams(views.mean(axis=1), np.full(len(kit), 40), 3)
     assert teams is not None
     assert teams.team.tolist() == np.where(kit < 3, kit, -1).tolist()
@@ -161,10 +161,10 @@ def test_players_of_a_real_match_are_in_their_team_for_the_whole_of_their_life(
         nearest = np.abs(people.ltwh[first, :2] - left_top).sum(axis=1).argmin()
         called.setdefault(row["team"], []).append(truth[int(people.id[first][nearest])])
     assert set(called) == {"A", "B", "other"}
-    # With so few views of each, one player who stands in the shade may be nobody's.
-    assert sorted(called["other"])[:2] == ["other", "other"]
-    assert len(called["other"]) <= 3
+    # So few views, nearly the same, tell little: some players are nobody's, but none is the other team's.
+    assert called["other"].count("other") == 2
     assert [sorted(set(called[team])) for team in "AB"] == [["white"], ["green"]]
+    assert len(called["A"]) + len(called["B"]) > 10
 
 
 def test_the_page_shows_the_team_of_everybody(played: Path) -> None:

@@ -8,7 +8,7 @@ long and short tracks are held to one limit. T identities, N teams, D features.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from ..config import OTHERS, TEAM_NAMES
 
 # Identities that may stand for a team when the search begins: those that were seen most.
-_CANDIDATES = 64
+_CANDIDATES = 32
 # Few rounds settle it: each moves somebody from one side of a limit to the other.
 _ROUNDS = 50
 # A scatter that is none.
@@ -125,10 +125,9 @@ def teams_in_order(team_of: Mapping[int, str]) -> dict[str, list[int]]:
 def find_teams(means: np.ndarray, views: np.ndarray, count: int) -> Teams | None:
     """Sort identities into teams.
 
-    First ``count`` identities are looked for that stand for teams which explain most: many members, far
-    nearer to their own than people are to each other (``_seeds``). From there the means of the teams and the
-    limit are settled in turns: members are at least as near to their team as halfway between members of one
-    team and of two. How many belong to none follows.
+    Members are at least as near to their team as halfway between the members of one team and of two; how many
+    belong to none follows. Many ways of sorting people fulfil that. Each is found from ``count`` identities
+    that stand for the teams at first, and the one is taken that is worth most (``_worth``).
 
     Args:
         means: float64 [T, D], mean of the unit vectors of each identity.
@@ -142,72 +141,68 @@ def find_teams(means: np.ndarray, views: np.ndarray, count: int) -> Teams | None
     >>> find_teams(kits, np.full(10, 20), 2).team.tolist()
     [0, 0, 0, 0, 1, 1, 1, 1, 1, -1]
     """
-    seen = views > 0
     weights = views / max(1, views.sum())
-    team = _seeds(means, weights, np.argsort(-views, kind="stable")[: seen.sum()], count)
-    if team is None:
+    everybody = 1 - float(np.linalg.norm(weights @ means))
+    seen = np.flatnonzero(views > 0)
+    some = seen[np.argsort(-views[seen], kind="stable")][:_CANDIDATES].tolist()
+    if len(some) < count or everybody < _SAME:
         return None
-    cosine, limit, same, different = np.zeros((len(means), count)), 0.0, 0.0, 0.0
-    for _ in range(_ROUNDS):
-        if not all((team == number).any() for number in range(count)):
+    best: tuple[float, tuple[int, ...], Teams] | None = None
+    tried: Iterable[tuple[int, ...]] = combinations(some, 2)
+    for size in range(2, count + 1):
+        best = None
+        for seeds in tried:
+            found = _settled(means, weights, seeds)
+            worth = 0.0 if found is None else _worth(found, weights, size, everybody)
+            if found is not None and worth > (0.0 if best is None else best[0]):
+                best = worth, seeds, found
+        if best is None:
             return None
-        cosine = means @ np.stack([_unit(weights[team == n] @ means[team == n]) for n in range(count)]).T
+        tried = [(*best[1], row) for row in some if row not in best[1]]
+    assert best is not None
+    teams = best[2]
+    # Teams are called in the order in which their members first appear.
+    order = np.argsort([np.flatnonzero(teams.team == number)[0] for number in range(count)])
+    return replace(teams, team=np.where(teams.team < 0, -1, np.argsort(order)[teams.team]))
+
+
+def _settled(means: np.ndarray, weights: np.ndarray, seeds: Sequence[int]) -> Teams | None:
+    """The teams that grow from ``seeds``, rows of ``means``; None where one of them comes to nothing."""
+    numbers = range(len(seeds))
+    cosine = means @ np.stack([_unit(means[row]) for row in seeds]).T
+    team = np.where(weights > 0, cosine.argmax(axis=1), -1)
+    limit = same = different = 0.0
+    for _ in range(_ROUNDS):
+        if not all((team == number).any() for number in numbers):
+            return None
+        cosine = means @ np.stack([_unit(weights[team == n] @ means[team == n]) for n in numbers]).T
         same, different = _within_and_between(cosine, team, weights)
         limit = (same + different) / 2
-        before, team = team, np.where((cosine.max(axis=1) > limit) & seen, cosine.argmax(axis=1), -1)
+        near = (cosine.max(axis=1) > limit) & (weights > 0)
+        before, team = team, np.where(near, cosine.argmax(axis=1), -1)
         if (team == before).all():
             break
-    if not all((team == number).any() for number in range(count)):
+    if not all((team == number).any() for number in numbers):
         return None
-    # Teams are called in the order in which their members first appear.
-    order = np.argsort([np.flatnonzero(team == number)[0] for number in range(count)])
-    team = np.where(team < 0, -1, np.argsort(order)[team])
     return Teams(team, cosine.max(axis=1), limit, same, different)
 
 
-def _seeds(means: np.ndarray, weights: np.ndarray, order: np.ndarray, count: int) -> np.ndarray | None:
-    """Teams to begin with, int64 [T], -1 for others; None where nobody is nearer to anybody than to all.
+def _worth(teams: Teams, weights: np.ndarray, count: int, everybody: float) -> float:
+    """What teams explain: ``N w log(S / s)``.
 
-    Vectors of a team scatter by ``s`` around its mean, those of all people by ``S``. Of two normal densities
-    in any number of dimensions the narrow ones explain members of the share ``w`` better by
-    ``w log(S / s)``, which is largest for the right teams and the right number of members.
+    ``s`` is how far members are from their team and ``S`` how far all people are from the mean of everybody;
+    of two normal densities, in any number of dimensions, the narrow one explains a member better by
+    ``log(S / s)``. ``w`` is the share of the smallest team: teams are about equally many, so a few people who
+    look otherwise than all players are none, nor is a handful of one team who look very much alike.
 
     Args:
-        means: float64 [T, D].
-        weights: float64 [T], shares that sum to 1.
-        order: rows of those who were seen, most views first.
+        teams: N of them.
+        weights: float64 [T], shares of the identities.
         count: N.
+        everybody: S.
     """
-    some = order[:_CANDIDATES]
-    everybody = 1 - float(np.linalg.norm(weights @ means))
-    if len(some) < count or everybody < _SAME:
-        return None
-    cosine = means @ np.stack([_unit(means[row]) for row in some]).T  # [T, C]
-
-    def worth(chosen: tuple[int, ...]) -> tuple[float, float]:
-        """What the teams explain, and how far their members are from the seeds."""
-        apart = 1 - cosine[:, chosen].max(axis=1)
-        rest = np.delete(order, [int(np.flatnonzero(order == some[n])[0]) for n in chosen])
-        rest = rest[np.argsort(apart[rest], kind="stable")]
-        if not len(rest):
-            return 0.0, 0.0
-        share = np.cumsum(weights[rest])
-        scatter = np.cumsum(weights[rest] * apart[rest]) / share
-        explained = share * np.log(everybody / np.maximum(scatter, _SAME))
-        best = int(explained.argmax())
-        return float(explained[best]), float(apart[rest[best]])
-
-    chosen: tuple[int, ...] = max(combinations(range(len(some)), 2), key=lambda pair: worth(pair)[0])
-    while len(chosen) < count:
-        left = [number for number in range(len(some)) if number not in chosen]
-        chosen = max(((*chosen, number) for number in left), key=lambda more: worth(more)[0])
-    explained, reach = worth(chosen)
-    if explained <= 0:
-        return None
-    near = cosine[:, chosen]
-    team = np.where((1 - near.max(axis=1) <= reach) & (weights > 0), near.argmax(axis=1), -1)
-    team[some[list(chosen)]] = np.arange(count)
-    return team
+    smallest = min(float(weights[teams.team == number].sum()) for number in range(count))
+    return count * smallest * float(np.log(everybody / max(1 - teams.same, _SAME)))
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
