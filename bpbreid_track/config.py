@@ -14,10 +14,23 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .errors import Notice, UsageError, did_you_mean, one_line
 from .regions.points import Points, read_line, read_names, read_polygon, read_region
+
+# What a class of people is called.
+PERSON_NAME = "person"
+# What teams are called, and who belongs to none.
+TEAM_NAMES, OTHERS = "ABCDEFGH", "other"
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel configs/ lies inside the package, in a checkout beside it.
@@ -76,6 +89,15 @@ class Settings(BaseModel):
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
+def _as_words(value: Any) -> Any:
+    """``person, sports ball``, a number or a list of both, as words."""
+    parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, int) else value
+    if not isinstance(parts, (list, tuple)):
+        raise ValueError(f"expected names or numbers of classes, got {type(value).__name__}")
+    words = [str(part).strip() for part in parts]
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
 class DetectorConfig(Settings):
     """What the person detector is asked for."""
 
@@ -96,6 +118,11 @@ class DetectorConfig(Settings):
         le=100,
         description="Search every so many frames; boxes of the frames between are interpolated, which are "
         "written as many frames late.",
+    )
+    classes: Annotated[tuple[str, ...], BeforeValidator(_as_words)] = Field(
+        (),
+        description="Classes of the network that are tracked, such as [person, sports ball], or numbers: "
+        "people by motion and appearance, all others by motion alone. Empty: people.",
     )
     runtime: Literal["auto", "torch", "openvino", "onnx"] = Field(
         "auto",
@@ -294,7 +321,20 @@ class RunConfig(Settings):
     gallery: GalleryConfig = GalleryConfig()
     crops: CropsConfig = CropsConfig()
     regions: RegionsConfig = RegionsConfig()
+    teams: int = Field(
+        0,
+        ge=0,
+        le=len(TEAM_NAMES),
+        description="How many teams people are sorted into by what they wear, apart from others; 0: none.",
+    )
     draw: DrawConfig = DrawConfig()
+
+    @field_validator("teams")
+    @classmethod
+    def _no_lone_team(cls, teams: int) -> int:
+        if teams == 1:
+            raise ValueError("a team is told from another one: expected 2 or more, or 0 for none")
+        return teams
 
 
 S = TypeVar("S", bound=Settings)

@@ -97,9 +97,10 @@ def edit(
 
         was = result.tracks
         names = [name for name, stays in zip(names_of(result), kept, strict=True) if stays]
+        teams = [each for each, stays in zip(was.teams(done.id, kept), kept, strict=True) if stays]
         filled = [each for each, stays in zip(was.filled, kept, strict=True) if stays]
         rows = TrackRowsByFrame(
-            was.frame[kept], done.id[kept], was.ltwh[kept], was.confidence[kept], names, filled
+            was.frame[kept], done.id[kept], was.ltwh[kept], was.confidence[kept], names, teams, filled
         )
         report = repaint(reader, rows, video, progress=not quiet)
         for note in report.notes:

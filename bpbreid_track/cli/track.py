@@ -34,6 +34,7 @@ _ELSEWHERE = {
     "--imgsz": "--set detector.image_size=1280",
     "--batch": "--set detector.batch_size=8",
     "--vid-stride": "--set detector.every=2",
+    "--class": "--classes 'person,sports ball'",
     "--track-buffer": "--set tracker.lost_seconds=4",
 }
 _OVERLAYS = ("boxes", "labels", "traces", "parts", "why")
@@ -107,6 +108,21 @@ def track(
             "--link", help="At the end join tracklets of one person and fill gaps; reads SOURCE twice."
         ),
     ] = False,
+    teams: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Sort people into N teams and others by what they wear; reads SOURCE twice (docs/teams.md).",
+        ),
+    ] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Classes of the detector to track, such as 'person,sports ball': people by appearance too, "
+            "others by motion alone.",
+        ),
+    ] = None,
     gallery: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="People to recognise: a folder of NAME/*.jpg or NAME.npz."),
@@ -218,8 +234,10 @@ def track(
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
     from .regions import with_regions
+    from .who import with_who
 
     settings = with_regions(_settings(config, changes or [], overlay), roi, count or [], zones)
+    settings = with_who(settings, teams, classes)
     many_only = {
         "--write": write is not None,
         "--resume": resume,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import supervision as sv
 
-from ..config import DetectorConfig
+from ..config import PERSON_NAME, DetectorConfig
 from ..errors import InputError, UsageError
 from ..io.mot_format import read_mot
+from .classes import PERSON, Classes, choose_classes
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PERSON = 0
 _BOX_TASKS = {"detect", "segment", "pose"}
 
 
@@ -29,6 +29,8 @@ class Detector(Protocol):
     """Anything that finds persons.
 
     One made from files may also have ``files``, their paths: ``--cache`` tells detectors by what is in them.
+    One that finds more than people may have ``by_motion``, numbers of the classes that are none, and
+    ``class_names``, names by number.
 
     Attributes:
         name: short, for progress lines and file headers.
@@ -90,6 +92,7 @@ class PrecomputedDetector:
 
     Raises:
         InputError: unreadable file, or one whose boxes all score below the threshold.
+        UsageError: classes are asked for besides people.
     """
 
     def __init__(self, path: str | Path, config: DetectorConfig | None = None) -> None:
@@ -97,6 +100,12 @@ class PrecomputedDetector:
         self.description = str(path)
         self.files = (Path(path),)
         config = config or DetectorConfig()
+        others = [name for name in config.classes if name.casefold() not in {PERSON_NAME, str(PERSON)}]
+        if others:
+            raise UsageError(
+                f"detector.classes: {path} says nothing of classes, its boxes are people; leave "
+                f"{others[0]!r} out, or give a network"
+            )
         rows = read_mot(path)
         confidence = rows.confidence
         if len(confidence) and (confidence == -1).all():
@@ -141,7 +150,7 @@ class PrecomputedDetector:
 
 
 class UltralyticsDetector:
-    """A network that Ultralytics runs. Only persons are kept where the network knows them.
+    """A network that Ultralytics runs. It finds ``config.classes``, or persons where the network knows them.
 
     Args:
         weights: file or folder. Trust it: see ``load_detector``.
@@ -158,10 +167,13 @@ class UltralyticsDetector:
             other boxes then, is run by torch, and a warning says why. ``torch`` too for weights in another
             format than .pt, which Ultralytics runs by what they are for.
         classes: class ids that are kept; None for a network without a class "person", where all are.
+        class_names: names by number of the classes that were asked for; empty where none were.
+        by_motion: numbers of those that are no people.
 
     Raises:
         InputError: the weights cannot be loaded or are not a detector's; a runtime that is not installed.
-        UsageError: a device that this machine lacks, or a runtime that does not fit device or weights.
+        UsageError: a device that this machine lacks, a runtime that does not fit device or weights, or a
+            class that the network does not know.
     """
 
     def __init__(
@@ -184,8 +196,14 @@ class UltralyticsDetector:
         self._precision = _half_precision() if on_gpu else {}
         self._model = _load_model(Path(weights))
         self._is_pose = self._model.task == "pose"
+        self._asked: Classes | None = None
         self.classes: list[int] | None = None
         self.classes = self._check_and_find_person(str(weights))
+        if config.classes:
+            self._asked = choose_classes(config.classes, self._model.names, str(weights))
+            self.classes = self._asked.wanted
+        self.class_names = {} if self._asked is None else self._asked.names
+        self.by_motion = frozenset[int]() if self._asked is None else self._asked.by_motion
         if self.runtime != "torch":
             self._leave_torch(Path(weights))
 
@@ -239,7 +257,9 @@ class UltralyticsDetector:
     def _detections(self, result: Any, image: np.ndarray) -> sv.Detections:
         boxes = result.boxes.cpu().numpy()
         class_id = boxes.cls.astype(int)
-        if self.classes is not None:
+        if self._asked is not None:
+            class_id = np.array([self._asked.number[number] for number in class_id.tolist()], int)
+        elif self.classes is not None:
             class_id = np.full(len(class_id), PERSON)
         return _clipped(boxes.xyxy, boxes.conf, class_id, image.shape)
 
@@ -257,9 +277,10 @@ class UltralyticsDetector:
         persons = [number for number, label in names.items() if str(label).casefold() == "person"]
         if persons or self._is_pose:
             return persons or [0]
-        logger.warning(
-            "%s knows no class 'person': all of %s are tracked", weights, ", ".join(names.values())
-        )
+        if not self._config.classes:
+            logger.warning(
+                "%s knows no class 'person': all of %s are tracked", weights, ", ".join(names.values())
+            )
         return None
 
 

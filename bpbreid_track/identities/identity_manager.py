@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,9 @@ from ..config import RunConfig
 from ..tracking.boxes import clear_boxes
 from .appearance_stats import AppearanceSums
 from .gallery import MIN_VIEWS, Gallery, Namer, names_of_all
-from .linking import Linked, link
+from .linking import Linked
+from .settle import as_tracked, link_by_class
+from .teams import TorsoSums, names_of_teams
 from .track_history import TrackHistory
 from .tracklets import TrackedRows, seen_together
 from .view_selection import VIEW_SECONDS, BestPictures, DiverseViews
@@ -33,13 +36,25 @@ class IdentityManager:
         history: where the boxes of all frames are kept for linking; None: nothing is linked.
         gallery: known people; None: nobody has a name.
         save: keep views of every identity for a gallery.
+        fill_only: tracklets stay apart, and gaps up to so many seconds are filled; None: they are joined.
+        by_motion: numbers of the classes that are no people.
 
     Attributes:
+        fill_only: as given.
         named: the identities that were given each name of the gallery.
+        teams: the team of every identity that was seen clearly, once they are settled; None: none were asked
+            for.
     """
 
     def __init__(
-        self, settings: RunConfig, *, history: TrackHistory | None, gallery: Gallery | None, save: bool
+        self,
+        settings: RunConfig,
+        *,
+        history: TrackHistory | None,
+        gallery: Gallery | None,
+        save: bool,
+        fill_only: float | None = None,
+        by_motion: Collection[int] = (),
     ) -> None:
         self._settings = settings
         self._history, self._gallery = history, gallery
@@ -47,12 +62,15 @@ class IdentityManager:
         self._views = DiverseViews(settings.gallery.save_views, VIEW_SECONDS)
         self._pictures = BestPictures()
         self._save = save
+        self.fill_only, self._by_motion = fill_only, by_motion
         self._sums: AppearanceSums | None = None
+        self._torsos: TorsoSums | None = None
         self._seen: dict[int, float] = {}  # when each identity was seen last
         self._next_clearing = 0.0
         self._identity: dict[int, int] = {}  # what linking made of the tracker's numbers
         self._name_of: dict[int, str] = {}  # the last word on each identity; named may hold earlier ones
         self.named: dict[str, set[int]] = {}
+        self.teams: dict[int, str] | None = None
 
     def take(
         self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings | None
@@ -87,6 +105,9 @@ class IdentityManager:
         if self._sums is None:
             self._sums = AppearanceSums(seen.part_names, seen.dim)
         self._sums.add(ids, *seen.numpy())
+        if self._settings.teams:
+            self._torsos = self._torsos or TorsoSums(seen.part_names)
+            self._torsos.add(ids, *seen.numpy())
         if self._save:
             self._views.add(ids, seen, frame.timestamp)
             self._pictures.add(ids, frame.image, detections.xyxy[rows], seen.numpy().visibility)
@@ -126,21 +147,29 @@ class IdentityManager:
         return names
 
     def link(self, rows: TrackedRows, times: np.ndarray) -> Linked:
-        """Join what belongs together (``linking.link``)."""
+        """Join what belongs together (``linking.link``), where that is wanted, and fill gaps."""
+        if self.fill_only is not None:
+            return as_tracked(rows, times, self.fill_only)
         means = None if self._sums is None else self._sums.means()
-        return link(rows, times, means, self._settings.link)
+        return link_by_class(rows, times, means, self._settings.link, self._by_motion)
 
     def settle(self, linked: Linked) -> dict[int, str] | None:
-        """Names of the identities of a linked run, by all that was seen of each; None without a gallery."""
+        """Names of the identities of a linked run, by all that was seen of each; None without a gallery.
+
+        Teams are settled too.
+        """
         self._identity = linked.identity
+        groups: dict[int, list[int]] = {}
+        for before, after in linked.identity.items():
+            groups.setdefault(after, []).append(before)
+        if self._settings.teams:
+            count = self._settings.teams
+            self.teams = {} if self._torsos is None else names_of_teams(self._torsos, groups, count)
         if self._gallery is None:
             return None
         self.named, self._name_of = {}, {}
         if self._sums is None:
             return {}
-        groups: dict[int, list[int]] = {}
-        for before, after in linked.identity.items():
-            groups.setdefault(after, []).append(before)
         ids = np.array(sorted(groups), np.int64)
         distances = self._gallery.distances(self._sums.together([groups[i] for i in ids.tolist()]))
         views = np.array([self._sums.views(np.array(groups[i])).sum() for i in ids.tolist()])

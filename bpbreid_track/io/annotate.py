@@ -10,12 +10,13 @@ import cv2
 import numpy as np
 import supervision as sv
 
-from ..config import DrawConfig
+from ..config import PERSON_NAME, TEAM_NAMES, DrawConfig
 from ..errors import UsageError
 
 _COLORS = 36
 _GOLDEN_RATIO = (1 + 5**0.5) / 2
 _DARKEST = 85.0  # luma, 0 to 255
+_NO_TEAM = (160, 160, 160)  # red, green, blue
 
 
 def track_palette() -> tuple[sv.ColorPalette, sv.ColorPalette]:
@@ -75,7 +76,9 @@ class Painter:
 
         Args:
             image: uint8 [H, W, 3] BGR, not changed.
-            detections: boxes with ``tracker_id``; ``data["name"]``, where present, is written after the id.
+            detections: boxes with ``tracker_id``; ``data["name"]``, ``data["team"]`` and, of what is no
+                person, ``data["class_name"]``, where present, are written after the id. With teams the
+                colours are theirs.
         """
         if self._annotators is None:
             self._annotators = _Annotators(self.config, min(image.shape[:2]), self._trace_length)
@@ -97,18 +100,19 @@ class _Annotators:
         """``size``: shorter side of the frames in pixels."""
         thickness = max(1, round(1 + size / 540)) if config.thickness == "auto" else config.thickness
         fills, texts = track_palette()
-        by_track = sv.ColorLookup.TRACK
+        # One more, for those of no team.
+        fills = sv.ColorPalette([*fills.colors, sv.Color(*_NO_TEAM)])
+        texts = sv.ColorPalette([*texts.colors, sv.Color.BLACK])
         self._traces = self._boxes = self._labels = None
         if "traces" in config.overlay:
             feet = sv.Position.BOTTOM_CENTER
-            self._traces = sv.TraceAnnotator(fills, feet, trace_length, thickness, color_lookup=by_track)
+            self._traces = sv.TraceAnnotator(fills, feet, trace_length, thickness)
         if "boxes" in config.overlay:
-            self._boxes = sv.BoxAnnotator(fills, thickness, by_track)
+            self._boxes = sv.BoxAnnotator(fills, thickness)
         if "labels" in config.overlay:
             scale = max(0.4, size / 1500)
             self._labels = sv.LabelAnnotator(
                 color=fills,
-                color_lookup=by_track,
                 text_color=texts,
                 text_scale=scale,
                 text_thickness=max(1, round(2 * scale)),
@@ -117,14 +121,18 @@ class _Annotators:
 
     def annotate(self, scene: np.ndarray, detections: sv.Detections) -> np.ndarray:
         """``scene``, painted in place; labels come last and stay readable."""
+        colours = _colours(detections)
         if self._traces is not None:
-            scene = self._traces.annotate(scene, detections)
+            scene = self._traces.annotate(scene, detections, custom_color_lookup=colours)
         if self._boxes is not None:
-            scene = self._boxes.annotate(scene, detections)
+            scene = self._boxes.annotate(scene, detections, custom_color_lookup=colours)
         if self._labels is not None and len(detections):
             labels = _labels(detections)
             scene = self._labels.annotate(
-                scene, self._in_view(detections, labels, scene.shape), labels=labels
+                scene,
+                self._in_view(detections, labels, scene.shape),
+                labels=labels,
+                custom_color_lookup=colours,
             )
         return scene
 
@@ -141,14 +149,24 @@ class _Annotators:
 
 
 def _labels(detections: sv.Detections) -> list[str]:
-    """What is written on each box: its id, and its name where ``data`` has one."""
+    """What is written on each box: its id, and name, team and class where ``data`` has them."""
     if detections.tracker_id is None:
         return []
-    ids = [str(identity) for identity in detections.tracker_id]
-    names = detections.data.get("name")
-    if names is None:
+    columns = [[str(identity) for identity in detections.tracker_id]]
+    columns += [list(detections.data[column]) for column in ("name", "team") if column in detections.data]
+    if "class_name" in detections.data:
+        columns.append([name if name != PERSON_NAME else "" for name in detections.data["class_name"]])
+    return [" ".join(filter(None, words)) for words in zip(*columns, strict=True)]
+
+
+def _colours(detections: sv.Detections) -> np.ndarray:
+    """Places in the palette int64 [N]: by team, or by identity where there are none."""
+    teams = detections.data.get("team")
+    if teams is None:
+        ids: np.ndarray = np.asarray(detections.tracker_id, np.int64) % _COLORS
         return ids
-    return [f"{identity} {name}" if name else identity for identity, name in zip(ids, names, strict=True)]
+    place = {name: number for number, name in enumerate(TEAM_NAMES)}
+    return np.array([place.get(team, _COLORS) for team in teams], np.int64)
 
 
 WHY = "why"  # column of ``Detections.data`` that holds the texts

@@ -11,6 +11,7 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ class TrackText(ABC):
         ltwh: float64 [R, 4] left, top, width, height in pixels.
         confidence: float32 [R].
         name: str [R]; empty where the file does not say.
+        team: str [R]; likewise.
         filled: bool [R].
         kind: str [R], the class as the file states it; empty where it does not.
         line: int64 [R], where a row stands in the file, from 1, for messages.
@@ -48,6 +50,7 @@ class TrackText(ABC):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name: list[str] = []
+        self.team: list[str] = []
         self.filled: list[bool] = []
         self.kind: list[str] = []
 
@@ -63,10 +66,28 @@ class TrackText(ABC):
             kept: bool [R]; other rows are left out.
             names: new names by new identity; who is not named there keeps the name of each row.
         """
-        return self._rewritten(ids.tolist(), kept.tolist(), names).encode("utf-8", "surrogateescape")
+        text = self._rewritten(ids.tolist(), kept.tolist(), names, self.teams(ids, kept))
+        return text.encode("utf-8", "surrogateescape")
+
+    def teams(self, ids: np.ndarray, kept: np.ndarray) -> list[str]:
+        """The team of each row under other identities: nobody has two, so that of most boxes of each.
+
+        Args:
+            ids: int64 [R], the new ones.
+            kept: bool [R]; other rows do not count.
+        """
+        boxes = Counter(
+            (identity, team)
+            for identity, team, stays in zip(ids.tolist(), self.team, kept.tolist(), strict=True)
+            if stays and team
+        )
+        most: dict[int, str] = {}
+        for (identity, team), _ in boxes.most_common():
+            most.setdefault(identity, team)
+        return [most.get(identity, "") for identity in ids.tolist()]
 
     @abstractmethod
-    def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
+    def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str], teams: list[str]) -> str:
         """The text of ``rewritten``."""
 
     def _set(self, rows: Sequence[Sequence[Any]], line: Sequence[int]) -> None:
@@ -97,10 +118,10 @@ class _Mot(TrackText):
         self.frame, self.id = rows.frame[order], rows.id[order]
         self.ltwh, self.confidence = rows.ltwh[order], rows.confidence[order]
         self.line = rows.line[order]
-        self.name, self.filled = [""] * len(order), [False] * len(order)
-        self.kind = [""] * len(order)
+        self.name, self.team, self.kind = ([""] * len(order) for _ in range(3))
+        self.filled = [False] * len(order)
 
-    def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
+    def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str], teams: list[str]) -> str:
         lines: list[str] = list(self._lines)
         for line, before, after, stays in zip(self._line, self.id.tolist(), ids, kept, strict=True):
             if not stays:
@@ -132,12 +153,14 @@ class _Csv(TrackText):
             [[float(row[place[name]]) for name in ("frame", "id", *_SHAPE)] for row in self._rows],
             [line for line, _ in numbered],
         )
-        name, filled, kind = place.get("name"), place.get("filled"), place.get("class")
-        self.name = ["" if name is None else row[name] for row in self._rows]
-        self.kind = ["" if kind is None else row[kind] for row in self._rows]
+        filled = place.get("filled")
+        self.name, self.team, self.kind = (
+            ["" if at is None else row[at] for row in self._rows]
+            for at in (place.get("name"), place.get("team"), place.get("class"))
+        )
         self.filled = [filled is not None and row[filled] == "1" for row in self._rows]
 
-    def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
+    def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str], teams: list[str]) -> str:
         head, rows = list(self._head), [list(row) for row in self._rows]
         if any(names.values()) and "name" not in head:
             # Where a run that knows names has it.
@@ -148,7 +171,10 @@ class _Csv(TrackText):
                 row.insert(place, "")
             head[place] = "name"
         at, named = head.index("id"), head.index("name") if "name" in head else None
-        for row, identity in zip(rows, ids, strict=True):
+        teamed = head.index("team") if "team" in head else None
+        for row, identity, team in zip(rows, ids, teams, strict=True):
+            if teamed is not None:
+                row[teamed] = team
             if int(float(row[at])) != identity:
                 row[at] = str(identity)
             if named is not None and identity in names:
@@ -178,19 +204,20 @@ class _Jsonl(TrackText):
             [line for line, record in numbered for _ in record["tracks"]],
         )
         self.name = [str(track.get("name", "")) for _, track in pairs]
+        self.team = [str(track.get("team", "")) for _, track in pairs]
         self.filled = [bool(track.get("filled", False)) for _, track in pairs]
         kinds = (track.get("class_name") or track.get("class") for _, track in pairs)
         self.kind = ["" if kind is None else str(kind) for kind in kinds]
 
-    def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str]) -> str:
-        left = iter(zip(ids, kept, strict=True))
+    def _rewritten(self, ids: list[int], kept: list[bool], names: dict[int, str], teams: list[str]) -> str:
+        left = iter(zip(ids, kept, teams, strict=True))
         lines = []
         for record in self._records:
             tracks = []
             for track in record["tracks"]:
-                identity, stays = next(left)
+                identity, stays, team = next(left)
                 if stays:
-                    renamed = {**track, "id": identity}
+                    renamed = {**track, "id": identity} | ({"team": team} if team else {})
                     tracks.append(named_last(renamed, names[identity]) if identity in names else renamed)
             lines.append(json.dumps({**record, "tracks": tracks}, ensure_ascii=False) + "\n")
         return "".join(lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
+from ..detection.classes import classes_by_motion
 from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import InputError, UsageError
 from ..identities.gallery import load_gallery, save_gallery_files
@@ -66,6 +67,9 @@ def track_video(
 ) -> TrackingReport:
     """Track the people in a video.
 
+    With ``teams`` in ``config`` everything is written at the end as with ``link``, and boxes carry
+    ``data["team"]``. With ``detector.classes`` they carry ``data["class_name"]``.
+
     The tracker goes by the source's timestamps, unless ``tracker.frame_rate`` is set in ``config``.
 
     Ctrl-C, SIGTERM or SIGHUP end the run early but in good order: frames already detected are still written,
@@ -119,8 +123,16 @@ def track_video(
     settings = run_config(config)
     if counts is not None and not (settings.regions.lines or settings.regions.zones):
         raise UsageError(f"{counts}: nothing to count; {NO_REGIONS}")
-    filled = link or settings.detector.every > 1
-    extra = [column for column, wanted in (("name", gallery is not None), ("filled", filled)) if wanted]
+    if settings.teams and (encoder is None or encoder == "none"):
+        raise UsageError("teams need an encoder: it tells what people wear; leave out --encoder none")
+    # Who plays where, and who is one person, is known at the end only.
+    settled_later = link or settings.teams > 0
+    columns = {
+        "name": gallery is not None,
+        "team": settings.teams > 0,
+        "filled": link or settings.detector.every > 1,
+    }
+    extra = [column for column, wanted in columns.items() if wanted]
     outputs = Outputs(
         out, tracks, crops, explain, extra, counts=counts, report=report_page, crop_every=settings.crops.every
     )
@@ -133,8 +145,9 @@ def track_video(
             reader = source if isinstance(source, Source) else open_source(source)
             prepared.callback(reader.close)
             regions = load_regions(settings.regions, reader.width, reader.height)
-            if link:
-                check_rereadable(source, reader, bool(out or crops or report_page or on_frame))
+            if settled_later:
+                again_seen = bool(out or crops or report_page or on_frame)
+                check_rereadable(source, reader, again_seen, "--link" if link else "--teams")
             window = WindowSink(reader.name) if show else None
             if window is not None:
                 prepared.callback(window.close)
@@ -142,9 +155,10 @@ def track_video(
             own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
             if not own_rate:
                 settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
+            skipped = 0.0
             if settings.detector.every > 1:
-                gap = settings.detector.every / settings.tracker.frame_rate
-                fill = {"fill_seconds": max(settings.link.fill_seconds, 1.5 * gap)}
+                skipped = 1.5 * settings.detector.every / settings.tracker.frame_rate
+                fill = {"fill_seconds": max(settings.link.fill_seconds, skipped)}
                 settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
             if reader.live and settings.detector.batch_size == "auto":  # no frame waits for the next
                 one = settings.detector.model_copy(update={"batch_size": 1})
@@ -154,7 +168,8 @@ def track_video(
             asked = None if cache is None else asked_for(detector, encoder, settings, device, precision)
             known = None
             parts_painted = "parts" in settings.draw.overlay and (out is not None or show)
-            if cache is not None and asked is not None and gallery is None and not parts_painted:
+            others_asked = gallery is not None or settings.teams > 0 or bool(settings.detector.classes)
+            if cache is not None and asked is not None and not others_asked and not parts_painted:
                 known = stored_networks(cache, asked, max_frames)
             find: Detector
             embed: Encoder | None
@@ -165,19 +180,22 @@ def track_video(
                 if isinstance(find, PrecomputedDetector):
                     find.check_frames(reader)
                 embed = load_encoder(encoder, settings, device, precision)
+            by_motion = classes_by_motion(find)
             settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
             store = None
             if cache is not None:
                 others = outputs.paths.values()
                 store = open_cache(cache, reader, find, embed, settings.detector, others, asked)
                 prepared.callback(store.close)
-            history = TrackHistory() if link else None
-            identities = _identities(settings, embed, history, gallery, save_gallery)
-            page = None if report_page is None else RunPage(report_page, settled_later=link)
+            history = TrackHistory() if settled_later else None
+            identities = _identities(
+                settings, embed, history, gallery, save_gallery, None if link else skipped, by_motion
+            )
+            page = None if report_page is None else RunPage(report_page, settled_later=settled_later)
             interrupts = Interrupts()
             # The reasons are those of the first reading: linking comes after them. Its tracks serve until
             # they are linked, and stay where it does not come to that.
-            written = Outputs(None, tracks, None, explain, extra, counts=counts) if link else outputs
+            written = Outputs(None, tracks, None, explain, extra, counts=counts) if settled_later else outputs
             stages = online_stages(
                 reader,
                 find,
@@ -205,7 +223,9 @@ def track_video(
                 def again(
                     source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
                 ) -> Run:
-                    stages = replay_stages(source, recorded, embed, settings, outputs, regions, page)
+                    stages = replay_stages(
+                        source, recorded, embed, settings, outputs, regions, page, by_motion
+                    )
                     return Run(source, stages, interrupts=interrupts)
 
                 rate = settings.tracker.frame_rate if own_rate else None
@@ -238,6 +258,11 @@ def track_video(
             with suppress(InputError):  # what ended the run is worth more than what ends its page
                 _write_page(page, report, identities)
             raise
+        said = [what for what, there in (("teams", settings.teams), ("classes", by_motion)) if there]
+        if said and outputs.paths.get("tracks", Path()).suffix.lower() == ".txt":
+            report.notes.append(
+                f"{tracks}: MOTChallenge text has no place for {' and '.join(said)} (.csv has)"
+            )
         _write_page(page, report, identities)
         if identities is not None:
             report.identities -= report.joined or 0
@@ -256,6 +281,10 @@ def _with_tracker(settings: RunConfig, **changes: Any) -> RunConfig:
 def _detector(detector: PathLike | Detector, config: DetectorConfig, device: str) -> Detector:
     if isinstance(detector, str | os.PathLike):
         return load_detector(os.fspath(detector), config, device)
+    if config.classes and not hasattr(detector, "by_motion"):
+        raise UsageError(
+            "detector.classes: a detector of your own chooses its classes itself; leave them out"
+        )
     return detector
 
 
@@ -320,6 +349,8 @@ def _identities(
     history: TrackHistory | None,
     gallery: PathLike | None,
     save_gallery: PathLike | None,
+    fill_only: float | None,
+    by_motion: frozenset[int],
 ) -> IdentityManager | None:
     """What follows identities beyond the tracker; None where nothing asks for it."""
     if encoder is None and (gallery is not None or save_gallery is not None):
@@ -333,7 +364,14 @@ def _identities(
     )
     if history is None and known is None and save_gallery is None:
         return None
-    return IdentityManager(settings, history=history, gallery=known, save=save_gallery is not None)
+    return IdentityManager(
+        settings,
+        history=history,
+        gallery=known,
+        save=save_gallery is not None,
+        fill_only=fill_only,
+        by_motion=by_motion,
+    )
 
 
 def _frames_to_come(source: Source, max_frames: int | None) -> int | None:

@@ -318,7 +318,9 @@ def _found_by(detector: Detector, settings: DetectorConfig) -> dict[str, Any]:
     if hasattr(detector, "files"):
         found_by["content"] = fingerprint.of_files(detector.files)
     # What runs the network moves boxes by fractions of a pixel; ``auto`` says not which it is.
-    found_by |= settings.model_dump(mode="json", exclude={"batch_size"})
+    found_by |= settings.model_dump(mode="json", exclude={"batch_size", "classes"})
+    if settings.classes:
+        found_by["classes"] = list(settings.classes)
     return found_by | {"runtime": getattr(detector, "runtime", None)}
 
 

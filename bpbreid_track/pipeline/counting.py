@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from ..config import RegionsConfig, RunConfig
@@ -11,6 +11,7 @@ from ..io.sources.base import Source
 from ..regions.areas import Area, mask_area, polygon_area
 from ..regions.counter import Counter
 from ..regions.points import Points, in_pixels
+from ..tracking.other_classes import people_in
 from .outputs import Outputs
 from .report import TrackingReport
 from .stage import FrameStage, Item, Stage
@@ -56,19 +57,28 @@ class Count(FrameStage):
         counter: of this run.
         painter: None: nothing is painted.
         outputs: takes the stays that go on at the end; the other events go with their frame.
+        by_motion: numbers of the classes that are no people and are not counted.
     """
 
     name = "count"
 
-    def __init__(self, counter: Counter, painter: RegionPainter | None, outputs: Outputs) -> None:
+    def __init__(
+        self,
+        counter: Counter,
+        painter: RegionPainter | None,
+        outputs: Outputs,
+        by_motion: Collection[int] = (),
+    ) -> None:
         super().__init__()
+        self._by_motion = by_motion
         self._counter, self._painter, self._outputs = counter, painter, outputs
         self._closed = False
 
     def step(self, item: Item) -> None:
         with self.watches["count"].measure():
             frame = item.frame
-            item.events = self._counter.update(frame.index, frame.timestamp, item.detections)
+            people = item.detections[people_in(item.detections, self._by_motion)]
+            item.events = self._counter.update(frame.index, frame.timestamp, people)
             if item.painted is not None and self._painter is not None:
                 item.painted = self._painter.paint(item.painted, self._counter.people)
 
@@ -82,7 +92,13 @@ class Count(FrameStage):
             self._outputs.end_counts(self._counter.finish())
 
 
-def count_stages(source: Source, regions: Regions, settings: RunConfig, outputs: Outputs) -> list[Stage]:
+def count_stages(
+    source: Source,
+    regions: Regions,
+    settings: RunConfig,
+    outputs: Outputs,
+    by_motion: Collection[int] = (),
+) -> list[Stage]:
     """The stage that counts and paints, where there is anything to count or paint."""
     painted = bool(settings.draw.overlay)
     if not (regions.lines or regions.zones or (painted and regions.region is not None)):
@@ -94,4 +110,4 @@ def count_stages(source: Source, regions: Regions, settings: RunConfig, outputs:
     if painted:
         size = source.width, source.height
         painter = RegionPainter(regions.region, regions.zones, counter.lines, *size)
-    return [Count(counter, painter, outputs)]
+    return [Count(counter, painter, outputs, by_motion)]

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import InputError, UsageError, add_note
 from ..identities.identity_manager import IdentityManager
+from ..identities.teams import teams_in_order
 from ..identities.track_history import TrackHistory
 from ..io.open_source import open_source
 from ..io.sources.base import Source
@@ -28,20 +29,26 @@ from .run import OnFrame, Run
 PathLike = str | os.PathLike[str]
 
 
-def check_rereadable(source: object, reader: Source, pictures: bool) -> None:
+def check_rereadable(source: object, reader: Source, pictures: bool, option: str = "--link") -> None:
     """Fail early where the frames could not be read a second time.
+
+    Args:
+        source: what was asked for.
+        reader: it, opened.
+        pictures: whether they are needed again.
+        option: what needs a second reading.
 
     Raises:
         UsageError: a live source, or a ready ``Source`` where pictures are needed again.
     """
     if reader.live:
         raise UsageError(
-            f"{reader.name}: is live and cannot be read twice, which --link needs; leave it out, or record "
-            "and link a recording"
+            f"{reader.name}: is live and cannot be read twice, which {option} needs; leave it out, or give a "
+            "recording"
         )
     if pictures and isinstance(source, Source):
         raise UsageError(
-            f"{reader.name}: linking reads the source twice; give its path in place of a Source object"
+            f"{reader.name}: {option} reads the source twice; give its path in place of a Source object"
         )
 
 
@@ -140,8 +147,21 @@ class LinkedRun:
         if self._frame_rate is not None:
             times = np.array(self._history.indices) / self._frame_rate
         linked = self._identities.link(self._history.rows(times), times)
-        report.joined, report.filled = linked.joined, linked.filled
-        return ReplayTracker(self._history, linked, self._identities.settle(linked))
+        if self._identities.fill_only is None:
+            report.joined, report.filled = linked.joined, linked.filled
+        elif self._identities.fill_only:
+            report.filled = linked.filled
+        names, columns = self._identities.settle(linked), dict[str, dict[int, str]]()
+        if names is not None:
+            columns["name"] = names
+        teams = self._identities.teams
+        if teams is not None:
+            columns["team"], report.teams = teams, teams_in_order(teams)
+            if not teams:
+                report.notes.append(
+                    "no teams can be told: too few people were seen clearly, or all look alike"
+                )
+        return ReplayTracker(self._history, linked, columns)
 
     def _paint(
         self,

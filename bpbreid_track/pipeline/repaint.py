@@ -30,6 +30,7 @@ class TrackRowsByFrame:
         ltwh: float64 [R, 4] pixels.
         confidence: float32 [R].
         names: str [R]; all empty: nobody has a name.
+        teams: str [R]; all empty: there are none.
         filled: bool [R].
 
     Attributes:
@@ -43,6 +44,7 @@ class TrackRowsByFrame:
         ltwh: np.ndarray,
         confidence: np.ndarray,
         names: Sequence[str],
+        teams: Sequence[str],
         filled: Sequence[bool],
     ) -> None:
         self.last = 0
@@ -50,16 +52,16 @@ class TrackRowsByFrame:
         self._frame, self._id = frame[order], ids[order]
         self._xyxy = np.hstack([ltwh[:, :2], ltwh[:, :2] + ltwh[:, 2:]])[order].astype(np.float32)
         self._confidence = confidence[order]
-        self._names = np.array(names, object)[order] if any(names) else None
+        texts = {"name": names, "team": teams}
+        self._texts = {column: np.array(text, object)[order] for column, text in texts.items() if any(text)}
         self._filled = np.array(filled, bool)[order]
 
     def replay(self, frame: Frame) -> sv.Detections:
-        """The boxes of ``frame``, with ``tracker_id`` and ``data``: ``filled``, ``name`` if there are any."""
+        """The boxes of ``frame``, with ``tracker_id`` and ``data``: ``filled``, and the texts there are."""
         self.last = frame.index + 1
         low, high = np.searchsorted(self._frame, [frame.index + 1, frame.index + 2])
         data = {"filled": self._filled[low:high]}
-        if self._names is not None:
-            data["name"] = self._names[low:high]
+        data |= {column: texts[low:high] for column, texts in self._texts.items()}
         return sv.Detections(
             xyxy=self._xyxy[low:high],
             confidence=self._confidence[low:high],

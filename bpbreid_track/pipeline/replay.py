@@ -26,24 +26,23 @@ class ReplayTracker:
     Args:
         history: the frames.
         linked: their boxes.
-        names: names by identity; None where there is no gallery.
+        texts: what is said of an identity, by column: ``name`` with a gallery, ``team`` with teams.
     """
 
-    def __init__(self, history: TrackHistory, linked: Linked, names: dict[int, str] | None) -> None:
-        self._rows, self._names = linked.rows, names
+    def __init__(self, history: TrackHistory, linked: Linked, texts: dict[str, dict[int, str]]) -> None:
+        self._rows, self._texts = linked.rows, texts
         self._class_names = history.class_names
         self._row_of = {index: row for row, index in enumerate(history.indices)}
         self._starts = np.searchsorted(linked.rows.frame, np.arange(len(history.indices) + 1))
 
     def replay(self, frame: Frame) -> sv.Detections:
-        """The boxes of ``frame``, with ``tracker_id`` and ``data``: ``filled``, ``name`` with a gallery."""
+        """The boxes of ``frame``, with ``tracker_id`` and ``data``: ``filled``, and the texts."""
         row = self._row_of[frame.index]
         part = self._rows[np.arange(self._starts[row], self._starts[row + 1])]
         data = {"filled": part.filled}
         if self._class_names:
             data["class_name"] = _texts(part.class_id, self._class_names)
-        if self._names is not None:
-            data["name"] = _texts(part.id, self._names)
+        data |= {column: _texts(part.id, texts) for column, texts in self._texts.items()}
         return sv.Detections(
             xyxy=part.xyxy.astype(np.float32),
             confidence=part.confidence,

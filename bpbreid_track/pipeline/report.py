@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..config import OTHERS
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -54,6 +56,7 @@ class TrackingReport:
         filled: boxes that linking filled in, or else those of frames that were not searched; None:
             neither was asked for.
         named: identities that were given each name of the gallery; None: no gallery.
+        teams: identities of each team, ``A``, ``B``, ... and ``other``; None: none were asked for.
         interrupted: Ctrl-C, SIGTERM or SIGHUP ended the run early.
         cached_frames: frames whose boxes and embeddings were read from a cache.
         outside: boxes left out because they lie outside the region; None: no region.
@@ -81,6 +84,7 @@ class TrackingReport:
     joined: int | None = None
     filled: int | None = None
     named: dict[str, list[int]] | None = None
+    teams: dict[str, list[int]] | None = None
     interrupted: bool = False
     cached_frames: int = 0
     outside: int | None = None
@@ -116,6 +120,10 @@ class TrackingReport:
         if self.named is not None:
             found = (f"{name} ({', '.join(map(str, ids))})" for name, ids in self.named.items())
             rows["recognised"] = ", ".join(found) or "nobody of the gallery"
+        for team, ids in (self.teams or {}).items():
+            rows[team if team == OTHERS else f"team {team}"] = (
+                f"{len(ids)} people: {', '.join(map(str, ids))}"
+            )
         if self.outside is not None:
             rows["region"] = f"{self.outside} boxes outside it were left out"
         for name, line in (self.lines or {}).items():

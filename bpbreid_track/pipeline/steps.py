@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import supervision as sv
 
 from ..config import RunConfig
+from ..detection.classes import class_names, classes_by_motion, named_classes
 from ..detection.detectors import Detector
 from ..explain.reasons import shorts
 from ..explain.recorder import ReasonRecorder
@@ -21,7 +22,8 @@ from ..io.annotate import WHY, Painter
 from ..io.sources.base import Frame, Source
 from ..regions.areas import Area
 from ..report_page.page import RunPage
-from ..tracking.encode_policy import encode_rows, resolve_encode
+from ..tracking.encode_policy import encode_rows, resolve_encode, spread
+from ..tracking.other_classes import OtherClasses, people_in
 from ..tracking.tracker import PartTracker
 from .cache import Cache, Found
 from .counting import Regions, count_stages
@@ -68,6 +70,7 @@ class Find(Stage):
         self._region, self._inside, self._outside = region, 0, 0
         self.batch, self._every = batch * every, every
         self._begun = begun
+        self._names, self._by_motion = class_names(detector), classes_by_motion(detector)
         self.watches = {"detect": Stopwatch(), "encode": Stopwatch()}
 
     def __call__(self, items: list[Item]) -> list[Item]:
@@ -84,6 +87,8 @@ class Find(Stage):
                 rows = self._rows_inside(boxes)
                 item.detections = boxes[rows]
                 item.embeddings = None if embeddings is None else embeddings[rows]
+            if self._names:
+                item.detections.data["class_name"] = named_classes(item.detections, self._names)
         return items
 
     def _find(self, frames: Sequence[Frame]) -> Iterator[Found]:
@@ -94,7 +99,11 @@ class Find(Stage):
         if self._encoder is None:
             return ((boxes, None) for boxes in found)
         with self.watches["encode"].measure(len(frames)):
-            embeddings = self._encoder.encode([f.image for f in frames], [boxes.xyxy for boxes in found])
+            people = [people_in(boxes, self._by_motion) for boxes in found]
+            boxes_of_people = [boxes.xyxy[rows] for boxes, rows in zip(found, people, strict=True)]
+            embeddings = self._encoder.encode([f.image for f in frames], boxes_of_people)
+        if self._by_motion:
+            embeddings = [spread(e.to("cpu"), rows) for e, rows in zip(embeddings, people, strict=True)]
         return zip(found, embeddings, strict=True)
 
     def _rows_inside(self, boxes: sv.Detections) -> np.ndarray:
@@ -125,6 +134,7 @@ class Associate(FrameStage):
         use_timestamps: go by the time of the frames, not by ``tracker.frame_rate``.
         identities: follows who is who beyond the tracker, if anybody asks.
         recorder: of reasons, if anybody asks.
+        others: tracks what is no person; None: everything is one. It comes last in ``detections`` then.
     """
 
     name = "associate"
@@ -136,11 +146,12 @@ class Associate(FrameStage):
         use_timestamps: bool,
         identities: IdentityManager | None,
         recorder: ReasonRecorder | None,
+        others: OtherClasses | None = None,
     ) -> None:
         self._tracker, self._encoder = tracker, encoder
         self._use_timestamps = use_timestamps
         self._count = 0
-        self._identities = identities
+        self._identities, self._others = identities, others
         self._recorder = tracker.recorder = recorder
         self._encode = resolve_encode(tracker.config.encode, encoder)
         self.watches = {"encode": Stopwatch(), "associate": Stopwatch()}
@@ -153,17 +164,26 @@ class Associate(FrameStage):
             if self._identities is not None:
                 self._identities.take(frame, item.detections, None)
             return
+        people, embeddings = item.detections, item.embeddings
+        rest: sv.Detections | None = None
+        if self._others is not None:
+            rows = self._others.people(people)
+            people, rest = people[rows], people[~rows]
+            embeddings = None if embeddings is None else embeddings[rows]
         with watch.measure(0):
             time = frame.timestamp if self._use_timestamps else self._count / tracker.config.frame_rate
-            found = tracker.candidates(item.detections, frame.image, timestamp=time, encode=self._encode)
-        embeddings = item.embeddings
+            found = tracker.candidates(people, frame.image, timestamp=time, encode=self._encode)
         if self._encoder is not None and embeddings is None:
             with self.watches["encode"].measure():
-                embeddings = encode_rows(self._encoder, frame.image, item.detections.xyxy, found.wanted)
+                embeddings = encode_rows(self._encoder, frame.image, people.xyxy, found.wanted)
         with watch.measure():
-            item.detections = tracker.associate(found, embeddings)
+            item.detections, embeddings = tracker.associate(found, embeddings), tracker.embeddings
+            if self._others is not None and rest is not None:
+                item.detections = self._others.add(item.detections, rest, frame.image, time)
+                if embeddings is not None:
+                    embeddings = spread(embeddings, np.arange(len(item.detections)) < len(people))
             if self._identities is not None:
-                item.detections = self._identities.take(frame, item.detections, tracker.embeddings)
+                item.detections = self._identities.take(frame, item.detections, embeddings)
             if self._recorder is not None:
                 item.reasons = self._recorder.take()
                 item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))
@@ -174,6 +194,10 @@ class Associate(FrameStage):
         report.matches_motion = stats.matches_motion
         report.matches_appearance = stats.matches_appearance
         report.encoded = stats.encoded
+        if self._others is not None:
+            others = self._others.tracker.stats
+            report.identities += others.identities
+            report.matches_motion += others.matches_motion
 
 
 class Interpolate(Stage):
@@ -311,13 +335,19 @@ def online_stages(
         recorder = ReasonRecorder(settings.tracker)
     batch = 1 if source.live else batch_size(detector, encoder, settings)
     every = settings.detector.every
-    tracker = PartTracker(settings.tracker)
+    by_motion = classes_by_motion(detector)
+    others = OtherClasses(settings.tracker, by_motion) if by_motion else None
+    tracker = PartTracker(
+        settings.tracker,
+        camera_motion=None if others is None else others.camera,
+        numbers=None if others is None else others.numbers,
+    )
     return [
         Find(detector, None if later else encoder, cache, batch, every, region=regions.region),
-        Associate(tracker, encoder if later else None, use_timestamps, identities, recorder),
+        Associate(tracker, encoder if later else None, use_timestamps, identities, recorder, others),
         *([Interpolate(every)] if every > 1 else []),
-        *_picture_stages(source, encoder, settings, outputs, shown),
-        *count_stages(source, regions, settings, outputs),
+        *_picture_stages(source, encoder, settings, outputs, shown, by_motion),
+        *count_stages(source, regions, settings, outputs, by_motion),
         Write(outputs),
         *([] if page is None else [_collect(page)]),
     ]
@@ -331,15 +361,17 @@ def replay_stages(
     outputs: Outputs,
     regions: Regions,
     page: RunPage | None = None,
+    by_motion: Collection[int] = (),
 ) -> list[Stage]:
     """The stages that write a source whose tracks are settled.
 
     Args:
         page: of this run. It learns who was seen when from the reading without pictures, which is always
             whole, and cuts crops in the other one.
+        by_motion: numbers of the classes that are no people.
     """
-    drawn = _picture_stages(source, encoder, settings, outputs, False)
-    counted = count_stages(source, regions, settings, outputs)
+    drawn = _picture_stages(source, encoder, settings, outputs, False, by_motion)
+    counted = count_stages(source, regions, settings, outputs, by_motion)
     stages: list[Stage] = [Replay(recorded), *drawn, *counted, Write(outputs)]
     if page is not None and "report" in outputs.paths:
         views, second = page.views, page.second
@@ -370,11 +402,16 @@ def _collect(page: RunPage) -> Collect:
 
 
 def _picture_stages(
-    source: Source, encoder: Encoder | None, settings: RunConfig, outputs: Outputs, shown: bool
+    source: Source,
+    encoder: Encoder | None,
+    settings: RunConfig,
+    outputs: Outputs,
+    shown: bool,
+    by_motion: Collection[int],
 ) -> list[Stage]:
     if "video" not in outputs.paths and not shown:
         return []
-    return [Draw(Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings)))]
+    return [Draw(Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings, by_motion)))]
 
 
 def batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig) -> int:
@@ -387,11 +424,12 @@ def batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig)
 
 
 def _part_painter(
-    encoder: Encoder | None, settings: RunConfig
+    encoder: Encoder | None, settings: RunConfig, by_motion: Collection[int]
 ) -> Callable[[np.ndarray, sv.Detections], np.ndarray] | None:
-    """What paints the overlay ``parts``; None where it is not asked for, or there is no encoder to ask."""
+    """What paints the overlay ``parts`` on people; None where nobody asks, or there is no encoder to ask."""
     if encoder is None or "parts" not in settings.draw.overlay:
         return None
     from ..model.attention_view import part_painter
 
-    return part_painter(encoder)
+    paint = part_painter(encoder)
+    return lambda image, detections: paint(image, detections[people_in(detections, by_motion)])

@@ -37,12 +37,14 @@ class Life:
         spans: first and last frame (from 1) of each stretch seen without a gap, and their times in seconds.
         boxes: how many there are.
         name: of the person, where a gallery knew it.
+        team: of the person, where teams were told.
         position: number of the last frame among those read.
     """
 
     spans: list[tuple[int, int, float, float]] = field(default_factory=list)
     boxes: int = 0
     name: str = ""
+    team: str = ""
     position: int = -2
 
 
@@ -77,7 +79,7 @@ class Lives:
             else:
                 life.spans.append((number, number, time, time))
             life.boxes += 1
-            life.name = row.name or life.name
+            life.name, life.team = row.name or life.name, row.team or life.team
             life.position = self.frames
         self.frames += 1
         self.first = self.first or (number, time)

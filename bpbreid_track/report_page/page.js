@@ -1,7 +1,7 @@
 "use strict";
 
 // What corrections make of the identities: the words of corrections.py again, for a page without a server.
-// An identity is {id, name, given, spans, crops}: given, whether its name was typed here; a span is
+// An identity is {id, name, team, given, spans, crops}: given, whether its name was typed here; a span is
 // [first frame, last frame, first second, last second, number it had in the run].
 
 function corrected(identities, steps) {
@@ -23,6 +23,11 @@ function corrected(identities, steps) {
       const first = members[0];
       first.name = (given.length ? given : members).map((one) => one.name).find(Boolean) || "";
       first.given = given.length > 0;
+      const frames = {};
+      for (const one of members.filter((one) => one.team)) {
+        for (const span of one.spans) frames[one.team] = (frames[one.team] || 0) + span[1] - span[0] + 1;
+      }
+      first.team = Object.keys(frames).sort((a, b) => frames[b] - frames[a])[0] || "";
       first.spans = members.flatMap((one) => one.spans).sort((a, b) => a[0] - b[0]);
       first.crops = members.flatMap((one) => one.crops).sort((a, b) => a[0] - b[0]);
       for (const id of ids.slice(1)) {
@@ -47,7 +52,7 @@ function corrected(identities, steps) {
         }
       }
       last += 1;
-      people.set(last, { id: last, name: one.given ? "" : one.name, given: one.given, spans: after, crops: one.crops.filter((crop) => crop[0] >= frame) });
+      people.set(last, { id: last, name: one.given ? "" : one.name, team: one.team, given: one.given, spans: after, crops: one.crops.filter((crop) => crop[0] >= frame) });
       Object.assign(one, { spans: before, crops: one.crops.filter((crop) => crop[0] < frame) });
     },
     rename({ id, name }) {
@@ -207,7 +212,7 @@ function start(data) {
     const swatch = element("span", { className: "swatch" });
     swatch.style.background = colour(one.id);
     return element("div", { className: "card", id: `card-${one.id}` },
-      element("label", { className: "head" }, box, swatch, element("strong", {}, `${one.id}`), element("span", { className: "name" }, one.name), element("span", { className: "push" }, `${(final[3] - first[2]).toFixed(1)} s`)),
+      element("label", { className: "head" }, box, swatch, element("strong", {}, `${one.id}`), element("span", { className: "name" }, one.name), element("span", {}, one.team), element("span", { className: "push" }, `${(final[3] - first[2]).toFixed(1)} s`)),
       element("div", { className: "pictures" }, ...one.crops.map((crop) => {
         const shot = figure(crop[1], `frame ${crop[0]}`);
         shot.title = "Take this frame to split at";

@@ -127,6 +127,7 @@ def _identity(number: int, life: Life, crops: list[View]) -> dict[str, Any]:
     return {
         "id": number,
         "name": life.name,
+        "team": life.team,
         "spans": [[first, last, round(start, 2), round(end, 2)] for first, last, start, end in life.spans],
         "crops": [[view.frame, _picture(view.jpeg)] for view in crops],
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -107,6 +109,7 @@ class PartTracker:
         config: settings; the defaults suit street scenes.
         encoder: used by ``update`` when a frame is given without embeddings.
         camera_motion: follows the camera where ``config.camera_motion`` is ``flow``; None: by optical flow.
+        numbers: gives out identities; None: from 1 on, anew after each ``reset``.
 
     >>> import supervision as sv
     >>> tracker = PartTracker()
@@ -121,8 +124,10 @@ class PartTracker:
         encoder: BoxEncoder | None = None,
         *,
         camera_motion: CameraMotion | None = None,
+        numbers: Iterator[int] | None = None,
     ) -> None:
         self.config = config or TrackerConfig()
+        self._given_numbers = numbers
         self.encoder = encoder
         self.recorder: Observer | None = None
         self._camera = camera_motion or CameraMotion()
@@ -132,6 +137,7 @@ class PartTracker:
         """Forget everything: the next frame is the first, and identities start from 1 again."""
         self.stats = TrackerStats()
         self.embeddings: PartEmbeddings | None = None
+        self._numbers = self._given_numbers or itertools.count(1)
         self._tracks = Tracks()
         self._memory: AppearanceMemory | None = None
         self._calibration = DistanceCalibration()
@@ -453,7 +459,7 @@ class PartTracker:
         shown = np.flatnonzero(row_of_box >= 0)
         shown_rows = row_of_box[shown]
         ready = shown_rows[(tracks.ids[shown_rows] == 0) & (tracks.hits[shown_rows] >= needed)]
-        tracks.ids[ready] = self.stats.identities + 1 + np.arange(len(ready))
+        tracks.ids[ready] = [next(self._numbers) for _ in ready]
         self.stats.identities += len(ready)
         identities = np.full(len(boxes.scores), -1, np.int64)
         identities[shown] = tracks.ids[shown_rows]

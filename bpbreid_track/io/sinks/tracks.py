@@ -47,12 +47,13 @@ class TrackRow(NamedTuple):
     class_name: str | None
     confidence: float
     name: str = ""  # of the person, where a gallery knows it
+    team: str = ""  # where people are sorted into teams
     filled: bool = False  # interpolated: no detector gave this box
     class_id: int | None = None  # as the detector numbers its classes
 
 
 # Columns that only some runs have, in the order in which they are written.
-EXTRA_COLUMNS = ("name", "filled")
+EXTRA_COLUMNS = ("name", "team", "filled")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?[0-9.]+").fullmatch
 _BASE = TrackRow._fields.index("name")
@@ -65,7 +66,7 @@ def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
     if detections.tracker_id is None:
         return
     classes = detections.data.get("class_name", detections.class_id)
-    names, filled = detections.data.get("name"), detections.data.get("filled")
+    names, teams, filled = (detections.data.get(column) for column in EXTRA_COLUMNS)
     for row in np.flatnonzero(detections.tracker_id >= 0):
         left, top, right, bottom = detections.xyxy[row].tolist()
         class_name = None if classes is None else str(classes[row])
@@ -79,6 +80,7 @@ def track_rows(detections: sv.Detections) -> Iterator[TrackRow]:
             class_name=class_name,
             confidence=_rounded(confidence, 5),
             name="" if names is None else str(names[row]),
+            team="" if teams is None else str(teams[row]),
             filled=filled is not None and bool(filled[row]),
             class_id=None if detections.class_id is None else int(detections.class_id[row]),
         )
@@ -158,7 +160,8 @@ class CsvSink(TextSink):
 
     Args:
         path: the file; it is replaced.
-        extra: which of ``EXTRA_COLUMNS`` to add: ``name`` (empty for an unknown person), ``filled`` (1 or 0).
+        extra: which of ``EXTRA_COLUMNS`` to add: ``name`` (empty for an unknown person), ``team`` (``A``,
+            ``B``, ..., ``other``; empty for one never seen clearly), ``filled`` (1 or 0).
 
     Raises:
         InputError: it cannot be written.
@@ -180,7 +183,8 @@ class CsvSink(TextSink):
         self._append(text.getvalue())
 
     def _extras(self, row: TrackRow) -> list[str | int]:
-        return [row.name if column == "name" else int(row.filled) for column in self._extra]
+        values = (getattr(row, column) for column in self._extra)
+        return [int(value) if isinstance(value, bool) else value for value in values]
 
 
 def plain_text(cell: Any) -> Any:
@@ -212,7 +216,7 @@ class JsonlSink(TextSink):
     - ``class_id``: its class as an integer, as the detector numbers it (0: person); null where none is known;
     - ``class_name``: its name, null where only the number is known. ``class`` is the name where the detector
       states names and else the number in quotes, as the table has it;
-    - ``name``: for people of a gallery only;
+    - ``name``: for people of a gallery only; ``team``: with teams;
     - ``filled``: true for interpolated boxes, which no detector gave.
 
     Args:
