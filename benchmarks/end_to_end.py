@@ -129,6 +129,7 @@ WAYS: dict[str, Run] = {
     "bpbreid-track": _ours(),
     "bpbreid-track, all through torch": _ours(runtime="torch"),
     "bpbreid-track, motion only": _ours(encoder=None),
+    "bpbreid-track, all through torch": _ours(runtime="torch"),
     "bpbreid-track, preset cpu (640, every other frame)": _ours("cpu"),
     "detector alone, OpenVINO": _detector_alone("openvino"),
     "detector alone, torch": _detector_alone("torch"),

@@ -216,9 +216,8 @@ class UltralyticsDetector:
         network, wanted = self._model.predictor.model.model, self._config.batch_size
         threads = torch.get_num_threads()
         pictures = stream_count(threads if wanted == "auto" else min(threads, wanted))
-        self.runtime, precision = run_by(
-            self.runtime, network, weights, self._config.max_detections, self._predict, pictures
-        )
+        least, most = self._config.confidence, self._config.max_detections
+        self.runtime, precision = run_by(self.runtime, network, weights, most, least, self._predict, pictures)
         self.description += f" ({RUNTIME_NAMES[self.runtime]}{', bf16' * (precision == 'bf16')})"
         if self.runtime == "openvino" and wanted == "auto":
             self.batch_size = pictures

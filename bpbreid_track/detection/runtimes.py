@@ -42,8 +42,9 @@ _PACKAGES: dict[Runtime, tuple[str, ...]] = {
 }
 RUNTIME_NAMES: dict[Runtime, str] = {"torch": "PyTorch", "openvino": "OpenVINO", "onnx": "onnxruntime"}
 _SUFFIX = {"openvino": ".xml", "onnx": ".onnx"}
-# Runtimes agree on a picture where every box of at least this score has its like, of at least this IoU.
-_CERTAIN, _SAME_BOX = 0.25, 0.95
+# Runtimes agree on a picture where every box of this score, and so much above the least that is kept, has its
+# like, of at least this IoU and any score.
+_CERTAIN, _MARGIN, _SAME_BOX = 0.3, 0.05, 0.95
 _BINS = 16  # reg_max of Ultralytics
 # float [N, 3, H, W] from 0 to 1, and whatever options Ultralytics gives -> one tensor for each output.
 Network = Callable[..., list[Tensor]]
@@ -86,6 +87,7 @@ def run_by(
     network: nn.Module,
     weights: Path,
     max_detections: int,
+    confidence: float,
     predict: Callable[[list[np.ndarray]], list[sv.Detections]],
     pictures: int = 1,
 ) -> tuple[Runtime, str]:
@@ -98,6 +100,7 @@ def run_by(
         network: of Ultralytics' predictor; its ``forward`` is replaced.
         weights: the ``.pt`` it came from.
         max_detections: what networks that suppress overlaps themselves are to keep.
+        confidence: least score of the boxes that ``predict`` keeps.
         predict: boxes of pictures by way of ``network``.
         pictures: as for ``open_network``.
 
@@ -106,11 +109,11 @@ def run_by(
         that was wanted.
     """
     picture = _photograph()
-    expected = _certain(predict([picture])[0])
+    expected, certain = predict([picture])[0], max(_CERTAIN, confidence + _MARGIN)
     try:
         for precision in ("bf16", "fp32") if runtime == "openvino" and cpu_has_bf16() else ("fp32",):
             network.forward = open_network(runtime, weights, max_detections, precision, pictures)
-            if _alike(expected, _certain(predict([picture])[0])):
+            if _alike(expected, predict([picture])[0], certain):
                 return runtime, precision
         raise RuntimeError("it finds other boxes than torch")
     except Exception as error:  # the libraries' errors share no base class
@@ -247,17 +250,17 @@ def _photograph() -> np.ndarray:
     return cv2.resize(image, (image.shape[1] // 3, image.shape[0] // 3), interpolation=cv2.INTER_AREA)
 
 
-def _certain(boxes: sv.Detections) -> np.ndarray:
-    assert boxes.confidence is not None
-    xyxy: np.ndarray = boxes.xyxy[boxes.confidence >= _CERTAIN]
-    return xyxy
+def _alike(some: sv.Detections, others: sv.Detections, certain: float) -> bool:
+    """Whether each finds the boxes that the other gives a score of at least ``certain``."""
+    return _has(others, some, certain) and _has(some, others, certain)
 
 
-def _alike(some: np.ndarray, others: np.ndarray) -> bool:
-    """Whether boxes xyxy [N, 4] and [M, 4] are the same ones."""
-    if len(some) != len(others) or not len(some):
-        return len(some) == len(others)
-    return bool((sv.box_iou_batch(some, others).max(axis=1) >= _SAME_BOX).all())
+def _has(found: sv.Detections, wanted: sv.Detections, certain: float) -> bool:
+    assert wanted.confidence is not None
+    xyxy = wanted.xyxy[wanted.confidence >= certain]
+    if not len(xyxy) or not len(found):
+        return not len(xyxy)
+    return bool((sv.box_iou_batch(xyxy, found.xyxy).max(axis=1) >= _SAME_BOX).all())
 
 
 def _missing(runtime: Runtime) -> list[str]:
