@@ -52,14 +52,15 @@ def _detector_alone(runtime: str) -> Run:
         from bpbreid_track.config import DetectorConfig
         from bpbreid_track.detection.detectors import UltralyticsDetector
         from bpbreid_track.io.open_source import open_source
+        from bpbreid_track.pipeline.stages import batched
 
         config = DetectorConfig(image_size=arguments.image_size, confidence=SCORE, runtime=runtime)  # type: ignore[arg-type]
         detector = UltralyticsDetector(arguments.weights, config, "cpu")
         start, count = time.perf_counter(), 0
         with open_source(arguments.video) as source:
-            for frame in itertools.islice(source, arguments.frames):
-                detector([frame])
-                count += 1
+            for frames in batched(itertools.islice(source, arguments.frames), detector.batch_size):
+                detector(frames)
+                count += len(frames)
         return count, time.perf_counter() - start
 
     return run
@@ -129,7 +130,6 @@ WAYS: dict[str, Run] = {
     "bpbreid-track": _ours(),
     "bpbreid-track, all through torch": _ours(runtime="torch"),
     "bpbreid-track, motion only": _ours(encoder=None),
-    "bpbreid-track, all through torch": _ours(runtime="torch"),
     "bpbreid-track, preset cpu (640, every other frame)": _ours("cpu"),
     "detector alone, OpenVINO": _detector_alone("openvino"),
     "detector alone, torch": _detector_alone("torch"),
