@@ -434,7 +434,7 @@ def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_program_are_refused(shared: Path) -> None:
-    with pytest.raises(InputError, match=r"osnet_x0_25_msmt17\.pth: tensors such as .* neither a BPBReID"):
+    with pytest.raises(InputError, match=r"osnet_x0_25_msmt17\.pth: an OSNet, which knows no parts"):
         load_checkpoint(shared / "weights" / "osnet_x0_25_msmt17.pth")
 
 

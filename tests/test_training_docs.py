@@ -13,6 +13,7 @@ import pytest
 from reid_scene import make_reid_set
 from test_cli import environment
 
+from bpbreid_track.cli.export import run as export
 from bpbreid_track.cli.track import run as track
 from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sinks.video import VideoSink
@@ -88,6 +89,8 @@ def carry_out(words: list[str]) -> int:
         return sum(f"\n{extra} = [" not in declared for extra in extras[1].split(","))
     if program == "bpbreid-track":
         return track([*rest, *TRACK])
+    if program == "bpbreid-export":
+        return export([*rest, "--quiet"])
     if program == "bpbreid-train":
         return train([*rest, *MORE[rest[0]]])
     assert program == "torchrun"
@@ -97,10 +100,11 @@ def carry_out(words: list[str]) -> int:
     return subprocess.run(launch, env=paths, timeout=240).returncode
 
 
-@pytest.mark.timeout(900)  # seventeen commands
+@pytest.mark.timeout(900)  # nineteen commands
 def test_the_page_on_training_runs_from_its_first_command_to_its_last(footage: Path) -> None:
     words = commands()
-    assert {program for program, *_ in words} == {"pip", "bpbreid-track", "bpbreid-train", "torchrun"}
+    programs = {program for program, *_ in words}
+    assert programs == {"pip", "bpbreid-track", "bpbreid-export", "bpbreid-train", "torchrun"}
     for command in words:
         assert carry_out(command) == 0, shlex.join(command)
     assert len({path.parent.name for path in (footage / "crops").glob("*-*/*.jpg")}) > 5

@@ -231,7 +231,7 @@ class JsonlSink(TextSink):
         for row in track_rows(detections):
             track: dict[str, Any] = dict(zip(CsvSink.columns[2:], row[:_BASE], strict=True))
             track |= {"class_id": row.class_id, "class_name": _class_name(row)}
-            track |= {"name": row.name} if row.name else {}
+            track |= {key: value for key, value in (("name", row.name), ("team", row.team)) if value}
             tracks.append(track | {"filled": row.filled})
         record = {"frame": frame.index + 1, "timestamp": round(frame.timestamp, 6), "tracks": tracks}
         self._append(json.dumps(record, ensure_ascii=False) + "\n")
