@@ -61,9 +61,8 @@ def _detector(weights: Path, runtime: str = "auto", **settings: Any) -> Ultralyt
 
 
 def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
-    pose_weights: Path, cache: Path, pets: list[Frame], monkeypatch: pytest.MonkeyPatch
+    pose_weights: Path, cache: Path, pets: list[Frame]
 ) -> None:
-    monkeypatch.setattr(runtimes, "cpu_has_bf16", lambda: False)
     fast, torch = _detector(pose_weights, batch_size=2), _detector(pose_weights, "torch")
     assert (fast.runtime, torch.runtime) == ("openvino", "torch")
     assert fast.description.endswith("(OpenVINO)")
@@ -76,37 +75,6 @@ def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
         np.testing.assert_array_equal(boxes.xyxy, fast([frame])[0].xyxy)
     for frame, boxes in zip(pets, fast(pets), strict=True):
         np.testing.assert_array_equal(boxes.xyxy, fast([frame])[0].xyxy)
-
-
-def test_in_the_precision_of_this_cpu_boxes_stay_where_they_are(
-    pose_weights: Path, cache: Path, pets: list[Frame]
-) -> None:
-    fast, torch = _detector(pose_weights), _detector(pose_weights, "torch")
-    assert fast.runtime == "openvino"
-    for boxes, expected in zip(fast(pets), torch(pets), strict=True):
-        assert len(boxes) == len(expected) > 0
-        overlaps = sv.box_iou_batch(boxes.xyxy, expected.xyxy).max(axis=1)
-        assert overlaps.mean() > 0.98
-        assert overlaps.min() > 0.95
-
-
-def test_bf16_gives_way_to_fp32_where_it_moves_boxes(
-    pose_weights: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened: list[str] = []
-
-    def open_network(*arguments: Any) -> Any:
-        run, precision = fp32(*arguments[:3]), arguments[3]
-        opened.append(precision)
-        return run if precision == "fp32" else lambda *images, **_: [value * 0.9 for value in run(*images)]
-
-    fp32 = runtimes.open_network
-    monkeypatch.setattr(runtimes, "open_network", open_network)
-    monkeypatch.setattr(runtimes, "cpu_has_bf16", lambda: True)
-    detector = _detector(pose_weights)
-    assert opened == ["bf16", "fp32"]
-    assert detector.runtime == "openvino"
-    assert detector.description.endswith("(OpenVINO)")
 
 
 @pytest.mark.parametrize(("threads", "streams"), [(1, 1), (2, 2), (3, 2), (4, 4), (16, 4)])

@@ -27,7 +27,6 @@ from torch import Tensor, nn
 
 from ..config import cache_folder
 from ..errors import InputError, UsageError
-from ..model.inference import cpu_has_bf16
 from ..model.openvino_streams import OpenVinoStreams, openvino_core
 from .weights import import_ultralytics, safe_loading, sha256
 
@@ -45,7 +44,6 @@ _SUFFIX = {"openvino": ".xml", "onnx": ".onnx"}
 # Runtimes agree on a picture where every box of this score, and so much above the least that is kept, has its
 # like, of at least this IoU and any score.
 _CERTAIN, _MARGIN, _SAME_BOX = 0.3, 0.05, 0.95
-_BINS = 16  # reg_max of Ultralytics
 # float [N, 3, H, W] from 0 to 1, and whatever options Ultralytics gives -> one tensor for each output.
 Network = Callable[..., list[Tensor]]
 
@@ -90,10 +88,8 @@ def run_by(
     confidence: float,
     predict: Callable[[list[np.ndarray]], list[sv.Detections]],
     pictures: int = 1,
-) -> tuple[Runtime, str]:
+) -> Runtime:
     """Let ``runtime`` do the work of ``network``; stay with torch where that fails or finds other boxes.
-
-    OpenVINO computes in bf16 on a CPU that is made for it, and in fp32 where that moves boxes.
 
     Args:
         runtime: ``openvino`` or ``onnx``.
@@ -105,34 +101,29 @@ def run_by(
         pictures: as for ``open_network``.
 
     Returns:
-        What runs the network from now on, and in which precision. A warning says why it is not the runtime
-        that was wanted.
+        What runs the network from now on. A warning says why it is not what was wanted.
     """
     picture = _photograph()
     expected, certain = predict([picture])[0], max(_CERTAIN, confidence + _MARGIN)
     try:
-        for precision in ("bf16", "fp32") if runtime == "openvino" and cpu_has_bf16() else ("fp32",):
-            network.forward = open_network(runtime, weights, max_detections, precision, pictures)
-            if _alike(expected, predict([picture])[0], certain):
-                return runtime, precision
+        network.forward = open_network(runtime, weights, max_detections, pictures)
+        if _alike(expected, predict([picture])[0], certain):
+            return runtime
         raise RuntimeError("it finds other boxes than torch")
     except Exception as error:  # the libraries' errors share no base class
         vars(network).pop("forward", None)
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
         logger.warning("%s is run by torch, %s failed: %s", weights, RUNTIME_NAMES[runtime], reason)
-        return "torch", "fp32"
+        return "torch"
 
 
-def open_network(
-    runtime: Runtime, weights: Path, max_detections: int, precision: str = "fp32", pictures: int = 1
-) -> Network:
+def open_network(runtime: Runtime, weights: Path, max_detections: int, pictures: int = 1) -> Network:
     """The network of ``weights``, exported on first use, ready to run with as many threads as torch.
 
     Args:
         runtime: ``openvino`` or ``onnx``.
         weights: a ``.pt``.
         max_detections: what networks that suppress overlaps themselves are to keep.
-        precision: ``fp32``, or ``bf16`` through OpenVINO.
         pictures: of a batch that OpenVINO computes side by side.
 
     Raises:
@@ -140,7 +131,7 @@ def open_network(
     """
     path = exported(runtime, weights, max_detections)
     try:
-        return _open_openvino(path, precision, pictures) if runtime == "openvino" else _open_onnx(path)
+        return _open_openvino(path, pictures) if runtime == "openvino" else _open_onnx(path)
     except Exception as error:
         raise RuntimeError(f"{path.parent} cannot be read, delete it: {error}") from error
 
@@ -196,36 +187,15 @@ def _export(runtime: Runtime, weights: Path, max_detections: int) -> None:
         raise RuntimeError("Ultralytics exported nothing")
 
 
-def _open_openvino(path: Path, precision: str, pictures: int) -> Network:
+def _open_openvino(path: Path, pictures: int) -> Network:
     core = openvino_core(importlib.import_module("openvino"))
-    model = core.read_model(path)
-    if precision == "bf16":
-        _keep_box_edges_exact(model)
-    network = OpenVinoStreams(core, model, precision, torch.get_num_threads(), pictures)
+    # By itself OpenVINO takes bf16 where the CPU has it, which loses boxes.
+    network = OpenVinoStreams(core, path, "fp32", torch.get_num_threads(), pictures)
 
     def run(images: Tensor, *_: Any, **__: Any) -> list[Tensor]:
         return [torch.from_numpy(output) for output in network(images.numpy())]
 
     return run
-
-
-def _keep_box_edges_exact(model: Any) -> None:
-    """Write the mean over the bins of a box edge as a sum, in place; networks without bins are left alone.
-
-    YOLO v8 to v12 give each edge as a distribution over 16 distances and take its mean by a convolution.
-    OpenVINO computes in bf16 up to the last convolution, and 8 bits are few for an edge.
-    """
-    from openvino import opset13
-
-    for node in model.get_ordered_ops():
-        if node.get_type_name() != "Convolution":
-            continue
-        distances = node.input_value(1)
-        if list(distances.get_partial_shape().get_min_shape()) == [1, _BINS, 1, 1]:
-            weighted = opset13.multiply(node.input_value(0), distances)
-            mean = opset13.reduce_sum(weighted, opset13.constant([1]), keep_dims=True)
-            node.output(0).replace(mean.output(0))
-    model.validate_nodes_and_infer_types()
 
 
 def _open_onnx(path: Path) -> Network:
