@@ -216,8 +216,8 @@ class UltralyticsDetector:
         network, wanted = self._model.predictor.model.model, self._config.batch_size
         threads = torch.get_num_threads()
         pictures = stream_count(threads if wanted == "auto" else min(threads, wanted))
-        least, most = self._config.confidence, self._config.max_detections
-        self.runtime = run_by(self.runtime, network, weights, most, least, self._predict, pictures)
+        most = self._config.max_detections
+        self.runtime = run_by(self.runtime, network, weights, most, self._predict, pictures)
         self.description += f" ({RUNTIME_NAMES[self.runtime]})"
         if self.runtime == "openvino" and wanted == "auto":
             self.batch_size = pictures

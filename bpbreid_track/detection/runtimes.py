@@ -41,9 +41,8 @@ _PACKAGES: dict[Runtime, tuple[str, ...]] = {
 }
 RUNTIME_NAMES: dict[Runtime, str] = {"torch": "PyTorch", "openvino": "OpenVINO", "onnx": "onnxruntime"}
 _SUFFIX = {"openvino": ".xml", "onnx": ".onnx"}
-# Runtimes agree on a picture where every box of this score, and so much above the least that is kept, has its
-# like, of at least this IoU and any score.
-_CERTAIN, _MARGIN, _SAME_BOX = 0.3, 0.05, 0.95
+# Runtimes agree on a picture where every box of at least this score has its like, of at least this IoU.
+_CERTAIN, _SAME_BOX = 0.25, 0.95
 # float [N, 3, H, W] from 0 to 1, and whatever options Ultralytics gives -> one tensor for each output.
 Network = Callable[..., list[Tensor]]
 
@@ -85,7 +84,6 @@ def run_by(
     network: nn.Module,
     weights: Path,
     max_detections: int,
-    confidence: float,
     predict: Callable[[list[np.ndarray]], list[sv.Detections]],
     pictures: int = 1,
 ) -> Runtime:
@@ -96,7 +94,6 @@ def run_by(
         network: of Ultralytics' predictor; its ``forward`` is replaced.
         weights: the ``.pt`` it came from.
         max_detections: what networks that suppress overlaps themselves are to keep.
-        confidence: least score of the boxes that ``predict`` keeps.
         predict: boxes of pictures by way of ``network``.
         pictures: as for ``open_network``.
 
@@ -104,17 +101,17 @@ def run_by(
         What runs the network from now on. A warning says why it is not what was wanted.
     """
     picture = _photograph()
-    expected, certain = predict([picture])[0], max(_CERTAIN, confidence + _MARGIN)
+    expected = _certain(predict([picture])[0])
     try:
         network.forward = open_network(runtime, weights, max_detections, pictures)
-        if _alike(expected, predict([picture])[0], certain):
-            return runtime
-        raise RuntimeError("it finds other boxes than torch")
+        if not _alike(expected, _certain(predict([picture])[0])):
+            raise RuntimeError("it finds other boxes than torch")
     except Exception as error:  # the libraries' errors share no base class
         vars(network).pop("forward", None)
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" ...")
         logger.warning("%s is run by torch, %s failed: %s", weights, RUNTIME_NAMES[runtime], reason)
         return "torch"
+    return runtime
 
 
 def open_network(runtime: Runtime, weights: Path, max_detections: int, pictures: int = 1) -> Network:
@@ -220,17 +217,17 @@ def _photograph() -> np.ndarray:
     return cv2.resize(image, (image.shape[1] // 3, image.shape[0] // 3), interpolation=cv2.INTER_AREA)
 
 
-def _alike(some: sv.Detections, others: sv.Detections, certain: float) -> bool:
-    """Whether each finds the boxes that the other gives a score of at least ``certain``."""
-    return _has(others, some, certain) and _has(some, others, certain)
+def _certain(boxes: sv.Detections) -> np.ndarray:
+    assert boxes.confidence is not None
+    xyxy: np.ndarray = boxes.xyxy[boxes.confidence >= _CERTAIN]
+    return xyxy
 
 
-def _has(found: sv.Detections, wanted: sv.Detections, certain: float) -> bool:
-    assert wanted.confidence is not None
-    xyxy = wanted.xyxy[wanted.confidence >= certain]
-    if not len(xyxy) or not len(found):
-        return not len(xyxy)
-    return bool((sv.box_iou_batch(xyxy, found.xyxy).max(axis=1) >= _SAME_BOX).all())
+def _alike(some: np.ndarray, others: np.ndarray) -> bool:
+    """Whether boxes xyxy [N, 4] and [M, 4] are the same ones."""
+    if len(some) != len(others) or not len(some):
+        return len(some) == len(others)
+    return bool((sv.box_iou_batch(some, others).max(axis=1) >= _SAME_BOX).all())
 
 
 def _missing(runtime: Runtime) -> list[str]:

@@ -80,7 +80,7 @@ class OsnetRuntime(Runtime):
 
     @torch.no_grad()
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        images = (images.flip(1) if self.flipped else images).to(self.device, torch.float32)
+        images = self.taken(images)
         with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
             return as_rows(self._network(images))
 

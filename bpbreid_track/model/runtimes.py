@@ -76,6 +76,10 @@ class Runtime:
         """float [N, 3, h, w], N > 0 -> float32 features [N, P, D], visibility [N, P], on the device."""
         raise NotImplementedError
 
+    def taken(self, images: Tensor) -> Tensor:
+        """RGB float [N, 3, h, w] as the network takes it: float32 on the device, channels in its order."""
+        return (images.flip(1) if self.flipped else images).to(self.device, torch.float32)
+
 
 class OnnxRuntime(Runtime):
     """An .onnx file through onnxruntime, on CUDA where asked for and there."""
@@ -116,7 +120,7 @@ class OnnxRuntime(Runtime):
         self.device = torch.device("cpu")
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        array = (images.flip(1) if self.flipped else images).to("cpu", torch.float32).contiguous().numpy()
+        array = self.taken(images).contiguous().numpy()
         if not self._ours:
             return as_rows(torch.from_numpy(self._session.run(None, {self._input: array})[0]))
         features, visibility = self._session.run(list(OUTPUT_NAMES), {"images": array})
@@ -158,8 +162,7 @@ class OpenVinoRuntime(Runtime):
         self.device = torch.device("cpu")
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        array = (images.flip(1) if self.flipped else images).to("cpu", torch.float32).contiguous().numpy()
-        outputs = [torch.from_numpy(output) for output in self._network(array)]
+        outputs = [torch.from_numpy(output) for output in self._network(self.taken(images).numpy())]
         if not self._ours:
             return as_rows(outputs[0])
         features, visibility = outputs[: len(OUTPUT_NAMES)]
@@ -183,7 +186,7 @@ class TorchScriptRuntime(Runtime):
     @torch.no_grad()
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
         with exact_float32():
-            features, visibility = self._module(images.to(self.device, torch.float32))
+            features, visibility = self._module(self.taken(images))
         return features, visibility
 
 

@@ -160,7 +160,7 @@ def track_video(
                 skipped = 1.5 * settings.detector.every / settings.tracker.frame_rate
                 fill = {"fill_seconds": max(settings.link.fill_seconds, skipped)}
                 settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
-            if reader.live and settings.detector.batch_size == "auto":  # no frame waits for the next
+            if reader.live:  # no frame waits for the next
                 one = settings.detector.model_copy(update={"batch_size": 1})
                 settings = settings.model_copy(update={"detector": one})
             if detector == "auto" and reader.boxes is not None:

@@ -333,7 +333,7 @@ def online_stages(
     recorder = None
     if "explain" in outputs.paths or "why" in settings.draw.overlay or page is not None:
         recorder = ReasonRecorder(settings.tracker)
-    batch = 1 if source.live else batch_size(detector, encoder, settings)
+    batch = batch_size(detector, encoder, settings)
     every = settings.detector.every
     by_motion = classes_by_motion(detector)
     others = OtherClasses(settings.tracker, by_motion) if by_motion else None
