@@ -345,7 +345,8 @@ def default_output(source: str) -> Path:
 
 
 def _settings(config: str | None, changes: Sequence[str], overlay: str | None) -> RunConfig:
-    from ..config import RunConfig, config_path, overridden
+    from ..config import RunConfig
+    from ..read_config import config_path, overridden
 
     path = None if config is None else config_path(config, "track")
     settings = overridden(RunConfig, path, changes, where="--set" if changes else "")

@@ -11,10 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..config import RunConfig, TrackerConfig, run_config
+from ..config import RunConfig, TrackerConfig
 from ..errors import InputError, UsageError
 from ..io.addresses import is_stored, public_name
 from ..pipeline.counting import NO_REGIONS
+from ..read_config import run_config
 from .manifest import Entry
 from .order import Order, endings, resolved_weights
 from .plan import Job, make_plan

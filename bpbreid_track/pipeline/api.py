@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
+from ..config import DetectorConfig, RunConfig, TrackerConfig
 from ..detection.classes import classes_by_motion
 from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import InputError, UsageError
@@ -20,6 +20,7 @@ from ..io.open_source import open_source
 from ..io.paths import check_new_folder
 from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
+from ..read_config import run_config
 from ..report_page.page import RunPage
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
