@@ -1,7 +1,7 @@
 """Settings from what a user names: a preset, a YAML file, ``key=value``, a dict.
 
-The presets lie in ``configs/``, which a wheel carries inside the package: a bare name finds them there as in a
-checkout.
+The presets lie in ``configs/``. A wheel carries them inside the package, so a bare name finds them there as
+in a checkout.
 """
 
 from __future__ import annotations
