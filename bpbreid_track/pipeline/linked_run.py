@@ -28,6 +28,9 @@ from .run import OnFrame, Run
 
 PathLike = str | os.PathLike[str]
 
+# Makes the run that writes settled boxes; without an Interrupts it cannot be interrupted.
+Again = Callable[[Source, ReplayTracker, Outputs, Interrupts | None], Run]
+
 
 def check_rereadable(source: object, reader: Source, pictures: bool, option: str = "--link") -> None:
     """Fail early where the frames could not be read a second time.
@@ -71,7 +74,7 @@ class LinkedRun:
         self,
         source: PathLike | int | Source,
         reader: Source,
-        again: Callable[[Source, ReplayTracker, Outputs, Interrupts | None], Run],
+        again: Again,
         identities: IdentityManager,
         history: TrackHistory,
         tracks: Outputs,
