@@ -426,7 +426,8 @@ def test_standard_output_that_cannot_be_written_is_one_line(
         monkeypatch.setattr(sys, "stdout", full)
         assert module.run(arguments or ["--help"]) == 1
     error = capsys.readouterr().err
-    assert error == f"{module.PROGRAM}: error: standard output cannot be written: No space left on device\n"
+    why = "standard output cannot be written: No space left on device"
+    assert error == f"{module.program.name}: error: {why}\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
