@@ -110,3 +110,11 @@ def finished(reid_set: Path, tmp_path_factory: pytest.TempPathFactory) -> FitRep
 
     output = tmp_path_factory.mktemp("runs") / "finished"
     return fit(options(reid_set, output, log_every=1, save_steps=1), quiet=True)
+
+
+@pytest.fixture
+def film(shared: Path, tmp_path: Path) -> tuple[str, str]:
+    """A video of 25 frames a second and boxes for it."""
+    boxes = tmp_path / "det.txt"
+    boxes.write_text("".join(f"{n + 1},-1,{20 + n % 300},60,60,160,0.9\n" for n in range(400)))
+    return str(shared / "data/video/basketball-broadcast.mp4"), str(boxes)
