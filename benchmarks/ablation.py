@@ -25,9 +25,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from footage import Arrays, Footage, Model, View  # noqa: E402
 from host_vectors import part_model  # noqa: E402
-from hosts import part_tracker_peer  # noqa: E402
 from occlusion import COLUMNS, Runner, add_arguments, measure, sequences_of  # noqa: E402
 from occlusion_cases import CASES, Case  # noqa: E402
+from peers import part_tracker_peer  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 

@@ -86,8 +86,8 @@ def _boxmot(arguments: argparse.Namespace, out: Path) -> tuple[int, float]:
     import numpy as np
     from boxmot import create_tracker
     from boxmot.trackers.specs import TrackerSpec
+    from host_steps import boxmot_step
     from host_vectors import osnet
-    from hosts import boxmot_step
 
     from bpbreid_track.detection.weights import import_ultralytics
 

@@ -45,8 +45,8 @@ from generalisation_tables import (  # noqa: E402
     who,
 )
 from host_vectors import openvino_reid, osnet, part_model  # noqa: E402
-from hosts import OURS, PEERS, settings  # noqa: E402
 from occlusion_cases import Case  # noqa: E402
+from peers import OURS, PEERS, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 from bpbreid_track import TrackerConfig  # noqa: E402
