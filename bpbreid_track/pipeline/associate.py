@@ -17,7 +17,7 @@ from ..tracking.tracker import PartTracker
 from .replay import Settled
 from .report import TrackingReport
 from .stage import FrameStage, Item
-from .stages import Stopwatch
+from .threads import Stopwatch
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder

@@ -18,7 +18,7 @@ from ..tracking.other_classes import people_in
 from .cache import Cache, Found
 from .report import TrackingReport
 from .stage import Item, Stage
-from .stages import Stopwatch
+from .threads import Stopwatch
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder

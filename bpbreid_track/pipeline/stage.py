@@ -13,7 +13,7 @@ from ..explain.reasons import MatchReason
 from ..io.sources.base import Frame
 from ..regions.counter import Event
 from .report import TrackingReport
-from .stages import Stopwatch
+from .threads import Stopwatch
 
 if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
