@@ -250,11 +250,25 @@ class TrackerConfig(Settings):
     class_agnostic: bool = Field(False, description="Let a track change its class.")
 
 
+class SmoothConfig(Settings):
+    """How boxes are set right by what came before and after them."""
+
+    lag_seconds: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="How long a frame waits before it is written: its boxes are put on lines through those "
+        "around it, and gaps up to so long are filled. 0: boxes as the detector gave them; so are those of a "
+        "camera, which waits for nothing.",
+    )
+
+
 class LinkConfig(Settings):
     """How tracklets of one person are joined after a run. Times are seconds."""
 
     _former: ClassVar[dict[str, str | None]] = {
         "coast_seconds": None,
+        "fill_seconds": None,
         "max_height_ratio": None,
         "max_speed": None,
         "motion_gap_seconds": None,
@@ -268,9 +282,6 @@ class LinkConfig(Settings):
         ge=0,
         description="How far below the part distances of different people of this run, in standard "
         "deviations, that of one person must lie.",
-    )
-    fill_seconds: float = Field(
-        1.0, ge=0, description="Longest gap between two boxes of a person filled by interpolation; 0: none."
     )
 
 
@@ -328,6 +339,7 @@ class RunConfig(Settings):
     detector: DetectorConfig = DetectorConfig()
     encoder: EncoderConfig = EncoderConfig()
     tracker: TrackerConfig = TrackerConfig()
+    smooth: SmoothConfig = SmoothConfig()
     link: LinkConfig = LinkConfig()
     gallery: GalleryConfig = GalleryConfig()
     crops: CropsConfig = CropsConfig()

@@ -57,10 +57,12 @@ class Associate(FrameStage):
     def step(self, item: Item) -> None:
         frame, tracker, watch = item.frame, self._tracker, self.watches["associate"]
         self._count += 1
+        item.time = frame.timestamp if self._use_timestamps else self._count / tracker.config.frame_rate
+        item.view = tracker.stats.cuts
         if not item.searched:  # nothing for the tracker, whose time passes all the same
             item.detections.tracker_id = np.zeros(0, np.int64)
             if self._identities is not None:
-                self._identities.take(frame, item.detections, None)
+                self._identities.take(frame, item.detections, None, item.view)
             return
         people, embeddings = item.detections, item.embeddings
         rest: sv.Detections | None = None
@@ -69,19 +71,19 @@ class Associate(FrameStage):
             people, rest = people[rows], people[~rows]
             embeddings = None if embeddings is None else embeddings[rows]
         with watch.measure(0):
-            time = frame.timestamp if self._use_timestamps else self._count / tracker.config.frame_rate
-            found = tracker.candidates(people, frame.image, timestamp=time, encode=self._encode)
+            found = tracker.candidates(people, frame.image, timestamp=item.time, encode=self._encode)
+            item.view = tracker.stats.cuts
         if self._encoder is not None and embeddings is None:
             with self.watches["encode"].measure():
                 embeddings = encode_rows(self._encoder, frame.image, people.xyxy, found.wanted)
         with watch.measure():
             item.detections, embeddings = tracker.associate(found, embeddings), tracker.embeddings
             if self._others is not None and rest is not None:
-                item.detections = self._others.add(item.detections, rest, frame.image, time)
+                item.detections = self._others.add(item.detections, rest, frame.image, item.time)
                 if embeddings is not None:
                     embeddings = spread(embeddings, np.arange(len(item.detections)) < len(people))
             if self._identities is not None:
-                item.detections = self._identities.take(frame, item.detections, embeddings)
+                item.detections = self._identities.take(frame, item.detections, embeddings, item.view)
             if self._recorder is not None:
                 item.reasons = self._recorder.take()
                 item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))

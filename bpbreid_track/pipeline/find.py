@@ -10,7 +10,6 @@ import supervision as sv
 
 from ..detection.classes import class_names, classes_by_motion, named_classes
 from ..detection.detectors import Detector
-from ..identities.between import between
 from ..io.sources.base import Frame
 from ..regions.areas import Area
 from ..tracking.encode_policy import spread
@@ -107,39 +106,3 @@ class Find(Stage):
     def close(self) -> None:
         if self._cache is not None:
             self._cache.close()
-
-
-class Interpolate(Stage):
-    """Boxes of the frames that were not searched: straight lines in time between those that were.
-
-    Args:
-        every: as for ``Find``; frames wait for the next one that was searched.
-    """
-
-    name = "interpolate"
-
-    def __init__(self, every: int) -> None:
-        self.batch = every
-        self.watches = {}
-        self._last: Item | None = None
-        self._filled = 0
-
-    def __call__(self, items: list[Item]) -> list[Item]:
-        waiting: list[Item] = []
-        for item in items:
-            if not item.searched:
-                waiting.append(item)
-                continue
-            if self._last is not None:
-                start, end = self._last.frame.timestamp, item.frame.timestamp
-                for gap in waiting:
-                    share = (gap.frame.timestamp - start) / (end - start)
-                    gap.detections = between(self._last.detections, item.detections, share)
-                    self._filled += len(gap.detections)
-            waiting, self._last = [], item
-            item.detections.data["filled"] = np.zeros(len(item.detections), bool)
-        return items
-
-    def report(self, report: TrackingReport) -> None:
-        report.detections -= self._filled
-        report.filled = self._filled

@@ -149,11 +149,12 @@ class LinkedRun:
         times = np.array(self._history.times)
         if self._frame_rate is not None:
             times = np.array(self._history.indices) / self._frame_rate
-        linked = self._identities.link(self._history.rows(times), times)
-        if self._identities.fill_only is None:
-            report.joined, report.filled = linked.joined, linked.filled
-        elif self._identities.fill_only:
-            report.filled = linked.filled
+        views = np.array(self._history.views, np.int64)
+        linked = self._identities.link(self._history.rows(times), times, views)
+        if self._identities.joins:
+            report.joined = linked.joined
+        if report.filled is not None:
+            report.filled = int(linked.rows.filled.sum())
         names, columns = self._identities.settle(linked), dict[str, dict[int, str]]()
         if names is not None:
             columns["name"] = names

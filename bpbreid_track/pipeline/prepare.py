@@ -130,6 +130,7 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
         regions=regions,
         cache=cache,
         shown=window is not None,
+        handed_on=request.on_frame is not None,
         use_timestamps=not own_rate,
         identities=identities,
         page=page,
@@ -201,7 +202,7 @@ def _identities(
         history=history,
         gallery=known,
         save=saves,
-        fill_only=None if request.link else request.skipped_seconds,
+        joins=request.link,
         by_motion=by_motion,
     )
 

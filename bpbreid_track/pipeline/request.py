@@ -62,12 +62,6 @@ class Request:
         """Whether results are written at the end, when it is known who is one person, and in which team."""
         return self.link or self.settings.teams > 0
 
-    @property
-    def skipped_seconds(self) -> float:
-        """The longest gap that boxes of frames between searched ones leave; 0 where all are searched."""
-        every = self.settings.detector.every
-        return 1.5 * every / self.settings.tracker.frame_rate if every > 1 else 0.0
-
     def every_output(self) -> Outputs:
         """All that is to be written."""
         return Outputs(
@@ -101,7 +95,7 @@ class Request:
         columns = {
             "name": self.gallery is not None,
             "team": self.settings.teams > 0,
-            "filled": self.link or self.settings.detector.every > 1,
+            "filled": self.settings.smooth.lag_seconds > 0,
         }
         return [column for column, wanted in columns.items() if wanted]
 
@@ -115,13 +109,13 @@ class Request:
         asked = self
         if not own_rate:
             asked = asked.with_tracker(frame_rate=float(reader.frame_rate))
-        link, detector = asked.settings.link, asked.settings.detector
-        if asked.skipped_seconds:
-            fill = max(link.fill_seconds, asked.skipped_seconds)
-            link = link.model_copy(update={"fill_seconds": fill})
+        detector, lag = asked.settings.detector, asked.settings.smooth.lag_seconds
         if reader.live:  # no frame waits for the next
-            detector = detector.model_copy(update={"batch_size": 1})
-        settings = asked.settings.model_copy(update={"link": link, "detector": detector})
+            detector, lag = detector.model_copy(update={"batch_size": 1}), 0.0
+        if detector.every > 1:  # but for those between that are not searched
+            lag = max(lag, 1.5 * detector.every / asked.settings.tracker.frame_rate)
+        smooth = asked.settings.smooth.model_copy(update={"lag_seconds": lag})
+        settings = asked.settings.model_copy(update={"smooth": smooth, "detector": detector})
         boxes = reader.boxes if self.detector == "auto" else None
         return replace(asked, settings=settings, detector=self.detector if boxes is None else boxes)
 

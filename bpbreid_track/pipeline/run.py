@@ -116,7 +116,7 @@ class Run:
         for stage in self._stages:
             downstream: Channel[list[Item]] = Channel(_BUFFER if stage.batch == 1 else 2)
             items: Iterator[list[Item]] = batched(chain.from_iterable(upstream), stage.batch)
-            threads.start(stage.name, items, stage, downstream, upstream)
+            threads.start(stage.name, items, stage, downstream, upstream, stage.finish)
             upstream = downstream
         return upstream
 

@@ -21,10 +21,11 @@ from ..tracking.tracker import PartTracker
 from .associate import Associate, Replay
 from .cache import Cache
 from .counting import Regions, count_stages
-from .find import Find, Interpolate
+from .find import Find
 from .outputs import Outputs
 from .replay import Settled
 from .report import TrackingReport
+from .smooth import Smooth
 from .stage import FrameStage, Item, Stage
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def online_stages(
     regions: Regions,
     cache: Cache | None,
     shown: bool,
+    handed_on: bool = True,
     use_timestamps: bool,
     identities: IdentityManager | None,
     page: RunPage | None = None,
@@ -110,6 +112,7 @@ def online_stages(
         settings: with ``tracker.encode`` resolved.
         regions: boxes outside are left out, and lines and zones are counted on.
         shown: whether a window shows the painted frames.
+        handed_on: whether the caller looks at the frames afterwards.
         page: of this run.
     """
     # Find encodes all boxes of several frames in one batch. Where few are needed, Associate encodes what
@@ -119,7 +122,8 @@ def online_stages(
     if "explain" in outputs.paths or "why" in settings.draw.overlay or page is not None:
         recorder = ReasonRecorder(settings.tracker)
     batch = batch_size(detector, encoder, settings)
-    every = settings.detector.every
+    looked_at = handed_on or shown or page is not None or bool({"video", "crops"} & outputs.paths.keys())
+    every, lag = settings.detector.every, settings.smooth.lag_seconds
     by_motion = classes_by_motion(detector)
     others = OtherClasses(settings.tracker, by_motion) if by_motion else None
     tracker = PartTracker(
@@ -130,7 +134,7 @@ def online_stages(
     return [
         Find(detector, None if later else encoder, cache, batch, every, region=regions.region),
         Associate(tracker, encoder if later else None, use_timestamps, identities, recorder, others),
-        *([Interpolate(every)] if every > 1 else []),
+        *([Smooth(lag, 3 * source.width * source.height, pictures=looked_at)] if lag else []),
         *_picture_stages(source, encoder, settings, outputs, shown, by_motion),
         *count_stages(source, regions, settings, outputs, by_motion),
         Write(outputs),

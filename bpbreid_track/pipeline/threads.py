@@ -111,18 +111,22 @@ class Threads:
         work: Callable[[A], B],
         sink: Channel[B],
         upstream: Channel[Any] | None = None,
+        finish: Callable[[], B] | None = None,
     ) -> None:
         """Run ``sink.put(work(item))`` for each of ``items`` in a thread.
 
         Args:
             items: read in the new thread, and closed there if it has a ``close``.
             upstream: the channel behind ``items``, cancelled when the stage ends.
+            finish: gives what is put into ``sink`` after the last of ``items``.
         """
 
         def body() -> None:
             try:
                 for item in items:
                     sink.put(work(item))
+                if finish is not None:
+                    sink.put(finish())
             except Cancelled:
                 pass
             except BaseException as error:  # the calling thread raises it again

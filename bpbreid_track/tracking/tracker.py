@@ -46,6 +46,7 @@ class TrackerStats:
             another box.
         boxes: boxes seen.
         encoded: boxes whose embedding was used.
+        cuts: how often the picture was seen to be cut.
     """
 
     frames: int = 0
@@ -54,6 +55,7 @@ class TrackerStats:
     matches_appearance: int = 0
     boxes: int = 0
     encoded: int = 0
+    cuts: int = 0
 
 
 @dataclass(slots=True)
@@ -296,6 +298,7 @@ class PartTracker:
         step = CameraStep()
         if frame is not None and self.config.camera_motion == "flow":
             step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
+        self.stats.cuts += step.cut
         if step.cut:
             self._tracks.has_position[:] = False
         tracks = self._tracks
