@@ -44,8 +44,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    # Keys of earlier releases, understood until the next one: their new name, or None for what is a constant
-    # beside its formula by now.
+    # Settings of earlier releases, accepted with a hint until the next one: their new name, or None where the
+    # value is a constant now.
     _former: ClassVar[dict[str, str | None]] = {}
 
     @model_validator(mode="before")

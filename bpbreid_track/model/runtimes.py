@@ -240,7 +240,7 @@ def _check_precision(path: Path, wanted: str, held: str) -> None:
 
 
 def library(name: str, needed_by: str | Path) -> Any:
-    """The module ``name`` of the extra ``export``, which a file or a command needs.
+    """The module ``name``, which comes with the extra ``export``.
 
     Raises:
         InputError: it is not installed.

@@ -141,7 +141,7 @@ def track_video(
         try:
             prepared.go()
         except BaseException:
-            with suppress(InputError):  # what ended the run is worth more than what ends its page
+            with suppress(InputError):  # the error of the run is the one to raise
                 prepared.write_page()
             raise
         _note_left_out(prepared)

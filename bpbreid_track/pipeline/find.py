@@ -33,7 +33,7 @@ class Find(Stage):
         cache: what it has is neither searched nor encoded again.
         batch: frames at once that are searched.
         every: of so many frames the last one is searched, and so are the first and the last of the run.
-        begun: the frames go on where others ended, so the first is nothing special.
+        begun: the frames are the middle of a video, so the first need not be searched.
         region: boxes outside are left out; None: none are. The cache keeps them all.
     """
 

@@ -112,8 +112,8 @@ def online_stages(
         shown: whether a window shows the painted frames.
         page: of this run.
     """
-    # All boxes of several frames are encoded in one batch, unless few are needed and the tracker knows which.
-    # A cache keeps the embeddings of all.
+    # Find encodes all boxes of several frames in one batch. Where few are needed, Associate encodes what
+    # the tracker asks for. A cache keeps the embeddings of all.
     later = cache is None and settings.tracker.encode == "ambiguous"
     recorder = None
     if "explain" in outputs.paths or "why" in settings.draw.overlay or page is not None:
@@ -151,8 +151,8 @@ def replay_stages(
     """The stages that write a source whose tracks are settled.
 
     Args:
-        page: of this run. It learns who was seen when from the reading without pictures, which is always
-            whole, and cuts crops in the other one.
+        page: of this run. Who was seen when it learns from the reading without pictures, which always reaches
+            the end; crops it cuts in the one with pictures.
         by_motion: numbers of the classes that are no people.
     """
     drawn = _picture_stages(source, encoder, settings, outputs, False, by_motion)
@@ -174,7 +174,7 @@ def replay_stages(
 
 
 def _collect(page: RunPage) -> Collect:
-    """What a page takes from the first reading; where identities are settled later, doubts alone."""
+    """What a page takes from the first reading: where identities are settled later, only doubtful moments."""
 
     def doubts(item: Item) -> None:
         page.first.add(item.frame, item.detections, None if item.reasons is None else item.reasons[0])

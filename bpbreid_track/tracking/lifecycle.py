@@ -14,11 +14,11 @@ from . import kalman
 from .boxes import iou
 from .tracks import TICK, Boxes, Tracks
 
-# Overlap with the box of a matched track from which a free box starts none: a stride is often found twice.
+# A free box that overlaps that of a matched track by more starts none: who walks is often found twice.
 BIRTH_IOU = 0.5
-# Nobody waits longer than this for an identity: at few frames a second fewer boxes confirm a track.
+# A track is confirmed after this time at the latest: at few frames a second by fewer boxes.
 CONFIRM_SECONDS = 0.15
-# Boxes of the last second say whether a track is a person. Longer would keep alive what scored high once.
+# Time constant of a track's mean score. A longer one would keep alive what scored high once.
 _SCORE_SECONDS = 1.0
 
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from ..embeddings import PartEmbeddings
 
-# Between frames farther apart people are expected where they would be after so many seconds: how far they
-# have walked since nobody knows, and most who are still in view have not.
+# Predictions reach no farther than so many seconds: over longer gaps a constant velocity is a bad guess, and
+# most people who are still in view have not gone far.
 _LONGEST_STEP = 3.0
 
 
@@ -286,11 +286,13 @@ class PartTracker:
         return float((right - left) * (bottom - top)) if right > left else 1.0
 
     def _in_doubt(self, boxes: Boxes, cues: MotionCues, now: float) -> np.ndarray:
+        """Boxes that motion alone does not settle, bool [N]."""
         tracks = self._tracks
         wanting = self._appearance.wanting(len(tracks), now, self.config.refresh_seconds)
         return in_doubt(cues, boxes.scores, tracks.ids > 0, wanting, self.config) & boxes.usable
 
     def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
+        """Move the tracks to where they should be in this frame; drop those nobody waits for any more."""
         step = CameraStep()
         if frame is not None and self.config.camera_motion == "flow":
             step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
@@ -308,7 +310,10 @@ class PartTracker:
         kalman.predict(tracks.state, min(elapsed, _LONGEST_STEP), self._motion.noise)
 
     def _learn_motion(self, trace: Trace, boxes: Boxes, lost: np.ndarray, elapsed: float) -> None:
-        """From tracks in sight whose speed is known; of lost ones those were found that strayed little."""
+        """From tracks in sight whose speed is known.
+
+        Lost ones would teach too little noise: found again are mostly those that strayed little.
+        """
         rows, columns = trace.tracks, trace.boxes
         known = ~lost[rows] & (self._tracks.hits[rows] > 1)
         self._motion.learn(self._tracks.state[:, rows[known]], boxes.cxcywh[columns[known]], elapsed)
