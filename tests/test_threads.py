@@ -24,7 +24,7 @@ def test_items_come_out_in_order_and_all_of_them() -> None:
     assert threads.error is None
 
 
-def test_threads_work_at_the_same_time() -> None:
+def test_stages_work_at_the_same_time() -> None:
     def slowly(n: int) -> int:
         time.sleep(0.02)
         return n

@@ -14,7 +14,7 @@ from . import kalman
 from .boxes import iou
 from .tracks import TICK, Boxes, Tracks
 
-# A free box that overlaps the box of a matched track by more starts none: walking people are often found twice.
+# A free box that overlaps that of a matched track by more starts none: who walks is often found twice.
 BIRTH_IOU = 0.5
 # A track is confirmed after this time at the latest: at few frames a second by fewer boxes.
 CONFIRM_SECONDS = 0.15
