@@ -254,7 +254,7 @@ class SmoothConfig(Settings):
     """How boxes are set right by what came before and after them."""
 
     lag_seconds: float = Field(
-        1.0,
+        0.75,
         ge=0,
         le=10,
         description="How long a frame waits before it is written: its boxes are put on lines through those "

@@ -95,7 +95,7 @@ class Request:
         columns = {
             "name": self.gallery is not None,
             "team": self.settings.teams > 0,
-            "filled": self.settings.smooth.lag_seconds > 0,
+            "filled": self.settings.smooth.lag_seconds > 0 or self.settings.detector.every > 1,
         }
         return [column for column, wanted in columns.items() if wanted]
 
