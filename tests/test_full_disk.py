@@ -108,7 +108,7 @@ def test_a_folder_that_goes_in_mid_run_is_an_error_and_costs_nothing(
     folder.mkdir()
 
     def on_frame(now: Frame, _: sv.Detections) -> None:
-        if now.index == 10:
+        if now.index == 15:
             gone = folder.rename(tmp_path / "elsewhere")  # at once, whatever is being written
             if how == "removed":
                 shutil.rmtree(gone)

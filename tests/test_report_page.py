@@ -115,7 +115,7 @@ def test_every_identity_has_a_few_small_crops_of_its_own_boxes(
             left, top = max(0, round(left)), max(0, round(top))
             cut = image[top : round(bottom), left : round(right)]
             expected = cv2.resize(cut, small.shape[1::-1], interpolation=cv2.INTER_AREA)
-            assert np.abs(small.astype(int) - expected).mean() < 8
+            assert np.abs(small.astype(int) - expected).mean() < 12
 
 
 def test_returns_and_close_calls_on_the_page_are_those_of_the_reasons(

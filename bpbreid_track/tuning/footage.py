@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..config import TrackerConfig
+from ..config import SmoothConfig, TrackerConfig
 from ..errors import InputError, UsageError
 from ..evaluation import TrackingMetrics, evaluate_folder
 from ..evaluation.tracks import counted_rows
@@ -21,6 +21,8 @@ from ..io.sinks.tracks import MotSink
 from ..io.sources.base import Frame
 from ..pipeline.api import track_video
 from ..pipeline.cache import StoredFrames
+from ..pipeline.smooth import Smooth
+from ..pipeline.stage import Item
 from ..tracking.camera_motion import CameraMotion, CameraStep
 from ..tracking.tracker import PartTracker
 from ..tracking.tracks import boxes_of
@@ -88,7 +90,7 @@ def load_footage(
         folder,
         detector=own if detector != "auto" and own.exists() else detector,
         encoder=encoder,
-        config={"tracker": {"camera_motion": "none"}},
+        config={"tracker": {"camera_motion": "none"}, "smooth": {"lag_seconds": 0}},
         on_frame=follow_camera,
         device=device,
         precision=precision,
@@ -200,7 +202,7 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
         known["encode"] = footage.encode
     camera = _KnownCamera(footage.camera[stretch.start : stretch.stop])
     tracker = PartTracker(config.model_copy(update=known), camera_motion=camera)
-    sink = MotSink(out)
+    smooth, sink = Smooth(SmoothConfig().lag_seconds, _NO_PICTURE.nbytes), MotSink(out)
     first = footage.frames[stretch.start].index
     try:
         for row in range(stretch.start, stretch.stop):
@@ -208,7 +210,12 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
             found = tracker.update(
                 stored.detections, _NO_PICTURE, embeddings=stored.embeddings, timestamp=stored.timestamp
             )
-            sink.write(Frame(stored.index - first, stored.timestamp, _NO_PICTURE), found)
+            frame = Frame(stored.index - first, stored.timestamp, _NO_PICTURE)
+            item = Item(frame, found, time=stored.timestamp, view=tracker.stats.cuts)
+            for ready in smooth([item]):
+                sink.write(ready.frame, ready.detections)
+        for ready in smooth.finish():
+            sink.write(ready.frame, ready.detections)
     finally:
         sink.close()
 
