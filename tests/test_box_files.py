@@ -12,7 +12,7 @@ import supervision as sv
 
 from bpbreid_track import PartTracker, TrackerConfig, track_video
 from bpbreid_track.detection.detectors import PrecomputedDetector
-from bpbreid_track.errors import InputError
+from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.mot_format import read_mot
 from bpbreid_track.io.open_source import open_source
 
@@ -107,3 +107,18 @@ def test_boxes_beside_all_pictures_and_fractions_are_errors(pictures: Path, tmp_
         PrecomputedDetector(far).check_frames(source)
     with pytest.raises(InputError, match="multiply fractions by the width and height"):
         PrecomputedDetector(written(tmp_path / "shares.txt", 1 / 320))
+
+
+def test_a_file_of_boxes_is_found_inside_its_sequence(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (pictures / "det").mkdir()
+    written(pictures / "det" / "det.txt")
+    report = track_video("pictures", tracks="t.txt", detector="det/det.txt", encoder="none")
+    assert (report.identities, report.frames) == (1, 10)
+    with pytest.raises(UsageError, match="is read by this run and would be overwritten"):
+        track_video("pictures", tracks="pictures/det/det.txt", detector="det/det.txt", encoder="none")
+    Path("det").mkdir()
+    Path("det/det.txt").write_text("")  # what lies where one is comes first
+    assert track_video("pictures", tracks="t.txt", detector="det/det.txt", encoder="none").identities == 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BOX_SUFFIXES = {".txt", ".csv"}
 # Of the boxes of one source few have their middle beyond the edge of the picture.
 _ASTRAY = 0.1
 
@@ -80,6 +82,15 @@ def _best_of_each(frame: np.ndarray, xyxy: np.ndarray, confidence: np.ndarray) -
     once = np.ones(len(frame), bool)
     once[order[1:][again]] = False
     return once
+
+
+def inside_sequence(detector: Any, source: Any) -> Any:
+    """``detector``, or the file of boxes that it names inside the folder ``source``, as ``det/det.txt``."""
+    if not isinstance(detector, str | os.PathLike) or not isinstance(source, str | os.PathLike):
+        return detector
+    named, inside = Path(detector), Path(source) / detector
+    is_boxes = named.suffix.lower() in BOX_SUFFIXES and not named.exists() and inside.is_file()
+    return inside if is_boxes else detector
 
 
 def check_against(boxes: FileBoxes, path: str, source: Source) -> None:

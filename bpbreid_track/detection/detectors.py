@@ -13,7 +13,7 @@ import supervision as sv
 
 from ..config import PERSON_NAME, DetectorConfig
 from ..errors import InputError, UsageError
-from .box_files import check_against, read_boxes
+from .box_files import BOX_SUFFIXES, check_against, read_boxes
 from .classes import PERSON, Classes, choose_classes
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
@@ -73,7 +73,7 @@ def load_detector(
     """
     if not name:
         raise UsageError("the detector's name is empty; give 'auto', weights or a det.txt")
-    if Path(name).suffix.lower() in {".txt", ".csv"}:
+    if Path(name).suffix.lower() in BOX_SUFFIXES:
         return PrecomputedDetector(name, config)
     found = find_detector_weights(name)
     return UltralyticsDetector(found.path, config, device, description=found.description)

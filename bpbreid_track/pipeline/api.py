@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
+from ..detection.box_files import inside_sequence
 from ..detection.classes import classes_by_motion
 from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import InputError, UsageError
@@ -81,8 +82,8 @@ def track_video(
             stream, ``"demo"``, or a ``Source`` of your own, which is closed at the end.
         out: annotated video to write (.mp4, .m4v, .mov, .mkv).
         tracks: track file to write: .txt (MOTChallenge), .csv or .jsonl.
-        detector: ``"auto"``, weights, a MOTChallenge det.txt, or any ``Detector`` of your own. ``"auto"``
-            takes the boxes that come with the demo.
+        detector: ``"auto"``, weights, a MOTChallenge det.txt (its path, or the one inside a sequence folder),
+            or any ``Detector`` of your own. ``"auto"`` takes the boxes that come with the demo.
         encoder: ``"default"``, ``"none"`` or None for motion alone, weights, or a loaded ``Encoder``.
         config: a preset's name, a YAML file, a nested dict, a ``RunConfig`` or a ``TrackerConfig``.
         on_frame: called as ``on_frame(frame, detections)`` for each frame in order, in the calling thread,
@@ -120,7 +121,7 @@ def track_video(
     """
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
-    settings = run_config(config)
+    settings, detector = run_config(config), inside_sequence(detector, source)
     if counts is not None and not (settings.regions.lines or settings.regions.zones):
         raise UsageError(f"{counts}: nothing to count; {NO_REGIONS}")
     if settings.teams and (encoder is None or encoder == "none"):
