@@ -24,7 +24,7 @@ from ..io.sources.base import Frame, Source
 from ..report_page.page import RunPage
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
-from .cached_networks import asked_for, stored_networks
+from .cached_networks import asked_for, stored_networks, weights_of
 from .counting import NO_REGIONS, load_regions
 from .interrupts import Interrupts
 from .linked_run import LinkedRun, check_rereadable
@@ -270,7 +270,7 @@ def track_video(
             if gallery is not None:
                 report.named = {name: sorted(ids) for name, ids in sorted(identities.named.items())}
             if save_gallery is not None:
-                save_gallery_files(save_gallery, identities.views(), identities.pictures())
+                save_gallery_files(save_gallery, identities.views(), identities.pictures(), weights_of(embed))
                 report.outputs["gallery"] = os.fspath(save_gallery)
     return report
 
@@ -361,7 +361,7 @@ def _identities(
     known = (
         None
         if gallery is None or encoder is None
-        else load_gallery(gallery, encoder, settings.gallery.max_megabytes)
+        else load_gallery(gallery, encoder, settings.gallery.max_megabytes, weights_of(encoder))
     )
     if history is None and known is None and save_gallery is None:
         return None
