@@ -212,16 +212,20 @@ class PartEmbeddings:
             return PartArrays(self._features, self._visibility)
         return PartArrays(self.features.detach().cpu().numpy(), self.visibility.detach().cpu().numpy())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write to ``path`` as .npz, whole or not at all; ``load`` reads it back bit for bit."""
+    def save(self, path: str | os.PathLike[str], *, made_by: str = "") -> None:
+        """Write to ``path`` as .npz, whole or not at all; ``load`` reads it back bit for bit.
+
+        Args:
+            path: the file.
+            made_by: fingerprint of the encoder, which ``maker_of`` gives back.
+        """
         features, visibility = self.numpy()
+        words = {"part_names": json.dumps(self.part_names)} | ({"made_by": made_by} if made_by else {})
         part = Path(path).with_name(f".{Path(path).name}.part")
         try:
             # A handle, because numpy appends .npz to a bare name that lacks it.
             with part.open("wb") as handle:
-                np.savez(
-                    handle, features=features, visibility=visibility, part_names=json.dumps(self.part_names)
-                )
+                np.savez(handle, features=features, visibility=visibility, **words)  # type: ignore[arg-type]
             part.replace(path)
         except BaseException:
             with suppress(OSError):
@@ -259,6 +263,12 @@ class PartEmbeddings:
             raise InputError(
                 f"{path}: not a PartEmbeddings .npz ({reason}); write one with PartEmbeddings.save"
             ) from error
+
+
+def maker_of(path: str | os.PathLike[str]) -> str:
+    """``made_by`` of a file that ``PartEmbeddings.load`` has read; empty where it does not say."""
+    with np.load(path, allow_pickle=False) as data:
+        return str(data["made_by"]) if "made_by" in data else ""
 
 
 def part_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:

@@ -15,6 +15,7 @@ import yaml
 
 from .config import RunConfig, S, TrackerConfig, validated
 from .errors import UsageError, did_you_mean, one_line
+from .yaml_text import read_yaml
 
 _PACKAGE = Path(__file__).resolve().parent
 # In a wheel configs/ lies inside the package, in a checkout beside it.
@@ -56,7 +57,7 @@ def read_settings(model: type[S], path: str | os.PathLike[str]) -> S:
         UsageError: one line that names the file, the setting and the mend.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = read_yaml(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except Exception as error:  # YAMLError, and what wrong dates or deep nesting lead its reader to
@@ -85,7 +86,7 @@ def overridden(
     values: dict[str, Any] = {}
     if path is not None:
         read_settings(model, path)  # what is wrong in the file is said of the file, not of the overrides
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        values = read_yaml(Path(path).read_text(encoding="utf-8")) or {}
     overrides = list(overrides)
     for override in overrides:
         _override(values, override)

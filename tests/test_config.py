@@ -32,9 +32,18 @@ def test_the_default_preset_changes_nothing() -> None:
         ("tracker:\n  birth_score: high\n", "tracker.birth_score"),
         ("tracker:\n  birth_score: 2\n", "tracker.birth_score"),
         ("tracker: [1\n", "not valid YAML"),
+        ("tracker:\n  min_hits: 9\ntracker:\n  lost_seconds: 2\n", "the key 'tracker' stands there twice"),
         ("- 1\n", "expected settings as 'key: value', got list"),
     ],
-    ids=["near miss", "unknown section", "wrong type", "out of range", "broken YAML", "a list"],
+    ids=[
+        "near miss",
+        "unknown section",
+        "wrong type",
+        "out of range",
+        "broken YAML",
+        "a section twice",
+        "a list",
+    ],
 )
 def test_a_wrong_file_gets_one_line_that_names_file_and_setting(
     tmp_path: Path, text: str, message: str

@@ -211,8 +211,9 @@ def test_a_correction_that_is_not_possible_is_one_line_and_nothing_is_written(
         ("[]", 'expected an object with a list "corrections"'),
         ('{"corrections": [], "version": 9}', "this program reads"),
         ('{"corrections": [], "tracks": 7}', "is the fingerprint"),
+        ('{"corrections": [{"merge": [1, 2], "merge": [3, 4]}]}', "'merge' stands twice in one object"),
     ],
-    ids=["empty", "a list", "another version", "fingerprint a number"],
+    ids=["empty", "a list", "another version", "fingerprint a number", "a key twice"],
 )
 def test_a_file_that_holds_no_corrections_is_named(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "c.json"

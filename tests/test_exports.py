@@ -25,6 +25,7 @@ from bpbreid_track.io.mot_format import MotRows, read_mot
 from bpbreid_track.io.read_tracks import read_truth
 from bpbreid_track.io.seqinfo import read_seqinfo
 from bpbreid_track.io.track_text import read_track_text
+from bpbreid_track.report_page.edit import edited
 
 FRAMES = 60
 Boxes = dict[tuple[int, int], list[float]]
@@ -347,3 +348,13 @@ def test_names_of_a_table_lose_the_apostrophe_that_made_them_text(tmp_path: Path
     head = "frame,id,left,top,width,height,confidence,name"
     (tmp_path / "t.csv").write_text(f"{head}\n1,1,0,0,9,9,1,'=Ann\n")
     assert load_tracks(tmp_path / "t.csv").name == ["=Ann"]
+
+
+def test_null_is_no_name_and_no_team(tmp_path: Path) -> None:
+    box = {"left": 1, "top": 2, "width": 3, "height": 4, "confidence": 0.9, "name": None, "team": None}
+    lines = [json.dumps({"frame": n, "timestamp": 0.0, "tracks": [{"id": 1, **box}]}) for n in (1, 2)]
+    (tmp_path / "tracks.jsonl").write_text("\n".join(lines))
+    export_tracks(tmp_path / "tracks.jsonl", "cvat", tmp_path / "a.xml")
+    assert "None" not in (tmp_path / "a.xml").read_text()
+    (tmp_path / "corrections.json").write_text('{"corrections": [{"split": {"id": 1, "frame": 2}}]}')
+    assert "None" not in edited(tmp_path / "tracks.jsonl", tmp_path / "corrections.json").text.decode()

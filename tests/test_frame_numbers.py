@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from bpbreid_track import track_video
 from bpbreid_track.errors import InputError
@@ -103,6 +104,37 @@ def test_numbers_are_those_that_all_names_carry(names: list[str], numbers: list[
 
 def test_one_number_twice_is_none(tmp_path: Path) -> None:
     assert frame_numbers([Path("a/1.jpg"), Path("a/2.jpg"), Path("b/1.jpg")]) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "word"),
+    [
+        pytest.param(["1.jpg", "1.png", "2.jpg", "2.png"], "1.jpg and 1.png have", id="copies"),
+        pytest.param(["1.jpg", "2.jpg", "2_mask.jpg"], "2.jpg and 2_mask.jpg have", id="a mask"),
+        pytest.param(["left_1.png", "right_1.png"], "left_1.png and right_1.png have", id="two cameras"),
+        pytest.param(["12-58-59.jpg", "12-59-58.jpg", "12-59-59.jpg"], "", id="times of day"),
+    ],
+)
+def test_what_may_be_no_frame_of_its_own_is_said(names: list[str], word: str, tmp_path: Path) -> None:
+    for name in names:
+        cv2.imwrite(str(tmp_path / name), np.zeros((8, 8, 3), np.uint8))
+    with open_source(tmp_path) as source:
+        assert len(list(source)) == len(names)
+        notes = [note for note in source.notes if "have the same number" in note]
+        assert bool(notes) == bool(word)
+        assert word in "".join(notes)
+
+
+@pytest.mark.parametrize("ending", ["webp", "png", "tif"])
+def test_an_image_file_of_several_pictures_is_not_taken_for_one(ending: str, tmp_path: Path) -> None:
+    first, second = (Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (0, 200))
+    first.save(tmp_path / f"several.{ending}", save_all=True, append_images=[second])
+    with pytest.raises(InputError, match=rf"several\.{ending}: holds 2 pictures; save them as a video or"):
+        open_source(tmp_path / f"several.{ending}")
+    first.save(tmp_path / f"single.{ending}")
+    with open_source(tmp_path) as source:
+        assert len(list(source)) == 2
+        assert "holds 2 pictures, and of each file the first alone is a frame" in source.notes[0]
 
 
 def test_files_from_0_are_frames_from_1_and_said_so(tmp_path: Path) -> None:

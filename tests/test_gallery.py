@@ -17,13 +17,20 @@ from scenes import DIM, PARTS
 from bpbreid_track import PartEmbeddings, track_video
 from bpbreid_track.cli.track import run
 from bpbreid_track.config import GalleryConfig
-from bpbreid_track.embeddings import part_distance
+from bpbreid_track.embeddings import maker_of, part_distance
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.identities.gallery import Gallery, Namer, load_gallery, names_of_all
+from bpbreid_track.identities.gallery import (
+    Gallery,
+    Namer,
+    load_gallery,
+    names_of_all,
+    save_gallery_files,
+)
 from bpbreid_track.identities.view_selection import DiverseViews, diverse_rows
 from bpbreid_track.io.paths import check_new_folder
 from bpbreid_track.io.sinks.tracks import CsvSink
 from bpbreid_track.io.sources.base import Frame
+from bpbreid_track.pipeline.fingerprint import of_encoder
 
 CONFIG = GalleryConfig(max_distance=0.6)
 
@@ -185,6 +192,7 @@ def saved(shared: Path, bundled_encoder: Encoder, tmp_path_factory: pytest.TempP
         [part_distance(shown, PartEmbeddings.load(path)).numpy().min(axis=1) for path in files], axis=1
     )
     assert (apart.argmin(axis=1) == np.arange(len(files))).all()
+    assert {maker_of(path) for path in files} == {of_encoder(bundled_encoder)}
     files[0].rename(folder / "anna.npz")
     for path in files[1:]:
         path.unlink()
@@ -202,7 +210,9 @@ def test_person_saved_in_one_run_is_found_in_the_next(
     names = {row["id"]: {r["name"] for r in rows[12:] if r["id"] == row["id"]} for row in rows[12:]}
     assert "anna" in names["1"]
     assert all(found <= {""} for identity, found in names.items() if identity != "1")
-    assert "anna (1)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "anna (1)" in said
+    assert "other weights" not in said
 
 
 def test_number_that_names_somebody_of_an_older_gallery_never_gets_a_second_person(
@@ -256,3 +266,13 @@ def test_name_that_a_spreadsheet_would_compute_is_text_in_a_table(tmp_path: Path
     sink.write(Frame(0, 0.0, np.zeros((9, 9, 3), np.uint8)), boxes)
     sink.close()
     assert [row["name"] for row in csv.DictReader((tmp_path / "t.csv").open())] == ["'=1+1", "-7", "anna"]
+
+
+def test_embeddings_of_other_weights_are_said_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_gallery_files(tmp_path / "people", {"anna": views([7])}, {}, "0123456789abcdef")
+    views([8]).save(tmp_path / "people" / "bob.npz")  # says nothing of its maker
+    load_gallery(tmp_path / "people", Encoder(), weights="0123456789abcdef")  # type: ignore[arg-type]
+    assert not caplog.text
+    gallery = load_gallery(tmp_path / "people", Encoder(), weights="fedcba9876543210")  # type: ignore[arg-type]
+    assert gallery.names == ("anna", "bob")
+    assert "anna.npz: made by other weights than those of this run" in caplog.text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -127,6 +128,15 @@ def test_two_of_one_frame_stay_two_however_alike(tmp_path: Path) -> None:
     one = tracked(tmp_path, "one", {1: 5, 2: 5, 3: 5}, {1: [1, 2], 2: [2, 3], 3: [9]})
     groups = [person.members for person in link_videos([one], [Clock("a")])]
     assert len(groups) == 2
+
+
+def test_views_of_other_weights_are_refused_by_name(tmp_path: Path) -> None:
+    one, two, three = (tracked(tmp_path, name, {1: 5}, {1: [1]}) for name in ("one", "two", "three"))
+    clocks = [Clock("a"), Clock("b"), Clock("c")]
+    known = [replace(one, weights="a"), two, replace(three, weights="a")]  # two was made before files said so
+    assert len(link_videos(known, clocks)) == 1
+    with pytest.raises(InputError, match=r"one and .*three: views made by different weights"):
+        link_videos([*known[:2], replace(three, weights="b")], clocks)
 
 
 def test_views_of_another_encoder_are_refused_by_name(tmp_path: Path) -> None:

@@ -319,6 +319,7 @@ def test_wrong_regions_are_one_line_and_nothing_is_written(
     cv2.imwrite(str(tmp_path / "black.png"), np.zeros((HEIGHT, WIDTH), np.uint8))
     (tmp_path / "empty.png").touch()
     (tmp_path / "list.yaml").write_text("- 0,0 1,0 1,1")
+    (tmp_path / "twice.yaml").write_text("hall: 0,0 9,0 9,9\nhall: 9,9 19,9 19,19\n")
     (tmp_path / "two.json").write_text('{"hall": [[0, 0], [9, 9]]}')
     out = tmp_path / "t.txt"
     cases: list[tuple[list[str], int, str]] = [
@@ -336,6 +337,7 @@ def test_wrong_regions_are_one_line_and_nothing_is_written(
         (["--count", "\x1b=0,0 9,9"], 2, "a name needs letters that can be shown"),
         (["--zones", str(tmp_path / "list.yaml")], 1, "expected a polygon for each name"),
         (["--zones", str(tmp_path / "two.json")], 2, "zones.hall: a polygon needs at least 3 points"),
+        (["--zones", str(tmp_path / "twice.yaml")], 1, "the key 'hall' stands there twice"),
         (["--zones", str(tmp_path / "none.yaml")], 1, "No such file"),
         (["--counts", str(tmp_path / "c.csv")], 2, "nothing to count"),
         (["--counts", str(tmp_path / "c.txt"), "--count", "0,0 9,9"], 2, "counts are written as .csv"),

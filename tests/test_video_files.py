@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -117,3 +118,32 @@ def test_a_colon_in_a_relative_name_is_no_protocol(
     sink.close()
     with open_source(tmp_path / f"out {name}") as source:
         assert len(list(source)) == 5
+
+
+@pytest.mark.parametrize("ending", ["mkv", "flv"])
+def test_sound_that_lasts_longer_is_no_damage_of_the_pictures(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"talk.{ending}"
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        audio = container.add_stream("aac", rate=48000, layout="mono")
+        for place in range(30):
+            noise = np.random.default_rng(place).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+            picture = av.VideoFrame.from_ndarray(noise, format="bgr24")
+            picture.pts, picture.time_base = 25 + place, Fraction(1, 25)  # a second after the sound
+            container.mux(video.encode(picture))
+        container.mux(video.encode())
+        for start in range(0, 5 * 48000, 1024):
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), format="s16", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = 48000, start, Fraction(1, 48000)
+            container.mux(audio.encode(sound))
+        container.mux(audio.encode())
+    with open_source(path) as source:
+        assert len(list(source)) == 30
+        assert source.notes == []
+        assert source.frame_count == (30 if ending == "mkv" else pytest.approx(125, abs=5))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    if ending == "mkv":
+        with open_source(path) as source:
+            assert len(list(source)) < 28
+            assert "of about 30 frames could be decoded; the file is damaged" in source.notes[0]

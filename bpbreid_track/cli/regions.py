@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ..errors import InputError, UsageError, one_line
+from ..yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from ..config import RunConfig
@@ -54,7 +53,7 @@ def _lines(texts: Sequence[str]) -> dict[str, str]:
 
 def _read_zones(path: Path) -> dict[Any, Any]:
     try:
-        zones = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        zones = read_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except Exception as error:  # YAMLError, and what wrong dates, letters or deep nesting lead its reader to

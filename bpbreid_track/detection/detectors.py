@@ -13,7 +13,7 @@ import supervision as sv
 
 from ..config import PERSON_NAME, DetectorConfig
 from ..errors import InputError, UsageError
-from ..io.mot_format import read_mot
+from .box_files import BOX_SUFFIXES, check_against, read_boxes
 from .classes import PERSON, Classes, choose_classes
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
@@ -73,7 +73,7 @@ def load_detector(
     """
     if not name:
         raise UsageError("the detector's name is empty; give 'auto', weights or a det.txt")
-    if Path(name).suffix.lower() in {".txt", ".csv"}:
+    if Path(name).suffix.lower() in BOX_SUFFIXES:
         return PrecomputedDetector(name, config)
     found = find_detector_weights(name)
     return UltralyticsDetector(found.path, config, device, description=found.description)
@@ -83,7 +83,7 @@ class PrecomputedDetector:
     """Boxes from a MOTChallenge file, ``frame,id,left,top,width,height,confidence,...`` with frames from 1.
 
     Frames that the file does not mention have no boxes. A file without scores (-1 throughout) is taken at
-    confidence 1.
+    confidence 1, and of equal boxes of a frame one is taken.
 
     Args:
         path: the file.
@@ -91,7 +91,7 @@ class PrecomputedDetector:
             ``config.max_detections`` of a frame.
 
     Raises:
-        InputError: unreadable file, or one whose boxes all score below the threshold.
+        InputError: unreadable file, or one whose boxes all score below the threshold or are no pixels.
         UsageError: classes are asked for besides people.
     """
 
@@ -106,43 +106,24 @@ class PrecomputedDetector:
                 f"detector.classes: {path} says nothing of classes, its boxes are people; leave "
                 f"{others[0]!r} out, or give a network"
             )
-        rows = read_mot(path)
-        confidence = rows.confidence
-        if len(confidence) and (confidence == -1).all():
-            logger.warning("%s has no scores: every box is taken at confidence 1", path)
-            confidence = np.ones_like(confidence)
-        keep = confidence >= config.confidence
-        if len(keep) and not keep.any():
-            raise InputError(
-                f"{path}: all {len(keep)} boxes score below {config.confidence:g} "
-                f"(best {confidence.max():.3g}); lower detector.confidence"
-            )
-        self._xyxy = rows.xyxy[keep]
-        self._confidence = confidence[keep]
-        self._frame = rows.frame[keep]  # ascending
+        self._boxes = read_boxes(path, config.confidence)
         self._most = config.max_detections
 
     def check_frames(self, source: Source) -> None:
-        """Tell boxes of other frames before a run without a single box.
+        """Tell boxes of other pictures before they are tracked on these.
 
         Raises:
-            InputError: frames are numbered otherwise in the file than in ``source``, so that none has a box.
+            InputError: frames are numbered otherwise in the file than in ``source``, so that none has a box,
+                or all boxes lie beside its pictures.
         """
-        numbers = source.frame_numbers
-        if not numbers or not len(self._frame) or np.isin(self._frame, numbers).any():
-            return
-        raise InputError(
-            f"{self.description}: has boxes of the frames {self._frame[0]} to {self._frame[-1]}, but "
-            f"{source.name} has the frames {numbers[0]} to {numbers[-1]}; rename the pictures or number the "
-            "boxes as they are"
-        )
+        check_against(self._boxes, self.description, source)
 
     def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
         return [self._detect(frame) for frame in frames]
 
     def _detect(self, frame: Frame) -> sv.Detections:
-        start, stop = np.searchsorted(self._frame, [frame.index + 1, frame.index + 2])
-        xyxy, confidence = self._xyxy[start:stop], self._confidence[start:stop]
+        start, stop = np.searchsorted(self._boxes.frame, [frame.index + 1, frame.index + 2])
+        xyxy, confidence = self._boxes.xyxy[start:stop], self._boxes.confidence[start:stop]
         if len(xyxy) > self._most:
             best = np.sort(np.argsort(-confidence, kind="stable")[: self._most])
             xyxy, confidence = xyxy[best], confidence[best]

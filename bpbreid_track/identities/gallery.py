@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +21,10 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from ..config import GalleryConfig
-from ..embeddings import part_distance
+from ..embeddings import maker_of, part_distance
 from ..tracking.assignment import assign
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -124,15 +127,19 @@ _JOINERS = "\u200c\u200d"
 PathLike = str | os.PathLike[str]
 
 
-def load_gallery(folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_MEGABYTES) -> Gallery:
+def load_gallery(
+    folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_MEGABYTES, weights: str = ""
+) -> Gallery:
     """Read the people of ``folder``: ``anna/*.jpg`` (crops, encoded here) or ``anna.npz`` (PartEmbeddings).
 
-    A name may have both. Files of other kinds and hidden ones are passed over.
+    A name may have both. Files of other kinds and hidden ones are passed over. Warns of embeddings that other
+    weights made.
 
     Args:
         folder: the gallery.
         encoder: that of the run; gives the embeddings of crops, and says what those of a file must be.
         max_megabytes: what a file may inflate to.
+        weights: fingerprint of the encoder; empty: nothing is compared.
 
     Raises:
         InputError: no such folder, nobody in it, an unreadable crop, or embeddings of another encoder.
@@ -141,6 +148,7 @@ def load_gallery(folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; a gallery is a folder of NAME/*.jpg or NAME.npz")
     views: dict[str, list[PartEmbeddings]] = {}
+    foreign: list[Path] = []
     for path in sorted(root.iterdir(), key=natural_key):
         if path.name.startswith("."):
             continue
@@ -148,6 +156,8 @@ def load_gallery(folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_
             found = _encode_folder(path, encoder)
         elif path.suffix.lower() == ".npz":
             found = _checked(path, encoder, max_megabytes)
+            if weights and maker_of(path) not in {"", weights}:
+                foreign.append(path)
         else:
             continue
         name = path.stem if path.is_file() else path.name
@@ -158,6 +168,14 @@ def load_gallery(folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_
             views.setdefault(name, []).append(found)
     if not views:
         raise InputError(f"{root}: holds nobody; a gallery is a folder of NAME/*.jpg or NAME.npz")
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        logger.warning(
+            "%s%s: made by other weights than those of this run, or another export of them; distances "
+            "between the two mean little, so save the gallery anew",
+            foreign[0],
+            more,
+        )
     rows = [PartEmbeddings.cat(parts) for parts in views.values()]
     owner = np.repeat(np.arange(len(rows)), [len(part) for part in rows])
     return Gallery(tuple(views), PartEmbeddings.cat(rows), owner)
@@ -188,7 +206,7 @@ def _checked(path: Path, encoder: Encoder, max_megabytes: float) -> PartEmbeddin
 
 
 def save_gallery_files(
-    folder: PathLike, people: dict[str, PartEmbeddings], pictures: Mapping[str, bytes]
+    folder: PathLike, people: dict[str, PartEmbeddings], pictures: Mapping[str, bytes], weights: str = ""
 ) -> None:
     """Write ``NAME.npz`` for each of ``people`` into ``folder``, which is made if it is missing.
 
@@ -196,6 +214,7 @@ def save_gallery_files(
         folder: new or empty.
         people: views of each.
         pictures: for whom there is one, a JPEG, written beside them as ``NAME.jpg``: to see who it is.
+        weights: fingerprint of the encoder, by which ``load_gallery`` knows it again.
 
     Raises:
         InputError: it cannot be written.
@@ -206,7 +225,7 @@ def save_gallery_files(
         root.mkdir(exist_ok=True)
         for name, views in people.items():
             path = root / f"{name}.npz"
-            views.save(path)
+            views.save(path, made_by=weights)
             if name in pictures:
                 path = root / f"{name}.jpg"
                 put(path, pictures[name])

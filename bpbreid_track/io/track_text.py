@@ -203,8 +203,11 @@ class _Jsonl(TrackText):
             [[float(frame), *(float(track[n]) for n in ("id", *_SHAPE))] for frame, track in pairs],
             [line for line, record in numbered for _ in record["tracks"]],
         )
-        self.name = [str(track.get("name", "")) for _, track in pairs]
-        self.team = [str(track.get("team", "")) for _, track in pairs]
+        # Other programs write null for what is not known.
+        self.name, self.team = (
+            ["" if track.get(key) is None else str(track[key]) for _, track in pairs]
+            for key in ("name", "team")
+        )
         self.filled = [bool(track.get("filled", False)) for _, track in pairs]
         kinds = (track.get("class_name") or track.get("class") for _, track in pairs)
         self.kind = ["" if kind is None else str(kind) for kind in kinds]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..embeddings import PartEmbeddings
+from ..embeddings import PartEmbeddings, maker_of
 from ..errors import InputError, UsageError, did_you_mean
 from ..identities.across import Seen, impossible, join, mean_views
 from .manifest import MANIFEST, Entry, read_manifest
@@ -31,12 +31,14 @@ class Tracked:
         entry: what it says.
         boxes: the track file.
         views: views of identities by their number.
+        weights: fingerprint of the encoder that made them; empty where the files do not say.
     """
 
     folder: Path
     entry: Entry
     boxes: Boxes
     views: dict[int, PartEmbeddings]
+    weights: str = ""
 
     @property
     def frame_rate(self) -> float:
@@ -117,14 +119,15 @@ def read_tracked(folder: Path, entry: Entry) -> Tracked:
         )
     if not (folder / entry.outputs["gallery"]).is_dir():
         raise InputError(f"{folder / entry.outputs['gallery']}: no such folder; track this video again")
-    views = {}
+    views, weights = {}, ""
     named: dict[str, list[int]] = entry.figures.get("named", {})
     for path in sorted((folder / entry.outputs["gallery"]).glob("*.npz")):
         # A person of --gallery goes by name, everybody else by number, with "-2" where that is a name.
         number = re.fullmatch(r"(\d+)(-\d+)?", path.stem)
         for identity in named.get(path.stem, [int(number[1])] if number else []):
             views[identity] = PartEmbeddings.load(path)
-    return Tracked(folder, entry, read_boxes(folder / entry.outputs["tracks"]), views)
+            weights = maker_of(path)
+    return Tracked(folder, entry, read_boxes(folder / entry.outputs["tracks"]), views, weights)
 
 
 def read_clocks(path: Path, names: Sequence[str]) -> dict[str, Clock]:
@@ -206,6 +209,12 @@ def link_videos(
                 f"{videos[number].folder / videos[number].entry.name}: views of identity {identity} were "
                 "made by another encoder; track all videos with the same"
             )
+    made = {video.weights: video for video in videos if video.weights}
+    if len(made) > 1:
+        one, other = (video.folder / video.entry.name for video in list(made.values())[:2])
+        raise InputError(
+            f"{one} and {other}: views made by different weights; track both with the same encoder"
+        )
     seen, together = _seen(videos, clocks, owners)
     forbidden = impossible(seen, together, min_seconds, max_seconds)
     groups = join(mean_views(views), forbidden, max_distance)

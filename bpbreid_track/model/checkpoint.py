@@ -27,7 +27,7 @@ from .network import BPBReID
 from .options import ModelOptions
 from .osnet import OsnetRuntime, is_osnet
 from .runtimes import Runtime
-from .safe_torch import is_safetensors, read_safetensors, read_torch, state_dict_of
+from .safe_torch import is_safetensors, read_safetensors, read_torch, require_finite, state_dict_of
 
 FORMAT = "bpbreid_track"
 FORMAT_VERSION = 1
@@ -189,6 +189,7 @@ def read_checkpoint(path: str | os.PathLike[str], document: Any = None) -> Check
         report.ignored += [key for key in heads if key not in expected]
         state = {key: value for key, value in state.items() if key not in report.ignored}
     _check_fit(expected, state, report, where)
+    require_finite(state, where)
     network = BPBReID(options)
     _fill(network, state, report)
     for note in report.notes:

@@ -43,6 +43,21 @@ def agreed(habit: VectorInput, stated: VectorInput | None) -> VectorInput:
     return habit.model_copy(update=given)
 
 
+def taken_by(path: Path, habit: VectorInput, stated: VectorInput | None, whole_numbers: bool) -> VectorInput:
+    """As ``agreed``; an input of whole numbers says itself that values are from 0 to 255.
+
+    Raises:
+        UsageError: other values were stated for whole numbers.
+    """
+    takes = agreed(habit.model_copy(update={"values": "0-255"}) if whole_numbers else habit, stated)
+    if whole_numbers and takes.values != "0-255":
+        raise UsageError(
+            f"{path}: takes whole numbers, so values are 0-255, not {takes.values}; leave "
+            "encoder.input.values out"
+        )
+    return takes
+
+
 def options_of(path: Path, takes: VectorInput, dim: int) -> ModelOptions:
     """The options of a network of one vector; says in the log what it is taken to want.
 

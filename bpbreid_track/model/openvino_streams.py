@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from typing import Any
 
 import numpy as np
@@ -39,27 +40,29 @@ class OpenVinoStreams:
         network = core.compile_model(model, "CPU", settings)
         self._requests = [network.create_infer_request() for _ in range(streams)]
         self._outputs = range(len(network.outputs))
+        self._in_use = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        """All outputs for a batch.
+        """All outputs for a batch; threads that share one of these take turns.
 
         Args:
-            images: float32 [N, ...].
+            images: [N, ...], cast to the type that the network takes.
 
         Returns:
             Arrays [N, ...], one for each output, which are the caller's.
         """
         shares = np.array_split(images, min(len(self._requests), max(len(images), 1)))
         requests = self._requests[: len(shares)]
-        for request, share in zip(requests, shares, strict=True):
-            request.start_async([np.ascontiguousarray(share)], share_inputs=True)
-        for request in requests:
-            request.wait()
-        # A request writes its next answer into the same memory.
-        return [
-            np.concatenate([request.get_output_tensor(index).data for request in requests])
-            for index in self._outputs
-        ]
+        with self._in_use:
+            for request, share in zip(requests, shares, strict=True):
+                request.start_async([np.ascontiguousarray(share)], share_inputs=True)
+            for request in requests:
+                request.wait()
+            # A request writes its next answer into the same memory.
+            return [
+                np.concatenate([request.get_output_tensor(index).data for request in requests])
+                for index in self._outputs
+            ]
 
 
 def stream_count(threads: int) -> int:

@@ -19,6 +19,7 @@ from ..errors import InputError
 from .inference import resolve_device, resolve_precision
 from .one_vector import TORCHREID, agreed, as_rows, options_of
 from .runtimes import Runtime
+from .safe_torch import require_finite
 
 _SIZE = (256, 128)  # what torchreid trains with
 _STREAMS = "abcd"  # of one to four 3x3 convolutions each
@@ -216,9 +217,10 @@ def osnet_of(state: Mapping[str, Tensor], where: str) -> Osnet:
         where: begins the messages.
 
     Raises:
-        InputError: tensors missing, not known, or of another shape than the others ask for.
+        InputError: tensors missing, not known, not finite, or of another shape than the others ask for.
     """
-    ours = {_renamed(key): value for key, value in state.items() if not key.startswith("classifier.")}
+    kept = {key: value for key, value in state.items() if not key.startswith("classifier.")}
+    ours = {_renamed(key): value for key, value in kept.items()}
     norms = "batch" if "conv1.bn.running_mean" in ours else "ain" if "pool2.0.conv.weight" in state else "ibn"
     try:
         names = ["conv1.conv.weight", *(f"stage{stage}.0.conv3.conv.weight" for stage in (2, 3, 4))]
@@ -244,6 +246,7 @@ def osnet_of(state: Mapping[str, Tensor], where: str) -> Osnet:
             f"{where}: an OSNet of an unknown kind: {len(wrong)} of {len(expected)} tensors are missing, not "
             f"known or of another shape, such as {min(wrong)}"
         )
+    require_finite(kept, where)
     network.load_state_dict({key: value.to(expected[key].dtype) for key, value in ours.items()}, assign=True)
     return network.requires_grad_(False)
 

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError, did_you_mean, install_extra, one_line
 from .inference import PRECISIONS, cpu_has_bf16, exact_float32, resolve_device
 from .network import BPBReID
-from .one_vector import OPEN_MODEL_ZOO, TORCHREID, agreed, as_rows, describe_one_vector
+from .one_vector import OPEN_MODEL_ZOO, TORCHREID, as_rows, describe_one_vector, taken_by
 from .openvino_streams import OpenVinoStreams, openvino_core, stream_count
 from .options import ModelOptions
 
@@ -30,6 +31,12 @@ METADATA_KEY = "bpbreid_track"
 OUTPUT_NAMES = ("features", "visibility")
 # TorchScript is a program. Only files of these names are run.
 PROGRAM_SUFFIXES = (".ts", ".torchscript")
+# What pictures are handed over as, by onnxruntime's names.
+_ONNX_TYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(uint8)": np.dtype(np.uint8),
+}
 
 
 def describe(network: BPBReID, precision: str) -> str:
@@ -80,6 +87,23 @@ class Runtime:
         """RGB float [N, 3, h, w] as the network takes it: float32 on the device, channels in its order."""
         return (images.flip(1) if self.flipped else images).to(self.device, torch.float32)
 
+    def _try_out(self) -> None:
+        """Somebody else's network on two empty crops: what it cannot do shows before a video is read.
+
+        Raises:
+            InputError: it fails, or gives something else than two vectors of numbers.
+        """
+        shape = [2, 3, *self.options.input_size]
+        try:
+            vectors = self.run(torch.zeros(shape))[0]
+        except Exception as error:  # the errors of onnxruntime and OpenVINO share no base class
+            raise InputError(f"{self.path}: fails on pictures {shape} ({one_line(error)})") from error
+        if vectors.shape != (2, 1, self.dim) or not vectors.isfinite().all():
+            found = "NaN or infinity" if vectors.isfinite().logical_not().any() else list(vectors.shape)
+            raise InputError(
+                f"{self.path}: gives {found} for pictures {shape}, not 2 vectors of {self.dim} numbers"
+            )
+
 
 class OnnxRuntime(Runtime):
     """An .onnx file through onnxruntime, on CUDA where asked for and there."""
@@ -94,7 +118,7 @@ class OnnxRuntime(Runtime):
             raise UsageError(f"{path}: the onnxruntime installed here runs on the CPU only, not on {device}")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # errors are raised, and said once
         providers: list[Any] = ["CPUExecutionProvider"]
         if cuda:
             index = torch.device("cuda" if str(device) == "auto" else device).index or 0
@@ -112,19 +136,34 @@ class OnnxRuntime(Runtime):
                 [[side if isinstance(side, int) else None for side in item.shape] for item in items]
                 for items in (inputs, outputs)
             ]
-            takes = agreed(TORCHREID, stated)
+            self._type = _ONNX_TYPES.get(inputs[0].type if inputs else "", np.dtype(np.float32))
+            takes = taken_by(path, TORCHREID, stated, self._type.kind != "f")
             metadata = describe_one_vector(path, sides[0], sides[1], takes)
+            self._batch = sides[0][0][0]
             self.flipped = takes.colours == "bgr"
         super().__init__(path, metadata)
         _check_precision(path, precision, self.precision)
         self.device = torch.device("cpu")
+        if not self._ours:
+            self._try_out()
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
         array = self.taken(images).contiguous().numpy()
         if not self._ours:
-            return as_rows(torch.from_numpy(self._session.run(None, {self._input: array})[0]))
+            return as_rows(torch.from_numpy(self._vectors(array.astype(self._type, copy=False))))
         features, visibility = self._session.run(list(OUTPUT_NAMES), {"images": array})
         return torch.from_numpy(features), torch.from_numpy(visibility)
+
+    def _vectors(self, images: np.ndarray) -> np.ndarray:
+        """[N, D, ...] of somebody else's network, in batches of the size that it was exported for."""
+        size = self._batch or len(images)
+        rows = []
+        for start in range(0, len(images), size):
+            share = images[start : start + size]
+            missing = np.zeros((size - len(share), *share.shape[1:]), share.dtype)
+            found = self._session.run(None, {self._input: np.concatenate([share, missing])})[0]
+            rows.append(found[: len(share)])
+        return np.concatenate(rows)
 
 
 class OpenVinoRuntime(Runtime):
@@ -147,12 +186,16 @@ class OpenVinoRuntime(Runtime):
             metadata = model.get_rt_info(where).astype(str)
         else:
             sides = [[known_sides(item) for item in items] for items in (model.inputs, model.outputs)]
-            takes = agreed(OPEN_MODEL_ZOO, stated)
+            whole = any(item.get_element_type().is_integral() for item in model.inputs)
+            takes = taken_by(path, OPEN_MODEL_ZOO, stated, whole)
             metadata = describe_one_vector(path, sides[0], sides[1], takes)
             self.flipped = takes.colours == "bgr"
         super().__init__(path, metadata)
         if not self._ours:
-            model.reshape([-1, 3, *self.options.input_size])
+            try:
+                model.reshape([-1, 3, *self.options.input_size])
+            except RuntimeError as error:
+                raise InputError(f"{path}: takes batches of one size only ({one_line(error)})") from error
         if self.precision == "fp32" and (precision == "bf16" or (precision == "auto" and cpu_has_bf16())):
             self.precision = "bf16"
         else:
@@ -160,6 +203,8 @@ class OpenVinoRuntime(Runtime):
         threads = torch.get_num_threads()
         self._network = OpenVinoStreams(core, model, self.precision, threads, stream_count(threads))
         self.device = torch.device("cpu")
+        if not self._ours:
+            self._try_out()
 
     def run(self, images: Tensor) -> tuple[Tensor, Tensor]:
         outputs = [torch.from_numpy(output) for output in self._network(self.taken(images).numpy())]

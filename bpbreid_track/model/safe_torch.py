@@ -215,6 +215,24 @@ def state_dict_of(document: Any, path: str | os.PathLike[str]) -> dict[str, Tens
     return {key.removeprefix("module."): value for key, value in tensors.items()}
 
 
+def require_finite(state: Mapping[str, Tensor], path: str | os.PathLike[str]) -> None:
+    """Refuse weights that make every embedding NaN, as those of a training that diverged.
+
+    Raises:
+        InputError: a tensor holds a NaN or an infinity; names it.
+    """
+    bad = [
+        key
+        for key, value in state.items()
+        if value.is_floating_point() and not value.to(torch.float32).isfinite().all()
+    ]
+    if bad:
+        raise InputError(
+            f"{path}: {len(bad)} of {len(state)} tensors hold NaN or infinity, such as {min(bad)}; the "
+            "training diverged or the file is damaged: take an earlier checkpoint"
+        )
+
+
 def is_safetensors(path: str | os.PathLike[str]) -> bool:
     """Whether the file begins like safetensors: the length of a JSON header, then the header.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..config import RunConfig, TrackerConfig
+from ..detection.box_files import inside_sequence
 from ..detection.detectors import Detector
 from ..errors import InputError, UsageError
 from ..identities.gallery import save_gallery_files
@@ -15,6 +16,7 @@ from ..io.locks import FolderClaim
 from ..io.paths import check_new_folder
 from ..io.sources.base import Source
 from ..read_config import run_config
+from .cached_networks import weights_of
 from .prepare import Prepared, prepare
 from .report import TrackingReport
 from .request import Request
@@ -67,8 +69,8 @@ def track_video(
             stream, ``"demo"``, or a ``Source`` of your own, which is closed at the end.
         out: annotated video to write (.mp4, .m4v, .mov, .mkv).
         tracks: track file to write: .txt (MOTChallenge), .csv or .jsonl.
-        detector: ``"auto"``, weights, a MOTChallenge det.txt, or any ``Detector`` of your own. ``"auto"``
-            takes the boxes that come with the demo.
+        detector: ``"auto"``, weights, a MOTChallenge det.txt (its path, or the one inside a sequence folder),
+            or any ``Detector`` of your own. ``"auto"`` takes the boxes that come with the demo.
         encoder: ``"default"``, ``"none"`` or None for motion alone, weights, or a loaded ``Encoder``.
         config: a preset's name, a YAML file, a nested dict, a ``RunConfig`` or a ``TrackerConfig``.
         on_frame: called as ``on_frame(frame, detections)`` for each frame in order, in the calling thread,
@@ -106,6 +108,7 @@ def track_video(
     """
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
+    detector = inside_sequence(detector, source)
     request = Request(
         source=source,
         settings=run_config(config),
@@ -170,5 +173,6 @@ def _settle_identities(prepared: Prepared) -> None:
     if request.gallery is not None:
         report.named = {name: sorted(ids) for name, ids in sorted(identities.named.items())}
     if request.save_gallery is not None:
-        save_gallery_files(request.save_gallery, identities.views(), identities.pictures())
+        weights = weights_of(prepared.encoder)
+        save_gallery_files(request.save_gallery, identities.views(), identities.pictures(), weights)
         report.outputs["gallery"] = os.fspath(request.save_gallery)

@@ -83,6 +83,15 @@ class StoredEncoder:
         _lacks(self._path, 0)
 
 
+def weights_of(encoder: Any) -> str:
+    """Fingerprint of an encoder, loaded or known from a cache."""
+    return (
+        str(encoder.section["weights"])
+        if isinstance(encoder, StoredEncoder)
+        else fingerprint.of_encoder(encoder)
+    )
+
+
 def asked_for(
     detector: object, encoder: object, settings: RunConfig, device: str, precision: str
 ) -> dict[str, Any] | None:

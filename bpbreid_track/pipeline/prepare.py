@@ -19,7 +19,7 @@ from ..io.sources.base import Frame, Source
 from ..report_page.page import RunPage
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
-from .cached_networks import asked_for, stored_networks
+from .cached_networks import asked_for, stored_networks, weights_of
 from .counting import Regions, load_regions
 from .interrupts import Interrupts
 from .linked_run import Again, LinkedRun, check_rereadable
@@ -42,6 +42,7 @@ class Prepared:
 
     Attributes:
         request: as it was adapted to the source.
+        encoder: that tells people apart; None: motion alone.
         run: the reading that tracks.
         linked: both readings, where results are settled later; else None.
         report: what is known of the run before it starts.
@@ -52,6 +53,7 @@ class Prepared:
     """
 
     request: Request
+    encoder: Encoder | None
     run: Run
     linked: LinkedRun | None
     report: TrackingReport
@@ -162,7 +164,9 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
     stack.callback(written.discard)
     if linked is not None:
         linked.open()
-    return Prepared(request, run, linked, report, _view(request, reader), page, identities, by_motion)
+    return Prepared(
+        request, encoder, run, linked, report, _view(request, reader), page, identities, by_motion
+    )
 
 
 def _networks(
@@ -194,7 +198,7 @@ def _identities(
         )
     known = None
     if gallery is not None and encoder is not None:
-        known = load_gallery(gallery, encoder, settings.gallery.max_megabytes)
+        known = load_gallery(gallery, encoder, settings.gallery.max_megabytes, weights_of(encoder))
     if history is None and known is None and not saves:
         return None
     return IdentityManager(

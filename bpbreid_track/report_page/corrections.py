@@ -10,12 +10,13 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, printable
 
 FORMAT, VERSION = "bpbreid_track corrections", 1
 _LONGEST_NAME = 200
@@ -92,7 +93,9 @@ def read_corrections(path: str | os.PathLike[str]) -> Corrections:
     """
     path = Path(path)
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_object, path))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -111,6 +114,15 @@ def read_corrections(path: str | os.PathLike[str]) -> Corrections:
     if not isinstance(tracks, str):
         raise InputError(f'{path}: "tracks" is the fingerprint of a track file in letters, or left out')
     return Corrections(steps, tracks, str(source))
+
+
+def _object(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of the file. Of a key that stands there twice JSON would silently take the last."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for at, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:at]))
+        raise InputError(f"{path}: {printable(twice)!r} stands twice in one object; write an object for each")
+    return values
 
 
 def _step(value: Any, where: str) -> Correction:

@@ -68,11 +68,14 @@ class Tracks:
 
 
 def boxes_of(detections: sv.Detections) -> Boxes:
-    """Columns of ``detections``; rows that are no box get score -1, so that no round takes them."""
+    """Columns of ``detections``; rows that are no box get score -1, so that no round takes them.
+
+    A score is a share: one above 1 counts as 1, else its logarithm would speak for any pair.
+    """
     xyxy = np.asarray(detections.xyxy, np.float64).reshape(-1, 4)
     count = len(xyxy)
     scores = detections.confidence
-    scores = np.ones(count) if scores is None else np.asarray(scores, np.float64)
+    scores = np.ones(count) if scores is None else np.minimum(np.asarray(scores, np.float64), 1.0)
     classes = detections.class_id
     classes = np.zeros(count, np.int64) if classes is None else np.asarray(classes, np.int64)
     usable = np.isfinite(xyxy).all(axis=1) & np.isfinite(scores)

@@ -47,6 +47,21 @@ def _first_that_varies(words: list[list[str]]) -> list[int] | None:
     return None
 
 
+def same_number(paths: Sequence[Path]) -> tuple[Path, Path] | None:
+    """Two files of a folder whose names differ in letters alone: a frame, and its mask or a copy of it.
+
+    >>> pair = same_number([Path("000001.jpg"), Path("000001_mask.png"), Path("000002.jpg")])
+    >>> [path.name for path in pair or ()]
+    ['000001.jpg', '000001_mask.png']
+    """
+    seen: dict[tuple[Path, tuple[str, ...]], Path] = {}
+    for path in paths:
+        digits = tuple(re.findall(r"[0-9]+", path.stem))
+        if digits and (other := seen.setdefault((path.parent, digits), path)) is not path:
+            return other, path
+    return None
+
+
 def describe_numbers(paths: Sequence[Path], numbers: Sequence[int]) -> str:
     """What the user should hear about the numbers; empty where they run 1, 2, 3, ... as the names say."""
     first, last = numbers[0], numbers[-1]

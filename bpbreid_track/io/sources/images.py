@@ -16,9 +16,11 @@ from PIL import Image
 
 from ...errors import InputError
 from .base import Frame, Source
-from .frame_numbers import describe_numbers, frame_numbers
+from .frame_numbers import describe_numbers, frame_numbers, same_number
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+# Formats, as Pillow calls them, whose further pictures are moments of their own.
+_SEVERAL = {"PNG", "TIFF", "WEBP"}
 VIDEO_SUFFIXES = frozenset({".264", ".avi", ".h264", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"})
 
 
@@ -35,7 +37,8 @@ class ImageSource(Source):
         frame_rate: frames a second to take them at.
 
     Raises:
-        InputError: no file can be read; while reading: an image differs in size from the first.
+        InputError: no file can be read, or one file alone that holds several pictures; while reading: an
+            image differs in size from the first.
     """
 
     live = False
@@ -59,6 +62,22 @@ class ImageSource(Source):
             )
             raise InputError(f"{some} could not be decoded as an image")
         self.height, self.width = first.shape[:2]
+        self._look_for_other_pictures()
+
+    def _look_for_other_pictures(self) -> None:
+        """Say what is read in part, as animations and stacks are, and which files may be no frames."""
+        path = self._paths[0]
+        if (pages := _pictures_in(path)) > 1:
+            what = f"{path}: holds {pages} pictures"
+            if len(self._paths) == 1:
+                raise InputError(f"{what}; save them as a video or as a folder of images")
+            self.notes.append(f"{what}, and of each file the first alone is a frame")
+        if double := same_number(self._paths):
+            one, other = double
+            self.notes.append(
+                f"{one} and {other.name} have the same number, and both are frames; leave out what is none, "
+                f"such as by a pattern '{one.parent}/*{one.suffix}'"
+            )
 
     def __iter__(self) -> Iterator[Frame]:
         unreadable: list[Path] = []
@@ -145,6 +164,18 @@ def _stated_pixels(data: np.ndarray) -> int | None:
         return int(next(iter(re.findall(r"[0-9]{6,}", str(error))), 1 << 62))
     except Exception:  # a damaged header can lead its readers to any error
         return None
+
+
+def _pictures_in(path: Path) -> int:
+    """How many pictures a file holds, such as an animated WebP or PNG, or a stack in TIFF."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as image:
+                # Photographs of telephones hold previews and depth beside the one picture (MPO).
+                return getattr(image, "n_frames", 1) if image.format in _SEVERAL else 1
+    except Exception:  # a damaged header can lead its readers to any error
+        return 1
 
 
 def natural_key(path: Path) -> list[list[str | int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,6 +21,7 @@ from .images import max_pixels
 
 # A timestamp that falls back by more than this many seconds is a clock that started anew, not a bad value.
 _CLOCK_RESET = 1.0
+_MATROSKA_TIME = re.compile(r"([0-9]{1,6}):([0-9]{2}):([0-9]{2}(?:\.[0-9]{1,12})?)")
 _NETWORK_SECONDS = 10.0  # to open a stream, and again for each packet of it
 
 
@@ -49,7 +51,7 @@ class VideoSource(Source):
         self._container = open_container(location)
         stream = video_stream(self._container)
         self.frame_rate = frame_rate or nominal_rate(stream)
-        self.frame_count = _expected_frames(self._container, stream)
+        self.frame_count, self._counts_pictures = _expected_frames(self._container, stream)
         # Pixels are upright only once decoded: the rotation is attached to frames, not to the stream.
         try:
             first = next(iter(Decoder(self._container)), None)
@@ -93,7 +95,8 @@ class VideoSource(Source):
     def _note_missing(self, decoded: int, damaged_packets: int) -> None:
         expected = self.frame_count
         # Durations are rounded by containers; a few frames less is no damage.
-        if expected is not None and decoded < expected - max(2, expected // 100):
+        lacking = expected is not None and decoded < expected - max(2, expected // 100)
+        if lacking and self._counts_pictures:
             found = f"only {decoded} of about {expected} frames could be decoded"
         elif damaged_packets:
             found = f"{damaged_packets} packet(s) could not be decoded and gave no frame"
@@ -247,15 +250,24 @@ def rounded_down(picture: Any) -> bool:
     return subsampled and not full_range
 
 
-def _expected_frames(container: Any, stream: Any) -> int | None:
-    """By the duration where there is one: the frame counter of MP4 includes frames that an edit list cuts."""
+def _expected_frames(container: Any, stream: Any) -> tuple[int | None, bool]:
+    """How many frames there should be, and whether that is said of the pictures: sound may last longer.
+
+    By the duration where there is one: the frame counter of MP4 includes frames that an edit list cuts.
+    """
+    of_pictures = True
     if stream.duration:
         seconds = stream.duration * stream.time_base
+    elif end := _MATROSKA_TIME.fullmatch(stream.metadata.get("DURATION", "")):  # when the last picture ends
+        hours, minutes, rest = end.groups()
+        begin = (stream.start_time or 0) * stream.time_base
+        seconds = 3600 * int(hours) + 60 * int(minutes) + Fraction(rest) - begin
     elif container.duration:
         seconds = Fraction(container.duration, av.time_base)
+        of_pictures = len(container.streams) == 1
     else:
-        return stream.frames or None
-    return round(seconds * stream.average_rate) if stream.average_rate else None
+        return stream.frames or None, True
+    return (round(seconds * stream.average_rate) if stream.average_rate else None), of_pictures
 
 
 def presentation_time(picture: Any) -> float | None:
