@@ -93,7 +93,7 @@ class Outputs:
             UsageError: an unknown suffix, or a path that is read as well.
             InputError: a folder that is missing or not writable.
         """
-        if len({path.resolve() for path in self.paths.values()}) < len(self.paths):
+        if len({os.path.realpath(path) for path in self.paths.values()}) < len(self.paths):
             raise UsageError(
                 f"{next(iter(self.paths.values()))}: named for two outputs; give each its own path"
             )
