@@ -23,6 +23,7 @@ from bpbreid_track.many.on_ray import Share, absolute, share_out
 from bpbreid_track.many.order import Order
 from bpbreid_track.many.pieces import cut
 from bpbreid_track.many.plan import Job
+from bpbreid_track.many.ray_cluster import cluster
 from bpbreid_track.many.sources import expand
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -187,6 +188,29 @@ def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:
             detector="det.txt",
             encoder=None,
         )
+
+
+def test_a_busy_machine_gets_a_second_chance_to_begin_a_cluster_and_then_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
+    late = Exception("The current node timed out during startup. This could happen because ...")
+    answers: list[Exception | None] = [late, None, late, late, RuntimeError("no such node")]
+    begun = []
+
+    def init(**options: object) -> None:
+        begun.append(options["address"])
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(ray, "init", init)
+    with cluster(None, 2):
+        assert begun == ["local"] * 2
+    for address, message in ((None, "does not start on this machine"), ("auto", "no Ray cluster at auto")):
+        with pytest.raises(InputError, match=message), cluster(address, 2):
+            pass
+    assert begun == [*["local"] * 4, "auto"]
 
 
 @linux
