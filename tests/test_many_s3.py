@@ -38,6 +38,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     fs = s3fs.S3FileSystem()
     fs.mkdir("bucket")
     yield fs
+    fs.rm("bucket", recursive=True)  # servers of one process have the same buckets
     s3fs.S3FileSystem.clear_instance_cache()
     there.stop()
 
