@@ -9,11 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_many import write_sequence
 
+from bpbreid_track.cli.track import run
 from bpbreid_track.config import RunConfig, run_config
 from bpbreid_track.errors import InputError, Notice, UsageError
 from bpbreid_track.io.locks import FolderClaim
@@ -211,6 +214,25 @@ def test_a_busy_machine_gets_a_second_chance_to_begin_a_cluster_and_then_it_is_s
         with pytest.raises(InputError, match=message), cluster(address, 2):
             pass
     assert begun == [*["local"] * 4, "auto"]
+
+
+def test_a_call_that_is_stopped_while_its_workers_load_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    worker = SimpleNamespace(load=SimpleNamespace(remote=object))
+    ray = SimpleNamespace(
+        nodes=lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}],
+        remote=lambda **_: lambda _: SimpleNamespace(remote=lambda *_: worker),
+        wait=stopped,
+    )
+    monkeypatch.setattr("bpbreid_track.many.on_ray.cluster", lambda *_: nullcontext(ray))
+    (tmp_path / "a.mp4").touch()
+    call = [str(tmp_path / "a.mp4"), "--out-dir", str(tmp_path / "o"), "--workers", "2"]
+    assert run([*call, "--encoder", "none", "--detector", "det.txt"]) == 130
+    assert "the same call with --resume does the rest" in capfd.readouterr().err
 
 
 @linux

@@ -130,7 +130,12 @@ class _Crew:
         self._deaths: Counter[str] = Counter()
 
     def work(self, jobs: deque[Job], count: int) -> Iterator[Entry]:
-        """Everything in ``jobs`` on ``count`` workers."""
+        """Everything in ``jobs`` on ``count`` workers.
+
+        Raises:
+            InputError: as ``track_on_ray``.
+            KeyboardInterrupt: after an entry for each video that was in work then.
+        """
         queue: deque[Task] = deque(jobs)
         for _ in range(count):
             self._load()
@@ -159,6 +164,7 @@ class _Crew:
         except KeyboardInterrupt:
             for job in self._in_work():
                 yield replace(begun_entry(job), state="interrupted")
+            raise  # nobody may be in work yet
 
     def _hand_out(self, queue: deque[Task]) -> Iterator[Entry]:
         """Give whoever is idle something to do."""
