@@ -148,7 +148,7 @@ def main() -> None:
                 if minutes and same
                 else figures(folder, tracks, seconds)
             )
-            row["as the whole"] = "to the byte" if same else "no"
+            row["as the whole"] = "" if minutes is None else "to the byte" if same else "no"
             found["whole" if minutes is None else f"{minutes:g} min"] = row
             print(f"{minutes}: {row}", file=sys.stderr, flush=True)
 
