@@ -193,6 +193,17 @@ def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:
         )
 
 
+def test_pieces_of_a_call_that_was_stopped_go_also_when_nothing_is_cut_any_more(
+    pets: Path, tmp_path: Path
+) -> None:
+    write_sequence(tmp_path / "one", pets, 1, 2)
+    (tmp_path / "out/.one.pieces").mkdir(parents=True)
+    (tmp_path / "out/.one.pieces/00000000.cache").write_bytes(b"boxes and embeddings")
+    given = {"detector": "det/det.txt", "encoder": None, "write": ["txt"], "resume": True}
+    assert track_videos([tmp_path / "one"], tmp_path / "out", **given).tracked  # type: ignore[arg-type]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.txt", MANIFEST]
+
+
 def test_a_busy_machine_gets_a_second_chance_to_begin_a_cluster_and_then_it_is_said(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
