@@ -9,11 +9,14 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_many import write_sequence
 
+from bpbreid_track.cli.track import run
 from bpbreid_track.config import RunConfig
 from bpbreid_track.errors import InputError, Notice, UsageError
 from bpbreid_track.io.locks import FolderClaim
@@ -23,6 +26,7 @@ from bpbreid_track.many.on_ray import Share, absolute, share_out
 from bpbreid_track.many.order import Order
 from bpbreid_track.many.pieces import cut
 from bpbreid_track.many.plan import Job
+from bpbreid_track.many.ray_cluster import cluster
 from bpbreid_track.many.sources import expand
 from bpbreid_track.read_config import run_config
 
@@ -188,6 +192,59 @@ def test_a_cluster_that_is_not_there_is_said(tmp_path: Path) -> None:
             detector="det.txt",
             encoder=None,
         )
+
+
+def test_pieces_of_a_call_that_was_stopped_go_also_when_nothing_is_cut_any_more(
+    pets: Path, tmp_path: Path
+) -> None:
+    write_sequence(tmp_path / "one", pets, 1, 2)
+    (tmp_path / "out/.one.pieces").mkdir(parents=True)
+    (tmp_path / "out/.one.pieces/00000000.cache").write_bytes(b"boxes and embeddings")
+    given = {"detector": "det/det.txt", "encoder": None, "write": ["txt"], "resume": True}
+    assert track_videos([tmp_path / "one"], tmp_path / "out", **given).tracked  # type: ignore[arg-type]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.txt", MANIFEST]
+
+
+def test_a_busy_machine_gets_a_second_chance_to_begin_a_cluster_and_then_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ray = pytest.importorskip("ray", reason="the extra 'cluster' is not installed")
+    late = Exception("The current node timed out during startup. This could happen because ...")
+    answers: list[Exception | None] = [late, None, late, late, RuntimeError("no such node")]
+    begun = []
+
+    def init(**options: object) -> None:
+        begun.append(options["address"])
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(ray, "init", init)
+    with cluster(None, 2):
+        assert begun == ["local"] * 2
+    for address, message in ((None, "does not start on this machine"), ("auto", "no Ray cluster at auto")):
+        with pytest.raises(InputError, match=message), cluster(address, 2):
+            pass
+    assert begun == [*["local"] * 4, "auto"]
+
+
+def test_a_call_that_is_stopped_while_its_workers_load_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    worker = SimpleNamespace(load=SimpleNamespace(remote=object))
+    ray = SimpleNamespace(
+        nodes=lambda: [{"Alive": True, "Resources": {"CPU": 2.0}}],
+        remote=lambda **_: lambda _: SimpleNamespace(remote=lambda *_: worker),
+        wait=stopped,
+    )
+    monkeypatch.setattr("bpbreid_track.many.on_ray.cluster", lambda *_: nullcontext(ray))
+    (tmp_path / "a.mp4").touch()
+    call = [str(tmp_path / "a.mp4"), "--out-dir", str(tmp_path / "o"), "--workers", "2"]
+    assert run([*call, "--encoder", "none", "--detector", "det.txt"]) == 130
+    assert "the same call with --resume does the rest" in capfd.readouterr().err
 
 
 @linux

@@ -25,7 +25,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
         UsageError: it holds files already, or is a file.
     """
     check_new_folder(path)
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with writing(path):

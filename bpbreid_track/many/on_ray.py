@@ -7,28 +7,20 @@ replaced, and its video begun again.
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import signal
-import socket
-import sys
-import tempfile
-import threading
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .._version import __version__
-from ..errors import InputError, Notice, UsageError, install_extra, one_line
+from ..errors import InputError, Notice, UsageError, one_line
 from .in_turn import unreadable
 from .manifest import Entry
 from .order import Order
 from .pieces import Piece, cut
 from .plan import Job
+from .ray_cluster import cluster
 from .show import Show
 from .worker import Worker, begun_entry
 
@@ -36,12 +28,6 @@ from .worker import Worker, begun_entry
 RETRIES = 2
 # Cores of a worker in a cluster without GPUs: more make a single video little faster.
 _CORES = 4
-# Seconds in which the head of a cluster must answer.
-_ANSWER_SECONDS = 5.0
-# A session and a socket of Ray need some 70 bytes behind it, its prefix of ours 20.
-_LONGEST_FOLDER = 16
-# What travels is names and figures: the least that Ray accepts.
-_OBJECT_STORE_BYTES = 80 * 1024 * 1024
 
 
 Task = Job | Piece
@@ -116,7 +102,7 @@ def track_on_ray(
     use_gpus = order.device in {"auto", "cuda"}
     if order.device.startswith("cuda:"):
         raise UsageError(f"--device {order.device}: Ray deals out the GPUs; give --device cuda")
-    with _cluster(address, workers) as ray:
+    with cluster(address, workers) as ray:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         share = share_out([(n.get("CPU", 0), n.get("GPU", 0)) for n in nodes], workers, use_gpus)
         make = ray.remote(num_cpus=share.cores, num_gpus=share.gpus)(Worker)
@@ -144,7 +130,12 @@ class _Crew:
         self._deaths: Counter[str] = Counter()
 
     def work(self, jobs: deque[Job], count: int) -> Iterator[Entry]:
-        """Everything in ``jobs`` on ``count`` workers."""
+        """Everything in ``jobs`` on ``count`` workers.
+
+        Raises:
+            InputError: as ``track_on_ray``.
+            KeyboardInterrupt: after an entry for each video that was in work then.
+        """
         queue: deque[Task] = deque(jobs)
         for _ in range(count):
             self._load()
@@ -173,6 +164,7 @@ class _Crew:
         except KeyboardInterrupt:
             for job in self._in_work():
                 yield replace(begun_entry(job), state="interrupted")
+            raise  # nobody may be in work yet
 
     def _hand_out(self, queue: deque[Task]) -> Iterator[Entry]:
         """Give whoever is idle something to do."""
@@ -269,86 +261,3 @@ def _raised(error: Any) -> BaseException:
         if isinstance(cause, InputError)
         else InputError(f"{type(cause).__name__}: {one_line(cause, 300)}")
     )
-
-
-@contextmanager
-def _cluster(address: str | None, workers: int | None) -> Iterator[Any]:
-    """Ray, connected to a cluster, or with one of its own on this machine; nothing of it stays."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "1")  # no GPU asked for: none is seen
-    try:
-        import ray
-    except ImportError as error:
-        raise InputError(f"--workers above 1 and --ray need Ray; {install_extra('cluster')}") from error
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with ExitStack() as stack:
-        if address is None:
-            folder = tempfile.mkdtemp(prefix="bpbreid-ray-", dir=_short_folder())
-            stack.callback(shutil.rmtree, folder, ignore_errors=True)
-            options |= {
-                "address": "local",
-                "num_cpus": max(_cores(), workers or 1),
-                "include_dashboard": False,
-                "object_store_memory": _OBJECT_STORE_BYTES,
-                "_temp_dir": folder,
-            }
-        else:
-            _check_reachable(address)
-            options["address"] = address
-        # Ray says on standard output what its machines report; that belongs to results.
-        stack.enter_context(redirect_stdout(sys.stderr))
-        stack.enter_context(_own_signals())
-        try:
-            ray.init(**options)
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            if address is None:
-                raise InputError(f"Ray does not start on this machine: {one_line(error, 300)}") from error
-            mend = "one that asks for a token needs RAY_AUTH_MODE=token in the environment"
-            if address == "auto":
-                mend = "start one with ray start --head, or leave --ray out and give --workers"
-            raise InputError(f"no Ray cluster at {address}: {one_line(error, 300)}; {mend}") from error
-        stack.callback(ray.shutdown)
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-        yield ray
-
-
-def _short_folder() -> str:
-    """Where Ray may put its sockets, whose whole path must fit into 107 bytes."""
-    usual = tempfile.gettempdir()
-    return "/tmp" if len(os.fsencode(usual)) > _LONGEST_FOLDER and os.path.isdir("/tmp") else usual
-
-
-def _check_reachable(address: str) -> None:
-    """Tell at once what Ray takes five minutes to find out.
-
-    Raises:
-        InputError: nobody answers there.
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        return
-    try:
-        socket.create_connection((host, int(port)), _ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"no Ray cluster at {address}: {one_line(error)}") from error
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Put back what Ray, which sets handlers of its own, makes of signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

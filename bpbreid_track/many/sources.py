@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -77,19 +78,32 @@ def _expanded(text: str, out_dir: Path, *, lists: bool) -> Iterator[Asked]:
         raise UsageError(
             f"{public_name(text)}: a stream or a camera has a run of its own; leave it or --out-dir out"
         )
+    # Those of os.path, which answer no where a folder above may not be entered.
     path = Path(text)
-    if path.is_dir():
+    if os.path.isdir(text):
         yield from _folder(path, out_dir)
-    elif lists and path.suffix.lower() == LIST_SUFFIX and path.is_file():
+    elif lists and path.suffix.lower() == LIST_SUFFIX and os.path.isfile(text):
         yield from _list(path, out_dir)
-    elif not path.exists() and glob.has_magic(text):
+    elif not os.path.exists(text) and glob.has_magic(text):
         yield from _matches(text, out_dir)
     else:
-        yield _one(path, "" if path.exists() else "no such file or folder")
+        yield _one(path)
 
 
 def _one(path: Path, why: str = "") -> Asked:
-    return Asked(str(path), os.path.abspath(path), why)
+    return Asked(str(path), os.path.abspath(path), why or _why_not(path))
+
+
+def _why_not(path: Path) -> str:
+    """Why nothing can be read there; empty where that is not known."""
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "a link that leads nowhere" if os.path.islink(path) else "no such file or folder"
+    except OSError as error:
+        return error.strerror or str(error)
+    # To open a pipe would be to wait for whoever writes into it.
+    return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "neither a file nor a folder"
 
 
 def _at_address(address: str) -> Iterator[Asked]:
@@ -102,7 +116,7 @@ def _at_address(address: str) -> Iterator[Asked]:
 
 
 def _folder(folder: Path, out_dir: Path) -> Iterator[Asked]:
-    if (folder / "seqinfo.ini").is_file():
+    if os.path.isfile(folder / "seqinfo.ini"):
         yield _one(folder)
         return
     try:
@@ -110,12 +124,12 @@ def _folder(folder: Path, out_dir: Path) -> Iterator[Asked]:
     except OSError as error:
         yield _one(folder, error.strerror or str(error))
         return
-    if (folder / "img1").is_dir() or any(path.suffix.lower() in IMAGE_SUFFIXES for path in items):
+    if os.path.isdir(folder / "img1") or any(path.suffix.lower() in IMAGE_SUFFIXES for path in items):
         yield _one(folder)
         return
-    if out_dir.is_dir() and folder.samefile(out_dir):
+    if _same(folder, out_dir):
         raise UsageError(f"{folder}: is read by this call and would be written into; give another --out-dir")
-    passed_over = [path for path in items if path.is_dir() and not _same(path, out_dir)]
+    passed_over = [path for path in items if os.path.isdir(path) and not _same(path, out_dir)]
     if passed_over:
         some = ", ".join(path.name for path in sorted(passed_over, key=natural_key)[:3])
         warnings.warn(
@@ -124,14 +138,14 @@ def _folder(folder: Path, out_dir: Path) -> Iterator[Asked]:
             Notice,
             stacklevel=2,
         )
-    files = sorted((path for path in items if not path.is_dir()), key=natural_key)
+    files = sorted((path for path in items if not os.path.isdir(path)), key=natural_key)
     if not files:
         yield _one(folder, "no videos and no images in this folder")
     yield from map(_one, files)
 
 
 def _same(path: Path, other: Path) -> bool:
-    return other.exists() and path.samefile(other)
+    return os.path.exists(other) and path.samefile(other)
 
 
 def _list(path: Path, out_dir: Path) -> Iterator[Asked]:

@@ -104,8 +104,8 @@ class Worker:
                 fingerprint = source_fingerprint(local.asked)
                 cache = self._join(job, pieces) if pieces else None
                 report = self._when_free(local, folder, progress, cache)
-                if cache is not None and not report.interrupted:
-                    shutil.rmtree(cache.parent)
+                if not report.interrupted:  # a call that was stopped may have left some, cut or not cut now
+                    shutil.rmtree(folder_of(job, self._order.out_dir), ignore_errors=True)
                 if self._order.address is not None and not report.interrupted:
                     store = Store(self._order.address)
                     for name in job.outputs.values():

@@ -285,7 +285,7 @@ def open_cache(
     """
     if source.live:
         raise UsageError(f"{source.name}: a live source is never the same twice and cannot have a --cache")
-    if Path(path).resolve() in {other.resolve() for other in others}:
+    if os.path.realpath(path) in {os.path.realpath(other) for other in others}:
         raise UsageError(f"{path}: named for two outputs; give each its own path")
     files = list(getattr(source, "files", ()))
     identity: dict[str, dict[str, Any]] = {

@@ -184,12 +184,12 @@ def stored_networks(
 
 
 def _with_content(files: Sequence[Path]) -> Files:
-    return [[str(path.resolve()), fingerprint.of_files([path])] for path in files]
+    return [[os.path.realpath(path), fingerprint.of_files([path])] for path in files]
 
 
 def _as_they_were(files: Files, name: str) -> bool:
     """Whether the files have their content still, and ``name``, where it is a path, is one of them."""
-    if os.path.exists(name) and str(Path(name).resolve()) not in {path for path, _ in files}:
+    if os.path.exists(name) and os.path.realpath(name) not in {path for path, _ in files}:
         return False
     return all(fingerprint.of_files([path]) == content for path, content in files)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import InputError, UsageError
 from ..explain.writer import ExplainSink, check_explain_path
+from ..io.locks import writing
 from ..io.part_file import kept_names
 from ..io.sinks.counts import CountSink, check_count_path
 from ..io.sinks.crops import CropSink
@@ -93,14 +94,15 @@ class Outputs:
             UsageError: an unknown suffix, or a path that is read as well.
             InputError: a folder that is missing or not writable.
         """
-        if len({path.resolve() for path in self.paths.values()}) < len(self.paths):
+        if len({os.path.realpath(path) for path in self.paths.values()}) < len(self.paths):
             raise UsageError(
                 f"{next(iter(self.paths.values()))}: named for two outputs; give each its own path"
             )
         read = [Path(item) for item in inputs if isinstance(item, str | os.PathLike) and os.path.exists(item)]
         for path in self.paths.values():
             # What a killed run left can be read, but not into the very name that will replace it.
-            replaced = [name for name in (path, *kept_names(path)) if name.exists()]
+            with writing(path):  # a name may be longer than the file system allows
+                replaced = [name for name in (path, *kept_names(path)) if name.exists()]
             for other in read:
                 if any(name.samefile(other) for name in replaced):
                     raise UsageError(
