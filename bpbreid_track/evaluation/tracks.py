@@ -44,7 +44,8 @@ class TrackingMetrics:
         MOTA: 1 - (FN + FP + IDSW) / boxes of the ground truth, at IoU 0.5. Can be negative.
         MOTP: mean overlap of the boxes matched for MOTA.
         IDSW: identity switches.
-        Frag: interruptions of a tracked person.
+        Frag: how often a tracked person is found again after frames in which they were not. Being out of the
+            ground truth counts too, if others are in it then, so a perfect result need not have 0.
         MT, ML: persons tracked in more than 80 %, in less than 20 % of their boxes.
         FP, FN: false boxes, missed boxes.
     """
