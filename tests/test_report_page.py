@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import supervision as sv
 from browser import Browser
+from report_data import shown
 
 from bpbreid_track import track_video
 from bpbreid_track.cli.edit import run as run_edit
@@ -42,7 +43,10 @@ FRAMES = 90
 SCRIPT = Path(page_module.__file__).with_name("page.js")
 PLAIN: dict[str, Any] = {
     "encoder": None,
-    "config": {"tracker": {"camera_motion": "none"}},
+    "config": {
+        "tracker": {"camera_motion": "none"},
+        "regions": {"zones": {"<b>hall": "0,0 1,0 1,1 0,1"}},
+    },
     "max_frames": FRAMES,
 }
 
@@ -70,13 +74,6 @@ def data(folder: Path) -> dict[str, Any]:
 def log(folder: Path) -> ReasonLog:
     """Why its boxes have their identities."""
     return read_log(folder / "why.jsonl")
-
-
-def shown(path: Path) -> dict[str, Any]:
-    text = path.read_text(encoding="utf-8")
-    rest = text.partition('<script type="application/json" id="data">')[2]
-    data: dict[str, Any] = json.loads(rest.partition("</script>")[0])
-    return data
 
 
 def frames_of(path: Path) -> dict[int, list[int]]:
@@ -459,6 +456,9 @@ def test_in_a_browser_identities_are_corrected_and_the_saved_file_rewrites_the_t
         assert browser.run("document.querySelectorAll('.card').length") == len(seen)
         assert browser.run("document.querySelectorAll('.moment').length") == min(9, len(data["moments"]))
         assert browser.run("document.querySelectorAll('#timeline rect').length") >= len(seen)
+        assert browser.run("document.querySelectorAll('#map image, #map polygon').length") == 2
+        zone = browser.run("document.getElementById('zones').textContent")
+        assert zone.endswith("<b>hall" + "".join(data["zones"][0][1:]))
         pictures = "[...document.images].filter((image) => image.complete && !image.naturalWidth).length"
         assert browser.run(pictures) == 0
         for identity in (first, second):

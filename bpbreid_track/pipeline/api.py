@@ -191,7 +191,9 @@ def track_video(
             identities = _identities(
                 settings, embed, history, gallery, save_gallery, None if link else skipped, by_motion
             )
-            page = None if report_page is None else RunPage(report_page, settled_later=settled_later)
+            page = None
+            if report_page is not None:
+                page = RunPage(report_page, settled_later=settled_later, by_motion=by_motion)
             interrupts = Interrupts()
             # The reasons are those of the first reading: linking comes after them. Its tracks serve until
             # they are linked, and stay where it does not come to that.

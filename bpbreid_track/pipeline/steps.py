@@ -374,11 +374,12 @@ def replay_stages(
     counted = count_stages(source, regions, settings, outputs, by_motion)
     stages: list[Stage] = [Replay(recorded), *drawn, *counted, Write(outputs)]
     if page is not None and "report" in outputs.paths:
-        views, second = page.views, page.second
+        views, places, second = page.views, page.places, page.second
         assert second is not None
         stages.append(
             Collect(
                 lambda item: views.add(item.frame, item.detections),
+                lambda item: places.add(item.frame, item.detections),
                 lambda item: second.add(item.frame, item.detections),
             )
         )
@@ -397,6 +398,7 @@ def _collect(page: RunPage) -> Collect:
     def rest(item: Item) -> None:
         page.lives.add(item.frame, item.detections)
         page.views.add(item.frame, item.detections, () if item.reasons is None else item.reasons[0])
+        page.places.add(item.frame, item.detections)
 
     return Collect(doubts) if page.second is not None else Collect(doubts, rest)
 

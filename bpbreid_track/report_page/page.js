@@ -138,7 +138,7 @@ function loaded(data, text) {
 // Moments that are shown before more are asked for.
 const FIRST_MOMENTS = 9;
 
-const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+const count = (number, noun, many = `${noun}s`) => `${number} ${number === 1 ? noun : many}`;
 
 function clock(seconds) {
   const minutes = Math.floor(seconds / 60);
@@ -165,8 +165,16 @@ function start(data) {
     node.append(...children.filter((child) => child !== null));
     return node;
   }
+  const draw = (tag, attributes, text = null) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (text !== null) node.textContent = text;
+    return node;
+  };
   const picture = (code, alt, more = {}) => element("img", { loading: "lazy", decoding: "async", alt, ...more, src: "data:image/jpeg;base64," + code });
   const figure = (code, caption) => element("figure", {}, picture(code, caption), element("figcaption", {}, caption));
+  const cells = (tag, row) => element("tr", {}, ...row.map((cell) => element(tag, {}, cell)));
+  const fill = (id, rows, head = null) => $(id).replaceChildren(...(head ? [cells("th", head)] : []), ...rows.map((row) => cells("td", row)));
   const button = (text, act) => element("button", { type: "button", onclick: act }, text);
   const colour = (id) => data.palette[id % data.palette.length];
   const steps = () => groups.flat();
@@ -243,12 +251,6 @@ function start(data) {
     const [wide, row, left, top] = [1180, 13, 110, 18];
     const [begin, end] = [data.first[1], Math.max(data.last[1], data.first[1] + 0.1)];
     const x = (time) => left + ((wide - left - 10) * (time - begin)) / (end - begin);
-    const draw = (tag, attributes, text = null) => {
-      const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-      for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-      if (text !== null) node.textContent = text;
-      return node;
-    };
     const svg = draw("svg", { viewBox: `0 0 ${wide} ${top + row * now.people.length + 4}`, role: "img" });
     for (let n = 0; n <= 8; n++) {
       const time = begin + ((end - begin) * n) / 8;
@@ -280,6 +282,27 @@ function start(data) {
       svg.append(draw("circle", { cx: x(moment.time), cy: rows.get(one) + row / 2 - 0.5, r: 3, fill: "#fff", stroke: "#a3160c", "stroke-width": 1.5 }));
     }
     $("timeline").replaceChildren(svg);
+  }
+
+  // The map is that of the run: corrections of numbers move nobody.
+  function showPlaces() {
+    const { places, zones, lines } = data;
+    $("where").hidden = !places && !zones.length && !lines.length;
+    if (zones.length) fill("zones", zones, ["zone", "people", "at most at once", "one person stayed, on average"]);
+    if (lines.length) fill("lines", lines, ["line", "in", "out"]);
+    if (!places) return;
+    const [wide, high] = places.size;
+    const svg = draw("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": "Where people stood" });
+    svg.append(draw("image", { href: "data:image/jpeg;base64," + places.picture, width: wide, height: high }));
+    for (const [kind, name, points] of places.shapes) {
+      const [x, y] = [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
+      const [[x1, y1], [x2, y2]] = points;
+      svg.append(kind === "zones" ? draw("polygon", { points: points.join(" ") }) : draw("line", { x1, y1, x2, y2 }), draw("text", { x, y }, name));
+    }
+    $("map").replaceChildren(svg);
+    $("about-map").textContent = `${count(places.boxes, "box", "boxes")}, each where the middle of its lower edge is; from blue, few, to red, most. ` + (places.frame === null
+      ? "The picture is the mean of the run, in which whoever moves fades."
+      : `The camera moved: places are those in the picture, not on the ground, and the picture is frame ${places.frame}.`);
   }
 
   const kinds = { close: "Close call", return: "Return after a gap", start: "New, or somebody lost?" };
@@ -316,8 +339,8 @@ function start(data) {
     $("sums").textContent = `${now.people.length} identities, ${clock(data.last[1] - data.first[1])} minutes, frames ${data.first[0]} to ${data.last[0]}`;
   }
 
-  const fill = (id, rows) => $(id).replaceChildren(...rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, cell)))));
   $("source").textContent = data.source;
+  showPlaces();
   fill("facts", data.facts);
   fill("stages", data.stages.map(([name, ms, fps]) => [name, `${ms} ms a frame`, `${fps} a second`]));
   fill("settings", data.settings);
