@@ -25,9 +25,9 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from footage import Arrays, Footage, Model, View  # noqa: E402
 from host_vectors import part_model  # noqa: E402
-from hosts import part_tracker_peer  # noqa: E402
 from occlusion import COLUMNS, Runner, add_arguments, measure, sequences_of  # noqa: E402
 from occlusion_cases import CASES, Case  # noqa: E402
+from peers import part_tracker_peer  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 
@@ -85,11 +85,11 @@ ELEMENTS = (
     Element("boxes of low score are as good as others", constants={"evidence.FAINT": 0.0}),
     Element("boxes of low score bring nobody back", constants={"evidence.FAINT_RETURN": np.inf}),
     Element("covered boxes teach the memory too", {"max_cover": 1.0}),
-    Element("long memory (5 s)", constants={"tracker.MEAN_SECONDS": 5.0}),
-    Element("short memory (0.5 s)", constants={"tracker.MEAN_SECONDS": 0.5}),
+    Element("long memory (5 s)", constants={"appearance.MEAN_SECONDS": 5.0}),
+    Element("short memory (0.5 s)", constants={"appearance.MEAN_SECONDS": 0.5}),
     Element("lost for 30 s", {"appearance_seconds": 30.0}),
     Element("nobody comes back unforeseen", constants={"evidence.ELSEWHERE": 0.0}),
-    Element("tracks start from second boxes too", constants={"tracker.BIRTH_IOU": 1.0}),
+    Element("tracks start from second boxes too", constants={"lifecycle.BIRTH_IOU": 1.0}),
     Element("no low-score round", {"low_score": 0.5}),
     Element("only boxes in doubt encoded", {"encode": "ambiguous"}),
 )

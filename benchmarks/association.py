@@ -29,7 +29,7 @@ from typing import Any  # noqa: E402
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from crowd import DIM, PARTS, Frame, crowd  # noqa: E402
-from hosts import OURS, PEERS, Peer, settings  # noqa: E402
+from peers import OURS, PEERS, Peer, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 WARM_UP = 30

@@ -33,7 +33,7 @@ from bpbreid_track.config import DetectorConfig  # noqa: E402
 from bpbreid_track.detection.detectors import UltralyticsDetector  # noqa: E402
 from bpbreid_track.evaluation import evaluate_tracks  # noqa: E402
 from bpbreid_track.io.open_source import open_source  # noqa: E402
-from bpbreid_track.pipeline.stages import batched  # noqa: E402
+from bpbreid_track.pipeline.threads import batched  # noqa: E402
 
 # Boxes overlapping less are two findings.
 SAME = 0.5

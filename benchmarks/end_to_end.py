@@ -52,7 +52,7 @@ def _detector_alone(runtime: str) -> Run:
         from bpbreid_track.config import DetectorConfig
         from bpbreid_track.detection.detectors import UltralyticsDetector
         from bpbreid_track.io.open_source import open_source
-        from bpbreid_track.pipeline.stages import batched
+        from bpbreid_track.pipeline.threads import batched
 
         config = DetectorConfig(image_size=arguments.image_size, confidence=SCORE, runtime=runtime)  # type: ignore[arg-type]
         detector = UltralyticsDetector(arguments.weights, config, "cpu")
@@ -86,8 +86,8 @@ def _boxmot(arguments: argparse.Namespace, out: Path) -> tuple[int, float]:
     import numpy as np
     from boxmot import create_tracker
     from boxmot.trackers.specs import TrackerSpec
+    from host_steps import boxmot_step
     from host_vectors import osnet
-    from hosts import boxmot_step
 
     from bpbreid_track.detection.weights import import_ultralytics
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 from host_vectors import Vectors, boxes_of, cached, frames, store, stored
-from hosts import Peer
 from occlusion_cases import Case, textures
+from peers import Peer
 from tracking import sequence_facts, write_frame
 
 from bpbreid_track.evaluation import evaluate_folder

@@ -45,13 +45,14 @@ from generalisation_tables import (  # noqa: E402
     who,
 )
 from host_vectors import openvino_reid, osnet, part_model  # noqa: E402
-from hosts import OURS, PEERS, settings  # noqa: E402
 from occlusion_cases import Case  # noqa: E402
+from peers import OURS, PEERS, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 from bpbreid_track import TrackerConfig  # noqa: E402
-from bpbreid_track.config import run_config, validated  # noqa: E402
+from bpbreid_track.config import validated  # noqa: E402
 from bpbreid_track.errors import InputError, UsageError  # noqa: E402
+from bpbreid_track.read_config import run_config  # noqa: E402
 
 USUAL_DET = "yolo11n.txt"
 PARTS, NONE, OSNET = "parts", "none", "OSNet x0.25"

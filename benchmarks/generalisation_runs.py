@@ -17,8 +17,8 @@ from typing import Any
 
 from footage import COLUMNS, Arrays, Footage, Model, View, as_one_part, measure
 from generalisation_tables import KEY, Row, Who, key_of, mean
-from hosts import PEERS, Peer, part_tracker_peer
 from occlusion_cases import Case
+from peers import PEERS, Peer, part_tracker_peer
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 Look = tuple[Case, View]

@@ -30,8 +30,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 from footage import Footage, Model, View  # noqa: E402
 from host_vectors import osnet, part_model  # noqa: E402
-from hosts import OURS, PEERS, Peer, settings  # noqa: E402
 from occlusion_cases import CASES, Case  # noqa: E402
+from peers import OURS, PEERS, Peer, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 from tracking import write_frame  # noqa: E402
 

@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
-from hosts import OURS, PEERS, Peer, settings  # noqa: E402
+from peers import OURS, PEERS, Peer, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 from bpbreid_track.evaluation import FolderMetrics, evaluate_folder  # noqa: E402

@@ -1,7 +1,6 @@
-"""Validated settings of a run: what is detected, encoded, associated and drawn.
+"""The settings of a run: what is detected, encoded, associated and drawn, within which bounds.
 
-Defaults live here and nowhere else; a YAML file states only what differs. ``configs/`` holds the presets and
-travels inside the wheel, so a preset is found by its bare name in a checkout and in an installed package.
+Defaults live here and nowhere else; a YAML file (``read_config``) states only what differs.
 """
 
 from __future__ import annotations
@@ -9,11 +8,9 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -32,10 +29,6 @@ PERSON_NAME = "person"
 # What teams are called, and who belongs to none.
 TEAM_NAMES, OTHERS = "ABCDEFGH", "other"
 
-_PACKAGE = Path(__file__).resolve().parent
-# In a wheel configs/ lies inside the package, in a checkout beside it.
-_CONFIG_FOLDERS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
-
 
 def cache_folder() -> Path:
     """The folder for downloaded weights and exported networks (``BPBREID_CACHE``); it need not exist yet."""
@@ -51,8 +44,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    # Keys of earlier releases, understood until the next one: their new name, or None for what is a constant
-    # beside its formula by now.
+    # Settings of earlier releases, accepted with a hint until the next one: their new name, or None where the
+    # value is a constant now.
     _former: ClassVar[dict[str, str | None]] = {}
 
     @model_validator(mode="before")
@@ -87,6 +80,24 @@ class Settings(BaseModel):
     def changed(self) -> dict[str, Any]:
         """The settings that differ from the defaults, ready for YAML."""
         return self.model_dump(mode="json", exclude_defaults=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def validated(model: type[S], values: dict[str, Any], where: str) -> S:
+    """``values`` as settings of type ``model``; ``where`` begins the message of the UsageError."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        # Behind a setting of several types pydantic names the type that it tried.
+        steps = [str(step) for step in first["loc"]]
+        place = ".".join(step for step in steps if not re.match(r"constrained-|int$|literal\[", step))
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from error
+    except (RecursionError, OverflowError, TypeError) as error:
+        raise UsageError(f"{where}: not settings: {one_line(error)}") from error
 
 
 def _as_words(value: Any) -> Any:
@@ -239,11 +250,25 @@ class TrackerConfig(Settings):
     class_agnostic: bool = Field(False, description="Let a track change its class.")
 
 
+class SmoothConfig(Settings):
+    """How boxes are set right by what came before and after them."""
+
+    lag_seconds: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="How long a frame waits before it is written: its boxes are put on lines through those "
+        "around it, and gaps up to so long are filled. 0: boxes as the detector gave them; so are those of a "
+        "camera, which waits for nothing.",
+    )
+
+
 class LinkConfig(Settings):
     """How tracklets of one person are joined after a run. Times are seconds."""
 
     _former: ClassVar[dict[str, str | None]] = {
         "coast_seconds": None,
+        "fill_seconds": None,
         "max_height_ratio": None,
         "max_speed": None,
         "motion_gap_seconds": None,
@@ -257,9 +282,6 @@ class LinkConfig(Settings):
         ge=0,
         description="How far below the part distances of different people of this run, in standard "
         "deviations, that of one person must lie.",
-    )
-    fill_seconds: float = Field(
-        1.0, ge=0, description="Longest gap between two boxes of a person filled by interpolation; 0: none."
     )
 
 
@@ -317,6 +339,7 @@ class RunConfig(Settings):
     detector: DetectorConfig = DetectorConfig()
     encoder: EncoderConfig = EncoderConfig()
     tracker: TrackerConfig = TrackerConfig()
+    smooth: SmoothConfig = SmoothConfig()
     link: LinkConfig = LinkConfig()
     gallery: GalleryConfig = GalleryConfig()
     crops: CropsConfig = CropsConfig()
@@ -335,130 +358,3 @@ class RunConfig(Settings):
         if teams == 1:
             raise ValueError("a team is told from another one: expected 2 or more, or 0 for none")
         return teams
-
-
-S = TypeVar("S", bound=Settings)
-
-
-def config_path(name: str | os.PathLike[str], kind: str) -> Path:
-    """The file behind a preset name or path.
-
-    Args:
-        name: ``sports``, or the path of a YAML file.
-        kind: folder in configs/ in which names are looked up, ``track`` or ``train``.
-
-    Raises:
-        UsageError: neither a file nor a preset.
-    """
-    text = os.fspath(name)
-    for folder in _CONFIG_FOLDERS:
-        candidate = folder / kind / f"{text}.yaml"
-        if candidate.is_file():
-            return candidate
-    path = Path(text)
-    if path.is_file():
-        return path
-    if path.suffix in {".yaml", ".yml"} or len(path.parts) > 1:
-        raise UsageError(f"{text}: no such configuration file")
-    raise UsageError(f"{text!r} is neither a preset nor a file{did_you_mean(text, preset_names(kind))}")
-
-
-def preset_names(kind: str) -> list[str]:
-    """The names that ``config_path`` finds in configs/``kind``/."""
-    return sorted({path.stem for folder in _CONFIG_FOLDERS for path in (folder / kind).glob("*.yaml")})
-
-
-def read_settings(model: type[S], path: str | os.PathLike[str]) -> S:
-    """A YAML file as validated settings of type ``model``.
-
-    Raises:
-        UsageError: one line that names the file, the setting and the mend.
-    """
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
-    except Exception as error:  # YAMLError, and what wrong dates or deep nesting lead its reader to
-        raise UsageError(f"{path}: not valid YAML: {one_line(error, 300)}") from error
-    if values is None:
-        values = {}
-    if not isinstance(values, dict):
-        raise UsageError(f"{path}: expected settings as 'key: value', got {type(values).__name__}")
-    return validated(model, values, where=str(path))
-
-
-def overridden(
-    model: type[S], path: str | os.PathLike[str] | None, overrides: Iterable[str], where: str = ""
-) -> S:
-    """A YAML file as settings, some of them changed by ``section.key=value``.
-
-    Args:
-        model: their type.
-        path: the file; None for the defaults.
-        overrides: values are read as YAML: ``tracker.lost_seconds=4``, ``draw.overlay=[boxes]``.
-        where: how what is wrong with them begins.
-
-    Raises:
-        UsageError: one line that names the setting and the mend.
-    """
-    values: dict[str, Any] = {}
-    if path is not None:
-        read_settings(model, path)  # what is wrong in the file is said of the file, not of the overrides
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    overrides = list(overrides)
-    for override in overrides:
-        _override(values, override)
-    return validated(model, values, where=" ".join(filter(None, [where, *overrides])))
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    steps = key.strip().split(".")
-    if not equals or not all(steps):
-        raise UsageError(f"{override!r}: expected key=value, or section.key=value inside a section")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
-    if value is None:
-        value = ""
-    for step in steps[:-1]:
-        inner = values.setdefault(step, {})
-        if not isinstance(inner, dict):
-            raise UsageError(f"{override!r}: {step} has no settings of its own")
-        values = inner
-    values[steps[-1]] = value
-
-
-def validated(model: type[S], values: dict[str, Any], where: str) -> S:
-    """``values`` as settings of type ``model``; ``where`` begins the message of the UsageError."""
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        # Behind a setting of several types pydantic names the type that it tried.
-        steps = [str(step) for step in first["loc"]]
-        place = ".".join(step for step in steps if not re.match(r"constrained-|int$|literal\[", step))
-        message = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from error
-    except (RecursionError, OverflowError, TypeError) as error:
-        raise UsageError(f"{where}: not settings: {one_line(error)}") from error
-
-
-def run_config(
-    config: RunConfig | TrackerConfig | str | os.PathLike[str] | dict[str, Any] | None,
-) -> RunConfig:
-    """Whatever a caller of ``track_video`` gave as configuration, as a ``RunConfig``.
-
-    Args:
-        config: a preset's name, a YAML file, a nested dict, a ready object; None for the defaults.
-    """
-    if config is None:
-        return RunConfig()
-    if isinstance(config, RunConfig):
-        return config
-    if isinstance(config, TrackerConfig):
-        return RunConfig(tracker=config)
-    if isinstance(config, dict):
-        return validated(RunConfig, config, where="config")
-    return read_settings(RunConfig, config_path(config, "track"))

@@ -17,7 +17,6 @@ from test_cli import environment
 
 from bpbreid_track import Encoder, track_video
 from bpbreid_track.cli.track import run
-from bpbreid_track.config import run_config
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.open_source import open_source
@@ -26,6 +25,7 @@ from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
 from bpbreid_track.model.encoder import find_encoder_weights
 from bpbreid_track.pipeline.cache_file import CacheReader
 from bpbreid_track.pipeline.cached_networks import asked_for, stored_networks
+from bpbreid_track.read_config import run_config
 
 FRAMES = 8
 

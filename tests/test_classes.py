@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import supervision as sv
-from run_rows import frame_times, run_of, walk
+from run_rows import run_of, walk
 
 from bpbreid_track import Encoder, track_video
 from bpbreid_track.cli.track import run
@@ -225,22 +225,21 @@ def test_a_fast_ball_teaches_the_filter_of_people_nothing() -> None:
 def test_a_ball_never_goes_on_as_the_person_it_met() -> None:
     person, ball = walk(1, range(10), (100, 100)), walk(2, range(12, 22), (100, 100))
     rows = run_of(person, ball)
-    assert link(rows, frame_times(rows), None, LinkConfig()).identity == {1: 1, 2: 1}
+    assert link(rows, None, LinkConfig()).identity == {1: 1, 2: 1}
     rows.class_id[rows.id == 2] = 32
-    linked = link_by_class(rows, frame_times(rows), None, LinkConfig(), {32})
+    linked = link_by_class(rows, None, LinkConfig(), {32})
     assert linked.identity == {1: 1, 2: 2}
     assert len(linked.rows) == 20
     assert (np.diff(linked.rows.frame) >= 0).all()
 
 
-def test_pieces_of_a_balls_path_are_joined_and_its_gap_is_filled() -> None:
+def test_pieces_of_a_balls_path_are_joined() -> None:
     person = walk(1, range(22), (300, 100))
     rows = run_of(person, walk(2, range(10), (100, 100), (2, 0)), walk(3, range(12, 22), (100, 100), (2, 0)))
     rows.class_id[rows.id > 1] = 32
-    linked = link_by_class(rows, frame_times(rows), None, LinkConfig(), {32})
+    linked = link_by_class(rows, None, LinkConfig(), {32})
     assert linked.identity == {1: 1, 2: 2, 3: 2}
-    assert (linked.joined, linked.filled) == (1, 2)
-    assert set(linked.rows.class_id[linked.rows.filled].tolist()) == {32}
+    assert linked.joined == 1
 
 
 def test_only_people_are_counted(street: Path, weights: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_quiet_says_nothing(pets: str, det: str, capfd: pytest.CaptureFixture[st
 
 
 def test_default_preset_is_the_defaults() -> None:
-    from bpbreid_track.config import run_config
+    from bpbreid_track.read_config import run_config
 
     assert run_config("default").changed().keys() == {"description"}
     assert run_config("default").tracker == RunConfig().tracker

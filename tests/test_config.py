@@ -6,16 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bpbreid_track.config import (
-    FormerSetting,
-    RunConfig,
-    TrackerConfig,
-    config_path,
-    preset_names,
-    read_settings,
-    run_config,
-)
+from bpbreid_track.config import FormerSetting, RunConfig, TrackerConfig
 from bpbreid_track.errors import UsageError
+from bpbreid_track.read_config import config_path, preset_names, read_settings, run_config
 
 
 def test_every_preset_is_valid_and_says_what_it_is_for() -> None:

@@ -21,7 +21,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks" / "rel
 from mutations import mutate
 
 from bpbreid_track import PartEmbeddings, track_video
-from bpbreid_track.config import RunConfig, read_settings
+from bpbreid_track.config import RunConfig
 from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import evaluate_tracks
 from bpbreid_track.explain.reader import FORMAT, VERSION, read_log
@@ -32,6 +32,7 @@ from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.model.checkpoint import load_checkpoint
 from bpbreid_track.pipeline.cache import StoredFrames
 from bpbreid_track.pipeline.cache_layout import FOOTER
+from bpbreid_track.read_config import read_settings
 from bpbreid_trainer.options import TrainOptions
 from bpbreid_trainer.state import State
 

@@ -16,6 +16,7 @@ from bpbreid_track import track_video
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sources.base import Frame, Source
+from bpbreid_track.tracking.motion_calibration import STREET
 
 FRAMES, EVERY = 11, 3
 SEARCHED = [0, 2, 5, 8, 10]  # the first one, the last of every three, and the last one
@@ -61,7 +62,7 @@ def _run(
         return list(csv.DictReader(file))
 
 
-def test_every_third_frame_is_searched_and_the_boxes_between_lie_on_straight_lines(
+def test_every_third_frame_is_searched_and_the_boxes_between_lie_near_straight_lines(
     pets: Path, detector: Asked, tmp_path: Path
 ) -> None:
     rows = _run(pets, detector, tmp_path / "t.csv")
@@ -79,7 +80,8 @@ def test_every_third_frame_is_searched_and_the_boxes_between_lie_on_straight_lin
                 if row is not None and ends[0] is not None and ends[1] is not None:
                     share = (frame - before) / (after - before)
                     line = (1 - share) * float(ends[0]["left"]) + share * float(ends[1]["left"])
-                    assert float(row["left"]) == pytest.approx(line, abs=0.02)
+                    error = 2 * STREET.measurement.max() * float(row["height"])
+                    assert float(row["left"]) == pytest.approx(line, abs=error)
 
 
 def test_a_stream_is_written_whole_and_in_order(pets: Path, detector: Asked, tmp_path: Path) -> None:
@@ -88,14 +90,16 @@ def test_a_stream_is_written_whole_and_in_order(pets: Path, detector: Asked, tmp
         Stream(pets), detector, tmp_path / "t.csv", on_frame=lambda frame, _: seen.append(frame.index)
     )
     assert seen == list(range(FRAMES))
-    assert rows == _run(pets, detector, tmp_path / "again.csv")
+    # A camera waits for the next frame that is searched, and no longer.
+    again = _run(pets, detector, tmp_path / "again.csv", config={"smooth": {"lag_seconds": 0}})
+    assert rows == again
 
 
 def test_a_linked_run_fills_what_was_not_searched_whatever_else_it_fills(
     pets: Path, detector: Asked, tmp_path: Path
 ) -> None:
     plain = _run(pets, detector, tmp_path / "t.csv")
-    linked = _run(pets, detector, tmp_path / "l.csv", link=True, config={"link": {"fill_seconds": 0}})
+    linked = _run(pets, detector, tmp_path / "l.csv", link=True)
     assert len(linked) == len(plain)
     assert {row["frame"] for row in linked if row["filled"] == "1"} == {
         row["frame"] for row in plain if row["filled"] == "1"

@@ -106,10 +106,12 @@ def test_everybody_is_found_again_after_a_blind_spell_and_drawn_through_it(
     assert painted.sum() > 500
 
 
-def test_without_linking_nothing_is_joined_nor_filled(pets: Path, det: Path, tmp_path: Path) -> None:
-    tracks = tmp_path / "t.jsonl"
+def test_without_linking_and_smoothing_nothing_is_joined_nor_filled(
+    pets: Path, det: Path, tmp_path: Path
+) -> None:
+    tracks, config = tmp_path / "t.jsonl", {**IMPATIENT, "smooth": {"lag_seconds": 0}}
     report = track_video(
-        pets, tracks=tracks, detector=Blinking(det), encoder="none", config=IMPATIENT, max_frames=20
+        pets, tracks=tracks, detector=Blinking(det), encoder="none", config=config, max_frames=20
     )
     assert (report.joined, report.filled, report.named) == (None, None, None)
     assert not any(lines(tracks)[index]["tracks"] for index in BLIND)

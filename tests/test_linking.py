@@ -1,4 +1,4 @@
-"""Joining tracklets of one person: who is joined, who never is, and what is filled in between."""
+"""Joining tracklets of one person: who is joined, and who never is."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from run_rows import RATE, frame_times, looks, run_of, views, walk
+from run_rows import RATE, looks, run_of, views, walk
 from scenes import DIM, PARTS
 
 from bpbreid_track.config import LinkConfig
 from bpbreid_track.identities.appearance_stats import AppearanceSums, MeanAppearance
-from bpbreid_track.identities.linking import Linked, distance_threshold, fill_gaps, link
+from bpbreid_track.identities.linking import Linked, distance_threshold, link
 from bpbreid_track.identities.tracklets import TrackedRows, continuations, ends_of, seen_together
 from bpbreid_track.tracking.assignment import assign, assign_sparse
 from bpbreid_track.tracking.boxes import clear_boxes
@@ -23,7 +23,7 @@ CROWD_LOOKS = {8: 8, 9: 9}
 
 def linked(*tracklets: TrackedRows, people: MeanAppearance | None = None, **settings: float) -> Linked:
     rows = run_of(*tracklets)
-    return link(rows, frame_times(rows), people, LinkConfig(**settings))
+    return link(rows, people, LinkConfig(**settings))
 
 
 def test_person_who_was_hidden_keeps_the_first_number() -> None:
@@ -167,41 +167,20 @@ def test_threshold_without_any_example_is_finite() -> None:
     assert 0.5 < distance_threshold(nothing, np.array([np.inf]), 2.0) < 0.8
 
 
-def test_gap_is_filled_on_a_straight_line_in_time() -> None:
-    rows = run_of(walk(1, range(5), (100, 200)), walk(1, range(8, 12), (130, 200)))
-    rows.confidence[rows.frame == 8] = 0.3
-    times = np.arange(12) / RATE
-    times[6] = 0.55  # frames need not be evenly spaced
-    filled = fill_gaps(rows, times, 1.0)
-    assert filled.frame.tolist() == [5, 6, 7]
-    assert filled.filled.all()
-    share = np.array([0.25, 0.375, 0.75])
-    np.testing.assert_allclose(filled.xyxy[:, 0], 80 + 30 * share)
-    np.testing.assert_allclose(filled.confidence, 0.9 - 0.6 * share, rtol=1e-5)
-
-
-def test_long_gaps_and_other_peoples_gaps_stay_open() -> None:
-    rows = run_of(walk(1, range(5), (100, 200)), walk(1, range(30, 35), (100, 200)))
-    nobody = walk(-1, range(0, 35, 5), (500, 200))
-    assert len(fill_gaps(run_of(rows, nobody), frame_times(rows), 1.0)) == 0
-    assert linked(rows, nobody).filled == 0
-
-
 def test_every_row_of_the_run_comes_back_in_order() -> None:
     rows = run_of(
         walk(1, range(5), (100, 200)), walk(1, range(8, 12), (100, 200)), walk(-1, range(9), (9, 9))
     )
-    done = link(rows, frame_times(rows), None, LinkConfig())
-    kept = done.rows[~done.rows.filled]
-    np.testing.assert_array_equal(kept.xyxy, rows.xyxy)
-    np.testing.assert_array_equal(kept.id, rows.id)
+    done = link(rows, None, LinkConfig())
+    np.testing.assert_array_equal(done.rows.xyxy, rows.xyxy)
+    np.testing.assert_array_equal(done.rows.id, rows.id)
     assert (np.diff(done.rows.frame) >= 0).all()
 
 
 def test_empty_run() -> None:
     rows = walk(1, range(0), (0, 0))
-    done = link(rows, np.zeros(0), None, LinkConfig())
-    assert (done.identity, done.joined, done.filled, len(done.rows)) == ({}, 0, 0, 0)
+    done = link(rows, None, LinkConfig())
+    assert (done.identity, done.joined, len(done.rows)) == ({}, 0, 0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 37])
@@ -254,9 +233,8 @@ def test_long_runs_are_linked_in_bounded_memory() -> None:
     """All pairs of 2,000 tracklets would take 32 MB an array."""
     tracklets = run_of(*(walk(n, range(10 * n, 10 * n + 5), (100 + 300 * (n % 9), 200)) for n in range(2000)))
     people = looks({n: n % 9 for n in range(2000)})
-    times = frame_times(tracklets)
     tracemalloc.start()
-    done = link(tracklets, times, people, LinkConfig())
+    done = link(tracklets, people, LinkConfig())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert done.joined > 1970
@@ -267,7 +245,7 @@ def test_a_crowd_of_strangers_is_linked_in_bounded_memory() -> None:
     """Two million pairs are within reach, 80 MB, and nothing tells which are of one person."""
     tracklets = run_of(*(walk(n, range(n, n + 1), (100, 200)) for n in range(2000)))
     tracemalloc.start()
-    done = link(tracklets, np.arange(2000) / RATE, None, LinkConfig(max_gap_seconds=2000 / RATE))
+    done = link(tracklets, None, LinkConfig(max_gap_seconds=2000 / RATE))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert done.joined == 0

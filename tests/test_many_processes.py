@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from test_many import write_sequence
 
-from bpbreid_track.config import RunConfig, run_config
+from bpbreid_track.config import RunConfig
 from bpbreid_track.errors import InputError, Notice, UsageError
 from bpbreid_track.io.locks import FolderClaim
 from bpbreid_track.many.api import track_videos
@@ -24,6 +24,7 @@ from bpbreid_track.many.order import Order
 from bpbreid_track.many.pieces import cut
 from bpbreid_track.many.plan import Job
 from bpbreid_track.many.sources import expand
+from bpbreid_track.read_config import run_config
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = [sys.executable, "-c", "from bpbreid_track.cli.track import main; main()"]

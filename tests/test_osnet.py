@@ -11,12 +11,13 @@ import pytest
 import torch
 
 from bpbreid_track import Encoder
-from bpbreid_track.config import RunConfig, VectorInput, overridden
+from bpbreid_track.config import RunConfig, VectorInput
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.checkpoint import read_checkpoint
 from bpbreid_track.model.osnet import osnet_of
-from bpbreid_track.pipeline.api import load_encoder
 from bpbreid_track.pipeline.fingerprint import of_encoder
+from bpbreid_track.pipeline.networks import load_encoder
+from bpbreid_track.read_config import overridden
 
 WEIGHTS = "weights/osnet_x0_25_msmt17.pth"
 KINDS = ["osnet_x0_25", "osnet_x0_5", "osnet_ibn_x1_0", "osnet_ain_x0_25"]

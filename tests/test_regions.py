@@ -17,7 +17,7 @@ import supervision as sv
 
 from bpbreid_track import Encoder, track_video, track_videos
 from bpbreid_track.cli.track import run
-from bpbreid_track.config import RunConfig, run_config
+from bpbreid_track.config import RunConfig
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.mot_format import read_ground_truth, read_mot
@@ -25,8 +25,9 @@ from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sources.base import Frame
 from bpbreid_track.pipeline.cache import open_cache
 from bpbreid_track.pipeline.counting import load_regions
+from bpbreid_track.pipeline.find import Find
 from bpbreid_track.pipeline.stage import Item
-from bpbreid_track.pipeline.steps import Find
+from bpbreid_track.read_config import run_config
 from bpbreid_track.regions.areas import Area, polygon_area
 from bpbreid_track.regions.counter import Counter, Crossing, Crowd, Event, Stay
 

@@ -1,4 +1,4 @@
-"""Nothing is lost on the way out: kills, full disks, folders that go, two writers of one file."""
+"""Nothing is lost on the way out: kills, terminals that close, runs that fail."""
 
 from __future__ import annotations
 
@@ -10,81 +10,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import av
-import numpy as np
 import pytest
 import supervision as sv
-import torch
+from run_files import PROGRAM, ROOT, decoded_frames, frame, person, posix, start, wait_for_lines
 
-from bpbreid_track import PartEmbeddings, track_video
+from bpbreid_track import track_video
 from bpbreid_track.cli.track import run
 from bpbreid_track.detection.detectors import PrecomputedDetector
-from bpbreid_track.errors import InputError, Notice, UsageError
-from bpbreid_track.io.locks import FolderClaim
-from bpbreid_track.io.part_file import PartFile, part_name, put, write_whole
-from bpbreid_track.io.sinks.crops import CropSink
+from bpbreid_track.errors import InputError, Notice
+from bpbreid_track.io.part_file import part_name
 from bpbreid_track.io.sinks.tracks import MotSink, open_track_sink
 from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.io.sources.base import Frame
-from bpbreid_track.pipeline.cache import StoredFrames
-from bpbreid_trainer.logs import Table
-
-ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = [sys.executable, "-c", "from bpbreid_track.cli.track import main; main()"]
-posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and locks of POSIX")
-
-
-@pytest.fixture
-def film(shared: Path, tmp_path: Path) -> tuple[str, str]:
-    """A video of 25 frames a second and boxes for it."""
-    boxes = tmp_path / "det.txt"
-    boxes.write_text("".join(f"{n + 1},-1,{20 + n % 300},60,60,160,0.9\n" for n in range(400)))
-    return str(shared / "data/video/basketball-broadcast.mp4"), str(boxes)
-
-
-def start(arguments: Sequence[str], folder: Path, **options: Any) -> subprocess.Popen[Any]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TERM": "xterm"}
-    return subprocess.Popen([*PROGRAM, *arguments], cwd=folder, env=environment, **options)
-
-
-def wait_for_lines(path: Path, count: int, process: subprocess.Popen[Any]) -> None:
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if path.is_file() and path.read_bytes().count(b"\n") >= count:
-            return
-        time.sleep(0.01)
-    pytest.fail(f"{path.name} never had {count} lines")
-
-
-@contextmanager
-def small_disk(size: int) -> Iterator[None]:
-    """Files of more than ``size`` bytes are refused, as by a full disk."""
-    resource = pytest.importorskip("resource", reason="limits of POSIX")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def decoded_frames(path: Path) -> int:
-    with av.open(str(path)) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
-def frame(index: int = 0, side: int = 64) -> Frame:
-    return Frame(index, index / 25, np.full((side, side, 3), index % 256, np.uint8))
-
-
-def person(identity: int = 1) -> sv.Detections:
-    return sv.Detections(np.array([[5, 5, 40, 60]], np.float32), tracker_id=np.array([identity]))
 
 
 @posix
@@ -218,200 +160,6 @@ def test_a_pipe_is_written_as_it_is(tmp_path: Path) -> None:
     assert reader.communicate(timeout=30)[0].splitlines()[1].startswith("1,0.000000,1,5.0")
 
 
-@posix
-def test_full_disk_is_one_line_and_keeps_what_was_done(
-    film: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source, boxes = film
-    monkeypatch.chdir(tmp_path)
-    files = ["--out", "o.mp4", "--tracks", "t.jsonl", "--quiet"]
-    with small_disk(200_000):
-        assert run([source, "--detector", boxes, "--encoder", "none", *files]) == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert error.startswith("bpbreid-track: error: o.mp4: cannot be written: File too large; ")
-    rows = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
-    assert 0 < decoded_frames(tmp_path / "o.mp4") <= len(rows) + 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["det.txt", "o.mp4", "t.jsonl"]
-
-
-@posix
-@pytest.mark.parametrize("linked", [False, True])
-def test_full_disk_leaves_no_half_row(
-    pets: Path,
-    det: Path,
-    tmp_path: Path,
-    linked: bool,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = [str(pets), "--detector", str(det), "--encoder", "none", "--max-frames", "60", "--quiet"]
-    with small_disk(5000):
-        assert run([*arguments, "--tracks", "t.txt", *(["--link"] if linked else [])]) == 1
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert "t.txt: cannot be written: File too large" in error
-    rows = (tmp_path / "t.txt").read_text()
-    assert rows.endswith("-1,-1,-1\n")
-    assert 4000 < len(rows) <= 5000
-    assert [path.name for path in tmp_path.iterdir()] == ["t.txt"]
-
-
-@posix
-def test_full_disk_keeps_the_frames_of_a_cache(pets: Path, det: Path, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"detector": det, "encoder": "none", "max_frames": 60, "cache": tmp_path / "c"}
-    with small_disk(4000), pytest.raises(InputError, match="c: cannot be written: File too large"):
-        track_video(pets, **options)
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
-    stored = len(StoredFrames(tmp_path / "c"))
-    assert 5 < stored < 60
-    report = track_video(pets, **options)
-    assert (report.cached_frames, len(StoredFrames(tmp_path / "c"))) == (stored, 60)
-
-
-@posix
-def test_small_files_are_whole_or_as_they_were(tmp_path: Path) -> None:
-    def people(count: int) -> PartEmbeddings:
-        return PartEmbeddings(torch.zeros(count, 1, 8), torch.ones(count, 1), ["foreground"])
-
-    people(1).save(tmp_path / "anna.npz")
-    put(tmp_path / "1.jpg", b"a picture")
-    before = (tmp_path / "anna.npz").read_bytes()
-    with small_disk(2000):
-        with pytest.raises(OSError, match="File too large"):
-            people(100).save(tmp_path / "anna.npz")
-        with pytest.raises(OSError, match="File too large"):
-            put(tmp_path / "1.jpg", bytes(3000))
-    assert (tmp_path / "anna.npz").read_bytes() == before
-    assert (tmp_path / "1.jpg").read_bytes() == b"a picture"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.jpg", "anna.npz"]
-
-
-@posix
-def test_full_disk_while_training_is_said_of_the_log(tmp_path: Path) -> None:
-    log = Table(tmp_path / "log.csv", 0)
-    log.add({"step": 1, "loss": 0.5})
-    with small_disk(20), pytest.raises(InputError, match=r"log\.csv: cannot be written: File too large"):
-        log.add({"step": 2, "loss": 0.5})
-
-
-@posix
-@pytest.mark.parametrize("how", ["removed", "moved"])
-def test_a_folder_that_goes_in_mid_run_is_an_error_and_costs_nothing(
-    pets: Path, det: Path, tmp_path: Path, how: str
-) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
-
-    def on_frame(now: Frame, _: sv.Detections) -> None:
-        if now.index == 10:
-            gone = folder.rename(tmp_path / "elsewhere")  # at once, whatever is being written
-            if how == "removed":
-                shutil.rmtree(gone)
-
-    with pytest.raises(InputError, match=r"out/.*: its folder was removed or moved during the run"):
-        track_video(
-            pets,
-            folder / "o.mp4",
-            tracks=folder / "t.jsonl",
-            detector=det,
-            encoder="none",
-            max_frames=30,
-            on_frame=on_frame,
-            cache=folder / "c",
-        )
-    assert len(StoredFrames(folder / "c")) > 10
-    assert len((folder / "t.jsonl").read_text().splitlines()) > 10
-    assert decoded_frames(folder / "o.mp4") > 10
-
-
-@posix
-def test_crops_end_with_their_folder(pets: Path, det: Path, tmp_path: Path) -> None:
-    def on_frame(now: Frame, _: sv.Detections) -> None:
-        if now.index == 5:
-            (tmp_path / "crops").rename(tmp_path / "gone")  # at once, whatever is being written
-
-    with pytest.raises(InputError, match=r"crops/\d+/\d+\.jpg: cannot be written"):
-        track_video(
-            pets, crops=tmp_path / "crops", detector=det, encoder="none", max_frames=60, on_frame=on_frame
-        )
-
-
-@posix
-@pytest.mark.parametrize(
-    "option", ["--out o.mp4", "--tracks t.txt", "--explain w.jsonl", "--crops c", "--cache k"]
-)
-def test_the_second_of_two_writers_is_refused_and_harms_nothing(
-    pets: Path, det: Path, tmp_path: Path, option: str, capfd: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    name, file = option.split()
-    arguments = [str(pets), "--detector", str(det), "--encoder", "none", "--quiet", name, file]
-    arguments += ["--tracks", "other.txt"] if name == "--cache" else []
-    codes: list[int] = []
-
-    def on_frame(now: Frame, _: sv.Detections) -> None:
-        if now.index in (0, 20):
-            codes.append(run(arguments))
-
-    options: dict[str, Any] = {name[2:]: file}
-    options |= {"tracks": "first.txt"} if name == "--cache" else {}
-    track_video(pets, detector=det, encoder="none", max_frames=30, on_frame=on_frame, **options)
-    assert codes == [1, 1]
-    errors = capfd.readouterr().err.splitlines()
-    assert (
-        errors
-        == [f"bpbreid-track: error: {file}: another run is writing it; wait for its end or give another path"]
-        * 2
-    )
-    alone = tmp_path / "alone"
-    alone.mkdir()
-    monkeypatch.chdir(alone)
-    track_video(pets, detector=det, encoder="none", max_frames=30, **options)
-    if name == "--crops":
-        files = [sorted(str(p.relative_to(f)) for p in (f / file).rglob("*")) for f in (tmp_path, alone)]
-        assert files[0] == files[1]
-    else:
-        assert (tmp_path / file).read_bytes() == (alone / file).read_bytes()
-
-
-@posix
-def test_a_file_is_free_again_after_its_run(tmp_path: Path) -> None:
-    for _ in range(2):
-        write_whole(tmp_path / "t.txt", b"rows\n")
-        sink = CropSink(tmp_path / "crops")
-        sink.close()
-    first = PartFile(tmp_path / "t.txt")
-    with pytest.raises(InputError, match="another run is writing it"):
-        PartFile(tmp_path / "t.txt")
-    first.discard()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.txt"]
-
-
-@posix
-def test_a_folder_has_one_writer(tmp_path: Path) -> None:
-    first = FolderClaim(tmp_path / "people")
-    with pytest.raises(InputError, match="people: another run is writing it"):
-        FolderClaim(tmp_path / "people")
-    first.release()
-    assert not (tmp_path / "people").exists()  # made for nothing
-    FolderClaim(tmp_path / "people").release()
-
-
-@pytest.mark.parametrize("left", ["o.part.mp4", "o.killed.mp4"])
-def test_what_a_killed_run_left_is_not_tracked_into_its_own_name(
-    det: Path, tmp_path: Path, left: str
-) -> None:
-    with VideoSink(tmp_path / "whole.mp4", 64, 64, 25) as sink:
-        sink.write(frame().image)
-    (tmp_path / "whole.mp4").rename(tmp_path / left)
-    with pytest.raises(UsageError, match="is read by this run and would be overwritten"):
-        track_video(tmp_path / left, tmp_path / "o.mp4", detector=det, encoder="none")
-    track_video(tmp_path / left, tmp_path / "other.mp4", detector=det, encoder="none")
-    assert (tmp_path / left).exists()
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
 @pytest.mark.parametrize(
     "command",
@@ -426,7 +174,9 @@ def test_standard_output_that_cannot_be_written_is_one_line(
         monkeypatch.setattr(sys, "stdout", full)
         assert module.run(arguments or ["--help"]) == 1
     error = capsys.readouterr().err
-    assert error == f"{module.PROGRAM}: error: standard output cannot be written: No space left on device\n"
+    assert (
+        error == f"{module.program.name}: error: standard output cannot be written: No space left on device\n"
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")

@@ -19,8 +19,8 @@ import yaml
 from reid_scene import make_reid_set
 
 from bpbreid_track import Encoder
-from bpbreid_track.config import config_path, preset_names
 from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
+from bpbreid_track.read_config import config_path, preset_names
 from bpbreid_trainer.cli import run
 from bpbreid_trainer.interrupts import lasting_interrupt
 from bpbreid_trainer.logs import read_table

@@ -16,13 +16,13 @@ from small_encoders import network
 
 from bpbreid_track import TrackerConfig, track_video
 from bpbreid_track.cli import tune as cli
-from bpbreid_track.config import run_config
 from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import TrackingMetrics
 from bpbreid_track.exports.export import export_tracks
 from bpbreid_track.io.mot_format import read_ground_truth, read_mot
 from bpbreid_track.io.read_tracks import read_truth
 from bpbreid_track.model.checkpoint import save_checkpoint
+from bpbreid_track.read_config import run_config
 from bpbreid_track.tuning import search
 from bpbreid_track.tuning.footage import Footage, Judge, Stretch, load_footage, split, track
 from bpbreid_track.tuning.space import LEFT_OUT, SPACE

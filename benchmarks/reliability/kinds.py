@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from bpbreid_track import PartEmbeddings
-from bpbreid_track.config import RunConfig, read_settings
+from bpbreid_track.config import RunConfig
 from bpbreid_track.detection.detectors import PrecomputedDetector
 from bpbreid_track.evaluation import evaluate_tracks
 from bpbreid_track.explain import text
@@ -32,6 +32,7 @@ from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.pipeline.api import track_video
 from bpbreid_track.pipeline.cache import StoredFrames
 from bpbreid_track.pipeline.cache_file import take_up
+from bpbreid_track.read_config import read_settings
 from bpbreid_trainer.options import read_options
 from bpbreid_trainer.state import State
 

@@ -7,10 +7,10 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 
@@ -21,6 +21,60 @@ from ..io.addresses import without_secrets
 INTERRUPTED = 130
 # What writing to a full disk or to a terminal that is gone says. Files of ours are named in their errors.
 _UNWRITABLE = {errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+HELP = {"help_option_names": ["-h", "--help"]}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Program:
+    """A command line under its name: how it takes commands, is run and speaks on stderr.
+
+    Attributes:
+        name: for messages.
+        app: Typer's.
+        version_option: ``--version``, which shows name and version and ends.
+
+    Args:
+        name: as above.
+        on_interrupt, elsewhere: see ``run_app``.
+        no_args_is_help: show the help where no arguments are given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        on_interrupt: str | None = "interrupted",
+        elsewhere: Mapping[str, str] = MappingProxyType({}),
+        no_args_is_help: bool = False,
+    ) -> None:
+        self.name = name
+        self.app = typer.Typer(
+            add_completion=False, pretty_exceptions_enable=False, no_args_is_help=no_args_is_help
+        )
+        self.version_option = _version_option(name)
+        self._on_interrupt, self._elsewhere = on_interrupt, elsewhere
+
+    def command(self, function: F) -> F:
+        """Make ``function`` a command, the only one or one of several; a decorator."""
+        return self.app.command(context_settings=HELP)(function)
+
+    def run(self, arguments: Sequence[str]) -> int:
+        """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
+        return run_app(
+            self.app, self.name, arguments, on_interrupt=self._on_interrupt, elsewhere=self._elsewhere
+        )
+
+    def main(self) -> None:
+        """The entry point: run with the arguments of the process and exit."""
+        sys.exit(self.run(sys.argv[1:]))
+
+    def warn(self, message: str) -> None:
+        """A warning on stderr."""
+        say(f"{self.name}: warning: {message}")
 
 
 def run_app(
@@ -98,8 +152,7 @@ def _show_flags_bare(command: Any) -> None:
         _show_flags_bare(inner)
 
 
-def version_option(program: str) -> Any:
-    """The option ``--version`` of a command: shows name and version, and ends."""
+def _version_option(program: str) -> Any:
 
     def show(wanted: bool) -> None:
         if wanted:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -11,24 +9,13 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from .common import INTERRUPTED, run_app, say, version_option
+from .common import INTERRUPTED, Debug, Program, Quiet, say
 
-PROGRAM = "bpbreid-edit"
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-def main() -> None:
-    """The entry point of ``bpbreid-edit``."""
-    sys.exit(run(sys.argv[1:]))
+program = Program("bpbreid-edit")
+run, main = program.run, program.main
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
-    return run_app(app, PROGRAM, arguments)
-
-
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@program.command
 def edit(
     tracks: Annotated[
         Path,
@@ -50,9 +37,9 @@ def edit(
         Path | None,
         typer.Option(metavar="OUT.mp4", help="With --source: the video painted from the corrected tracks."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, version_option(PROGRAM)] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Annotated[bool, program.version_option] = False,
 ) -> int:
     """Merge, split, rename and delete identities in TRACKS, as a file of corrections says.
 
@@ -88,9 +75,7 @@ def edit(
             )
         if any(done.names.values()) and not result.tracks.has_names:
             where = "the video alone shows them" if video is not None else "they are left out"
-            say(
-                f"{PROGRAM}: warning: {out}: MOTChallenge text has no place for names; {where} (.csv has one)"
-            )
+            program.warn(f"{out}: MOTChallenge text has no place for names; {where} (.csv has one)")
         if reader is None or video is None:
             return 0
         from ..pipeline.repaint import TrackRowsByFrame, repaint
@@ -104,11 +89,11 @@ def edit(
         )
         report = repaint(reader, rows, video, progress=not quiet)
         for note in report.notes:
-            say(f"{PROGRAM}: warning: {note}")
+            program.warn(note)
         last = int(was.frame.max(initial=0))
         if rows.last < last and not report.interrupted:
-            say(
-                f"{PROGRAM}: warning: {source}: ends with frame {rows.last}, the tracks with frame {last}; "
+            program.warn(
+                f"{source}: ends with frame {rows.last}, the tracks with frame {last}; "
                 "is it what was tracked?"
             )
         if not quiet:

@@ -4,39 +4,27 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..errors import InputError, UsageError
-from .common import run_app, say, version_option
+from .common import Debug, Program, say
 
 if TYPE_CHECKING:
     from ..evaluation.tracks import FolderMetrics, TrackingMetrics
     from ..io.mot_format import Frames
 
-PROGRAM = "bpbreid-eval"
 COMBINED = "COMBINED"
 # What fits 80 columns; the JSON object has the rest.
 _COLUMNS = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "IDSW", "Frag", "FP", "FN")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+program = Program("bpbreid-eval")
+run, main = program.run, program.main
 
 
-def main() -> None:
-    """The entry point of ``bpbreid-eval``."""
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
-    return run_app(app, PROGRAM, arguments)
-
-
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@program.command
 def evaluate(
     gt: Annotated[
         Path,
@@ -67,8 +55,8 @@ def evaluate(
         typer.Option(metavar="A:B", help="Judge frames A to B alone, both included, counted from 1."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no table.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, version_option(PROGRAM)] = False,
+    debug: Debug = False,
+    version: Annotated[bool, program.version_option] = False,
 ) -> None:
     """Compare tracks with the ground truth: HOTA, IDF1, MOTA and more, as TrackEval computes them.
 
@@ -114,7 +102,7 @@ def evaluate(
             _show({result.stem: metrics})
     for truth, tracks in pairs:
         if line := coverage(truth, tracks, benchmark=benchmark, frames=part):
-            say(f"{PROGRAM}: {line}")
+            say(f"{program.name}: {line}")
 
 
 def _frames(text: str | None) -> Frames:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import UsageError
-from .common import run_app, version_option
+from .common import Debug, Program
 
-PROGRAM = "bpbreid-explain"
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-def main() -> None:
-    """The entry point of ``bpbreid-explain``."""
-    sys.exit(run(sys.argv[1:]))
+program = Program("bpbreid-explain")
+run, main = program.run, program.main
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
-    return run_app(app, PROGRAM, arguments)
-
-
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@program.command
 def explain(
     file: Annotated[
         Path,
@@ -44,8 +31,8 @@ def explain(
     why: Annotated[
         tuple[int, int] | None, typer.Option(metavar="OLD NEW", help="Why identity OLD became NEW.")
     ] = None,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, version_option(PROGRAM)] = False,
+    debug: Debug = False,
+    version: Annotated[bool, program.version_option] = False,
 ) -> None:
     """Say why boxes have the identities they have: a summary and the life of every identity.
 

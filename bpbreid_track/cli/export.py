@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from .common import run_app, say, version_option
+from .common import Debug, Program, say
 
-PROGRAM = "bpbreid-export"
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-def main() -> None:
-    """The entry point of ``bpbreid-export``."""
-    sys.exit(run(sys.argv[1:]))
+program = Program("bpbreid-export")
+run, main = program.run, program.main
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
-    return run_app(app, PROGRAM, arguments)
-
-
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@program.command
 def export(
     tracks: Annotated[
         Path,
@@ -58,8 +45,8 @@ def export(
         ),
     ] = 0.0,
     quiet: Annotated[bool, typer.Option("--quiet", help="No summary.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, version_option(PROGRAM)] = False,
+    debug: Debug = False,
+    version: Annotated[bool, program.version_option] = False,
 ) -> None:
     """Write tracks as annotation tools read them; nothing is there until all is written.
 
@@ -74,4 +61,4 @@ def export(
     if not quiet:
         say(f"{report.out}: {report.boxes} boxes of {report.identities} identities")
     for note in report.notes:
-        say(f"{PROGRAM}: warning: {note}")
+        program.warn(note)

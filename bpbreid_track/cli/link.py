@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,27 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UsageError
-from .common import run_app, say, version_option
+from .common import Debug, Program, say
 
 if TYPE_CHECKING:
     from ..many.link import Person, Tracked
 
-PROGRAM = "bpbreid-link"
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-
-
-def main() -> None:
-    """The entry point of ``bpbreid-link``."""
-    sys.exit(run(sys.argv[1:]))
+program = Program("bpbreid-link")
+run, main = program.run, program.main
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
-    return run_app(app, PROGRAM, arguments)
-
-
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@program.command
 def link(
     runs: Annotated[
         list[str],
@@ -72,8 +61,8 @@ def link(
         bool, typer.Option("--pictures/--no-pictures", help="Sheets to check; reads the videos again.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, version_option(PROGRAM)] = False,
+    debug: Debug = False,
+    version: Annotated[bool, program.version_option] = False,
 ) -> None:
     """Join identities over videos: one number a person, in all of them.
 
@@ -166,7 +155,7 @@ def _write(out: Path, videos: Sequence[Tracked], people: Sequence[Person], pictu
     write_whole(out / "people.csv", table.getvalue().encode("utf-8", "surrogateescape"))
     if pictures:
         for note in write_sheets(out, videos, people)[1]:
-            say(f"{PROGRAM}: warning: {note}")
+            program.warn(note)
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

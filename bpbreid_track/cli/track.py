@@ -5,7 +5,6 @@ Only what parsing needs is imported here, so that ``--help`` answers at once.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UsageError, did_you_mean
+from ..errors import UsageError, did_you_mean, with_notes
 from ..io.names import output_stem
-from .common import INTERRUPTED, fail, run_app, say, version_option, with_notes
+from .common import INTERRUPTED, Debug, Program, Quiet, fail, say
 from .demo_score import DemoScore
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from ..io.sources.base import Frame
     from ..pipeline.report import TrackingReport
 
-PROGRAM = "bpbreid-track"
 # What other trackers' command lines call things that are settings here.
 _ELSEWHERE = {
     "--conf": "--set detector.confidence=0.3",
@@ -39,20 +37,11 @@ _ELSEWHERE = {
 }
 _OVERLAYS = ("boxes", "labels", "traces", "parts", "why")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+program = Program("bpbreid-track", on_interrupt=None, elsewhere=_ELSEWHERE)
+run, main = program.run, program.main
 
 
-def main() -> None:
-    """The entry point of ``bpbreid-track``."""
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
-    return run_app(app, PROGRAM, arguments, on_interrupt=None, elsewhere=_ELSEWHERE)
-
-
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@program.command
 def track(
     sources: Annotated[
         list[str],
@@ -219,9 +208,9 @@ def track(
             metavar="MINUTES", help="With several workers: search longer videos in pieces of this length."
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, version_option(PROGRAM)] = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Annotated[bool, program.version_option] = False,
 ) -> int:
     """Track the people in SOURCE: every person keeps one number, also through occlusions.
 
@@ -331,7 +320,7 @@ def track(
         if not quiet:
             _show_report(report, score)
         for note in report.notes:
-            say(f"{PROGRAM}: warning: {note}")
+            program.warn(note)
     return INTERRUPTED if report.interrupted else 0
 
 
@@ -345,7 +334,8 @@ def default_output(source: str) -> Path:
 
 
 def _settings(config: str | None, changes: Sequence[str], overlay: str | None) -> RunConfig:
-    from ..config import RunConfig, config_path, overridden
+    from ..config import RunConfig
+    from ..read_config import config_path, overridden
 
     path = None if config is None else config_path(config, "track")
     settings = overridden(RunConfig, path, changes, where="--set" if changes else "")
@@ -365,7 +355,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise typer.Exit(fail(PROGRAM, with_notes(error, "interrupted"), INTERRUPTED)) from None
+        raise typer.Exit(fail(program.name, with_notes(error, "interrupted"), INTERRUPTED)) from None
 
 
 def _show_report(report: TrackingReport, score: DemoScore | None) -> None:

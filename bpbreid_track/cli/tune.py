@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,29 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import UsageError
-from .common import INTERRUPTED, run_app, version_option
+from .common import INTERRUPTED, Debug, Program
 
 if TYPE_CHECKING:
     from ..tuning.footage import Stretch
     from ..tuning.search import Outcome
 
-PROGRAM = "bpbreid-tune"
 _COLUMNS = ("HOTA", "AssA", "IDF1", "MOTA", "IDSW")
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+program = Program("bpbreid-tune")
+run, main = program.run, program.main
 
 
-def main() -> None:
-    """The entry point of ``bpbreid-tune``."""
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
-    return run_app(app, PROGRAM, arguments)
-
-
-@app.command(context_settings={"help_option_names": ["-h", "--help"]})
+@program.command
 def tune(
     sequences: Annotated[
         list[Path],
@@ -70,8 +59,8 @@ def tune(
     ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, no table.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, version_option(PROGRAM)] = False,
+    debug: Debug = False,
+    version: Annotated[bool, program.version_option] = False,
 ) -> int:
     """Search tracker settings that suit annotated footage, and write them for bpbreid-track --config.
 
@@ -119,7 +108,7 @@ def tune(
     _write(out, outcome, *parts, seed=seed)
     typer.echo(json.dumps(outcome.as_dict())) if as_json else _show(outcome, *parts)
     for line in _verdict(outcome, out):
-        typer.echo(f"{PROGRAM}: {line}", err=True)
+        typer.echo(f"{program.name}: {line}", err=True)
     return INTERRUPTED if outcome.interrupted else 0
 
 

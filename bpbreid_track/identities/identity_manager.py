@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from .appearance_stats import AppearanceSums
 from .gallery import MIN_VIEWS, Gallery, Namer, names_of_all
 from .linking import Linked
 from .settle import as_tracked, link_by_class
+from .smoothing import smooth_run
 from .teams import TorsoSums, names_of_teams
 from .track_history import TrackHistory
 from .tracklets import TrackedRows, seen_together
@@ -36,11 +38,11 @@ class IdentityManager:
         history: where the boxes of all frames are kept for linking; None: nothing is linked.
         gallery: known people; None: nobody has a name.
         save: keep views of every identity for a gallery.
-        fill_only: tracklets stay apart, and gaps up to so many seconds are filled; None: they are joined.
+        joins: tracklets of one person are joined at the end.
         by_motion: numbers of the classes that are no people.
 
     Attributes:
-        fill_only: as given.
+        joins: as given.
         named: the identities that were given each name of the gallery.
         teams: the team of every identity that was seen clearly, once they are settled; None: none were asked
             for.
@@ -53,7 +55,7 @@ class IdentityManager:
         history: TrackHistory | None,
         gallery: Gallery | None,
         save: bool,
-        fill_only: float | None = None,
+        joins: bool = True,
         by_motion: Collection[int] = (),
     ) -> None:
         self._settings = settings
@@ -62,7 +64,7 @@ class IdentityManager:
         self._views = DiverseViews(settings.gallery.save_views, VIEW_SECONDS)
         self._pictures = BestPictures()
         self._save = save
-        self.fill_only, self._by_motion = fill_only, by_motion
+        self.joins, self._by_motion = joins, by_motion
         self._sums: AppearanceSums | None = None
         self._torsos: TorsoSums | None = None
         self._seen: dict[int, float] = {}  # when each identity was seen last
@@ -73,7 +75,7 @@ class IdentityManager:
         self.teams: dict[int, str] | None = None
 
     def take(
-        self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings | None
+        self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings | None, view: int = 0
     ) -> sv.Detections:
         """Take in one frame of the tracker.
 
@@ -81,6 +83,7 @@ class IdentityManager:
             frame: the frame.
             detections: its boxes with ``tracker_id``; changed in place where a gallery gives names.
             embeddings: a row for each box; a row in which no part is visible tells nothing.
+            view: how often the picture was cut before.
 
         Returns:
             ``detections``, with ``data["name"]`` where there is a gallery: "" for unknown people.
@@ -91,7 +94,7 @@ class IdentityManager:
         if self._gallery is not None:
             detections.data["name"] = self._names(detections)
         if self._history is not None:
-            self._history.add(frame.index, frame.timestamp, detections)
+            self._history.add(frame.index, frame.timestamp, detections, view)
         return detections
 
     def _take_views(self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings) -> None:
@@ -146,12 +149,20 @@ class IdentityManager:
                 self.named.setdefault(names[row], set()).add(identity)
         return names
 
-    def link(self, rows: TrackedRows, times: np.ndarray) -> Linked:
-        """Join what belongs together (``linking.link``), where that is wanted, and fill gaps."""
-        if self.fill_only is not None:
-            return as_tracked(rows, times, self.fill_only)
-        means = None if self._sums is None else self._sums.means()
-        return link_by_class(rows, times, means, self._settings.link, self._by_motion)
+    def link(self, rows: TrackedRows, times: np.ndarray, views: np.ndarray) -> Linked:
+        """Join what belongs together, where that is wanted (``linking.link``), and smooth it.
+
+        Args:
+            rows: all boxes of the run.
+            times, views: of every frame, see ``smoothing.smooth_run``.
+        """
+        if self.joins:
+            means = None if self._sums is None else self._sums.means()
+            linked = link_by_class(rows, means, self._settings.link, self._by_motion)
+        else:
+            linked = as_tracked(rows)
+        smoothed = smooth_run(linked.rows, times, views, self._settings.smooth.lag_seconds)
+        return replace(linked, rows=smoothed)
 
     def settle(self, linked: Linked) -> dict[int, str] | None:
         """Names of the identities of a linked run, by all that was seen of each; None without a gallery.

@@ -1,4 +1,4 @@
-"""Joining the tracklets of one person after the run, and filling the short gaps in them.
+"""Joining the tracklets of one person after the run.
 
 Pure functions on the boxes of a whole run. A join needs an end and a start with time between them, so a chain
 of joins can never hold two boxes of one frame.
@@ -13,9 +13,8 @@ import numpy as np
 from ..config import LinkConfig
 from ..embeddings import part_distance
 from ..tracking.assignment import assign_sparse
-from ..tracking.tracks import TICK
 from .appearance_stats import MeanAppearance
-from .tracklets import Continuations, Ends, TrackedRows, concatenate, continuations, ends_of, seen_together
+from .tracklets import Continuations, Ends, TrackedRows, continuations, ends_of, seen_together
 
 # Distances of two views of one person, and of two people, before the run has shown any: median, deviation,
 # and how many pairs they are worth. Near those of the tracker, whose distances are of single boxes.
@@ -45,35 +44,31 @@ class Linked:
     """What linking made of a run.
 
     Attributes:
-        rows: all boxes, those without identity included, sorted by frame; filled ones come last in a frame.
+        rows: all boxes, those without identity included, sorted by frame.
         identity: identity after joining for each before; the earliest number of a person stays.
         joined: how many tracklets were continued in another one's name.
-        filled: how many boxes were filled in.
         threshold: part distance below which two tracklets may be one person; None without appearance.
     """
 
     rows: TrackedRows
     identity: dict[int, int]
     joined: int
-    filled: int
     threshold: float | None
 
 
-def link(rows: TrackedRows, times: np.ndarray, means: MeanAppearance | None, config: LinkConfig) -> Linked:
-    """Join tracklets of one person and fill gaps.
+def link(rows: TrackedRows, means: MeanAppearance | None, config: LinkConfig) -> Linked:
+    """Join tracklets of one person.
 
     Args:
         rows: the boxes of the run.
-        times: float64 [F], time of every frame of the run, in order; ``rows.frame`` counts in it.
         means: mean appearance of the identities; None where nothing is known, then motion alone joins.
         config: settings.
 
     >>> row = lambda frame, id: TrackedRows(*map(np.array, (
     ...     [frame], [frame / 10], [id], [[10., 0., 50., 100.]], [0.9], [0], [False])))
     >>> run = concatenate([row(frame, 1) for frame in range(5)] + [row(frame, 2) for frame in range(7, 12)])
-    >>> done = link(run, np.arange(12) / 10, None, LinkConfig())
-    >>> done.identity, done.filled
-    ({1: 1, 2: 1}, 2)
+    >>> link(run, None, LinkConfig()).identity
+    {1: 1, 2: 1}
     """
     ends = ends_of(rows)
     looks = None if means is None or not len(means.ids) else Looks(ends, means)
@@ -81,8 +76,7 @@ def link(rows: TrackedRows, times: np.ndarray, means: MeanAppearance | None, con
     links = _decide(ends, looks, threshold, config)
     identity = _identities(ends.ids, links)
     joined = replace(rows, id=np.array([identity.get(i, -1) for i in rows.id.tolist()], np.int64))
-    fills = fill_gaps(joined, times, config.fill_seconds)
-    return Linked(concatenate([joined, fills]).sorted(), identity, len(links), len(fills), threshold)
+    return Linked(joined, identity, len(links), threshold)
 
 
 class Looks:
@@ -232,37 +226,3 @@ def _identities(ids: np.ndarray, links: list[tuple[int, int]]) -> dict[int, int]
             path.append(first)
         head.update(dict.fromkeys(path, head.get(first, first)))
     return {int(ids[row]): int(ids[first]) for row, first in sorted(head.items())}
-
-
-def fill_gaps(rows: TrackedRows, times: np.ndarray, longest: float) -> TrackedRows:
-    """Boxes for the frames in which an identity is missing, straight lines between its neighbours.
-
-    Args:
-        rows: boxes; those without identity are passed over.
-        times: float64 [F], time of every frame.
-        longest: seconds between the boxes at either side of a gap, above which it stays open.
-
-    Returns:
-        The new rows alone, ``filled``; box and confidence are interpolated in time.
-    """
-    rows = rows[rows.id >= 0]
-    rows = rows[np.lexsort((rows.frame, rows.id))]
-    parts = [rows[np.zeros(0, np.intp)]]
-    same = (rows.id[1:] == rows.id[:-1]) & (np.diff(rows.frame) > 1) & (np.diff(rows.time) <= longest + TICK)
-    for row in np.flatnonzero(same):
-        frames = np.arange(rows.frame[row] + 1, rows.frame[row + 1])
-        share = (times[frames] - rows.time[row]) / (rows.time[row + 1] - rows.time[row])
-        pair = rows[np.array([row, row + 1])]
-        confidence = (1 - share) * pair.confidence[0] + share * pair.confidence[1]
-        parts.append(
-            TrackedRows(
-                frame=frames,
-                time=times[frames],
-                id=np.full(len(frames), pair.id[0]),
-                xyxy=(1 - share)[:, None] * pair.xyxy[0] + share[:, None] * pair.xyxy[1],
-                confidence=confidence.astype(np.float32),
-                class_id=np.full(len(frames), pair.class_id[0]),
-                filled=np.ones(len(frames), bool),
-            )
-        )
-    return concatenate(parts)

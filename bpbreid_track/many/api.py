@@ -11,10 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..config import RunConfig, TrackerConfig, run_config
-from ..errors import InputError, UsageError
+from ..config import RunConfig, TrackerConfig
+from ..errors import UsageError
 from ..io.addresses import is_stored, public_name
 from ..pipeline.counting import NO_REGIONS
+from ..read_config import run_config
+from ..regions.areas import check_mask
 from .manifest import Entry
 from .order import Order, endings, resolved_weights
 from .plan import Job, make_plan
@@ -173,12 +175,11 @@ def track_videos(
 
 
 def _absolute_mask(settings: RunConfig) -> RunConfig:
-    """Workers may run in another folder."""
+    """``settings`` for workers, which may run in another folder."""
     mask = settings.regions.roi
     if not isinstance(mask, str):
         return settings
-    if not os.path.isfile(mask):
-        raise InputError(f"region: {mask!r} is neither a polygon 'x,y x,y x,y' nor an image file")
+    check_mask(mask, "region")
     regions = settings.regions.model_copy(update={"roi": os.path.abspath(mask)})
     return settings.model_copy(update={"regions": regions})
 

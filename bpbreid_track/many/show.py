@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..pipeline.progress import BarView
 from .manifest import Entry
 from .plan import Job
 
 
-class Show:
-    """Progress over all videos on stderr. A terminal that has closed ends nothing.
+class Show(BarView):
+    """Progress over all videos on stderr.
 
     Args:
         total: videos to come.
@@ -27,7 +27,6 @@ class Show:
         self._done = 0
         self._start = time.monotonic()
         self._console = Console(stderr=True, highlight=False, quiet=quiet, soft_wrap=True)
-        self._bar: Progress | None = None
         if at_once > 1 and self._console.is_terminal and not quiet:
             columns = (
                 TextColumn("{task.description}"),
@@ -82,16 +81,3 @@ class Show:
             return ""
         seconds = (time.monotonic() - self._start) / self._done * left
         return f"; about {seconds / 60:.0f} min left" if seconds >= 90 else f"; about {seconds:.0f} s left"
-
-    def __enter__(self) -> Show:
-        if self._bar is not None:
-            with suppress(OSError):
-                self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            with suppress(OSError):
-                self._bar.stop()

@@ -17,7 +17,8 @@ from ..detection.detectors import Detector, PrecomputedDetector, load_detector
 from ..errors import InputError, with_notes
 from ..io.locks import FolderClaim, TakenError, writing
 from ..io.stores import Store, called, fetch
-from ..pipeline.api import load_encoder, track_video
+from ..pipeline.api import track_video
+from ..pipeline.networks import load_encoder
 from ..pipeline.search import join_caches, search_frames
 from .manifest import Entry, now
 from .order import FOLDERS, Order

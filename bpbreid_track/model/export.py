@@ -6,7 +6,6 @@ visibility [N, P]. The model options travel inside the file as metadata.
 
 from __future__ import annotations
 
-import importlib
 import os
 import tempfile
 import warnings
@@ -18,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, UsageError, did_you_mean, install_extra
+from ..errors import InputError, UsageError, did_you_mean
 from ..frames import check_image
 from .crops import crop_source, normalise
 from .inference import inference_copy
 from .network import BPBReID
-from .runtimes import METADATA_KEY, OUTPUT_NAMES, describe
+from .runtimes import METADATA_KEY, OUTPUT_NAMES, describe, library
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".ts"}
 _OPSET = 17
@@ -119,7 +118,7 @@ def _write_torchscript(graph: nn.Module, example: Tensor, metadata: str, target:
 
 
 def _write_onnx(graph: nn.Module, example: Tensor, target: Path) -> None:
-    _library("onnx")
+    library("onnx", "export")
     arguments: dict[str, Any] = {"dynamo": False}
     torch.onnx.export(
         graph,
@@ -134,14 +133,14 @@ def _write_onnx(graph: nn.Module, example: Tensor, target: Path) -> None:
 
 
 def _finish_onnx(model: Path, metadata: str, target: Path) -> None:
-    onnx = _library("onnx")
+    onnx = library("onnx", "export")
     document = onnx.load(str(model))
     document.metadata_props.add(key=METADATA_KEY, value=metadata)
     onnx.save(document, str(target))
 
 
 def _write_openvino(model: nn.Module | Path, example: Tensor, metadata: str, target: Path) -> None:
-    openvino = _library("openvino")
+    openvino = library("openvino", "export")
     if isinstance(model, Path):
         document = openvino.convert_model(str(model))
     else:
@@ -172,8 +171,8 @@ def _quantised(model: Path, images: list[np.ndarray]) -> Path:
     The first convolution and the heads stay float: on an ImageNet EfficientNet-lite0 that brings the error of
     the part distances from 1.7 % down to 1.0 %.
     """
-    quantization = _library("onnxruntime.quantization")
-    preparation = _library("onnxruntime.quantization.shape_inference")
+    quantization = library("onnxruntime.quantization", "export")
+    preparation = library("onnxruntime.quantization.shape_inference", "export")
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[name-defined]
         def __init__(self) -> None:
@@ -185,7 +184,7 @@ def _quantised(model: Path, images: list[np.ndarray]) -> Path:
 
     prepared, target = model.with_name("prepared.onnx"), model.with_name("int8.onnx")
     preparation.quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
-    graph = _library("onnx").load(str(prepared)).graph
+    graph = library("onnx", "export").load(str(prepared)).graph
     convolutions = [node.name for node in graph.node if node.op_type == "Conv"]
     quantization.quantize_static(
         str(prepared),
@@ -199,10 +198,3 @@ def _quantised(model: Path, images: list[np.ndarray]) -> Path:
         weight_type=quantization.QuantType.QInt8,
     )
     return target
-
-
-def _library(name: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise InputError(f"export: needs {name}; {install_extra('export')}") from error

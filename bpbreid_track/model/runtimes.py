@@ -239,8 +239,8 @@ def _check_precision(path: Path, wanted: str, held: str) -> None:
         )
 
 
-def library(name: str, path: Path) -> Any:
-    """The module ``name``, which the file at ``path`` is run by.
+def library(name: str, needed_by: str | Path) -> Any:
+    """The module ``name``, which comes with the extra ``export``.
 
     Raises:
         InputError: it is not installed.
@@ -248,4 +248,4 @@ def library(name: str, path: Path) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise InputError(f"{path}: needs {name}; {install_extra('export')}") from error
+        raise InputError(f"{needed_by}: needs {name}; {install_extra('export')}") from error

@@ -1,38 +1,24 @@
-"""From what the caller names, source, detector, encoder and settings, to a run and its report."""
+"""``track_video``: from source, detector, encoder and settings to a run and its report."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ..config import DetectorConfig, RunConfig, TrackerConfig, run_config
-from ..detection.classes import classes_by_motion
-from ..detection.detectors import Detector, PrecomputedDetector, load_detector
+from ..config import RunConfig, TrackerConfig
+from ..detection.detectors import Detector
 from ..errors import InputError, UsageError
-from ..identities.gallery import load_gallery, save_gallery_files
-from ..identities.identity_manager import IdentityManager
-from ..identities.track_history import TrackHistory
+from ..identities.gallery import save_gallery_files
 from ..io.locks import FolderClaim
-from ..io.open_source import open_source
 from ..io.paths import check_new_folder
-from ..io.sinks.window import WindowSink
-from ..io.sources.base import Frame, Source
-from ..report_page.page import RunPage
-from ..tracking.encode_policy import resolve_encode
-from .cache import Cache, open_cache
-from .cached_networks import asked_for, stored_networks
-from .counting import NO_REGIONS, load_regions
-from .interrupts import Interrupts
-from .linked_run import LinkedRun, check_rereadable
-from .outputs import Outputs
-from .progress import ProgressView
-from .replay import ReplayTracker
+from ..io.sources.base import Source
+from ..read_config import run_config
+from .prepare import Prepared, prepare
 from .report import TrackingReport
-from .run import OnFrame, Read, Run
-from .steps import online_stages, replay_stages
+from .request import Request
+from .run import OnFrame
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder
@@ -120,262 +106,69 @@ def track_video(
     """
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
-    settings = run_config(config)
-    if counts is not None and not (settings.regions.lines or settings.regions.zones):
-        raise UsageError(f"{counts}: nothing to count; {NO_REGIONS}")
-    if settings.teams and (encoder is None or encoder == "none"):
-        raise UsageError("teams need an encoder: it tells what people wear; leave out --encoder none")
-    # Who plays where, and who is one person, is known at the end only.
-    settled_later = link or settings.teams > 0
-    columns = {
-        "name": gallery is not None,
-        "team": settings.teams > 0,
-        "filled": link or settings.detector.every > 1,
-    }
-    extra = [column for column, wanted in columns.items() if wanted]
-    outputs = Outputs(
-        out, tracks, crops, explain, extra, counts=counts, report=report_page, crop_every=settings.crops.every
+    request = Request(
+        source=source,
+        settings=run_config(config),
+        out=out,
+        tracks=tracks,
+        detector=detector,
+        encoder=encoder,
+        on_frame=on_frame,
+        crops=crops,
+        show=show,
+        device=device,
+        precision=precision,
+        max_frames=max_frames,
+        cache=cache,
+        explain=explain,
+        progress=progress,
+        link=link,
+        gallery=gallery,
+        save_gallery=save_gallery,
+        counts=counts,
+        report_page=report_page,
     )
-    outputs.check([source, detector, encoder, config, cache, settings.regions.roi])
+    request.check()
+    outputs = request.every_output()
+    outputs.check([source, detector, encoder, config, cache, request.settings.regions.roi])
     with ExitStack() as held:
         if save_gallery is not None:
             check_new_folder(Path(save_gallery))
             held.callback(FolderClaim(Path(save_gallery)).release)
-        with ExitStack() as prepared:
-            reader = source if isinstance(source, Source) else open_source(source)
-            prepared.callback(reader.close)
-            regions = load_regions(settings.regions, reader.width, reader.height)
-            if settled_later:
-                again_seen = bool(out or crops or report_page or on_frame)
-                check_rereadable(source, reader, again_seen, "--link" if link else "--teams")
-            window = WindowSink(reader.name) if show else None
-            if window is not None:
-                prepared.callback(window.close)
-            # A stated rate is meant to overrule what the file says; a camera's clock cannot be overruled.
-            own_rate = "frame_rate" in settings.tracker.model_fields_set and not reader.live
-            if not own_rate:
-                settings = _with_tracker(settings, frame_rate=float(reader.frame_rate))
-            skipped = 0.0
-            if settings.detector.every > 1:
-                skipped = 1.5 * settings.detector.every / settings.tracker.frame_rate
-                fill = {"fill_seconds": max(settings.link.fill_seconds, skipped)}
-                settings = settings.model_copy(update={"link": settings.link.model_copy(update=fill)})
-            if reader.live:  # no frame waits for the next
-                one = settings.detector.model_copy(update={"batch_size": 1})
-                settings = settings.model_copy(update={"detector": one})
-            if detector == "auto" and reader.boxes is not None:
-                detector = reader.boxes
-            asked = None if cache is None else asked_for(detector, encoder, settings, device, precision)
-            known = None
-            parts_painted = "parts" in settings.draw.overlay and (out is not None or show)
-            others_asked = gallery is not None or settings.teams > 0 or bool(settings.detector.classes)
-            if cache is not None and asked is not None and not others_asked and not parts_painted:
-                known = stored_networks(cache, asked, max_frames)
-            find: Detector
-            embed: Encoder | None
-            if known is not None:
-                find, embed = known[0], cast("Encoder | None", known[1])
-            else:
-                find = _detector(detector, settings.detector, device)
-                if isinstance(find, PrecomputedDetector):
-                    find.check_frames(reader)
-                embed = load_encoder(encoder, settings, device, precision)
-            by_motion = classes_by_motion(find)
-            settings = _with_tracker(settings, encode=resolve_encode(settings.tracker.encode, embed))
-            store = None
-            if cache is not None:
-                others = outputs.paths.values()
-                store = open_cache(cache, reader, find, embed, settings.detector, others, asked)
-                prepared.callback(store.close)
-            history = TrackHistory() if settled_later else None
-            identities = _identities(
-                settings, embed, history, gallery, save_gallery, None if link else skipped, by_motion
-            )
-            page = None
-            if report_page is not None:
-                page = RunPage(report_page, settled_later=settled_later, by_motion=by_motion)
-            interrupts = Interrupts()
-            # The reasons are those of the first reading: linking comes after them. Its tracks serve until
-            # they are linked, and stay where it does not come to that.
-            written = Outputs(None, tracks, None, explain, extra, counts=counts) if settled_later else outputs
-            stages = online_stages(
-                reader,
-                find,
-                embed,
-                settings,
-                written,
-                regions=regions,
-                cache=store,
-                shown=window is not None,
-                use_timestamps=not own_rate,
-                identities=identities,
-                page=page,
-            )
-            looked_at = page is not None or window is not None or save_gallery is not None
-            run = Run(
-                reader,
-                stages,
-                read=None if store is None else _cached_frames(store, reader, settings, written, looked_at),
-                window=window,
-                interrupts=interrupts,
-            )
-            linked = None
-            if history is not None and identities is not None:
-
-                def again(
-                    source: Source, recorded: ReplayTracker, outputs: Outputs, interrupts: Interrupts | None
-                ) -> Run:
-                    stages = replay_stages(
-                        source, recorded, embed, settings, outputs, regions, page, by_motion
-                    )
-                    return Run(source, stages, interrupts=interrupts)
-
-                rate = settings.tracker.frame_rate if own_rate else None
-                texts = Outputs(None, tracks, None, extra=extra, counts=counts, all_or_nothing=True)
-                pictures = Outputs(out, None, crops, report=report_page, crop_every=settings.crops.every)
-                linked = LinkedRun(
-                    source, reader, again, identities, history, texts, pictures, interrupts, rate
-                )
-            report = TrackingReport(
-                source=reader.name,
-                detector=getattr(find, "description", find.name),
-                encoder=_encoder_in_words(encoder, embed),
-                config=settings.model_dump(mode="json"),
-                outputs={kind: str(path) for kind, path in outputs.paths.items()},
-            )
-            label = progress if isinstance(progress, str) else "tracking"
-            view = ProgressView(_frames_to_come(reader, max_frames), label=label) if progress else None
-            about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
-            written.open(reader, about)
-            prepared.callback(written.discard)
-            if linked is not None:
-                linked.open()
-            prepared.pop_all()  # from here on the run closes them
+        with ExitStack() as opened:
+            prepared = prepare(request, outputs, opened)
+            opened.pop_all()  # from here on the run closes them
         try:
-            if linked is None:
-                run.go(report, max_frames, on_frame, view)
-            else:
-                linked.go(run, report, max_frames, on_frame, view)
+            prepared.go()
         except BaseException:
-            with suppress(InputError):  # what ended the run is worth more than what ends its page
-                _write_page(page, report, identities)
+            with suppress(InputError):  # the error of the run is the one to raise
+                prepared.write_page()
             raise
-        said = [what for what, there in (("teams", settings.teams), ("classes", by_motion)) if there]
-        if said and outputs.paths.get("tracks", Path()).suffix.lower() == ".txt":
-            report.notes.append(
-                f"{tracks}: MOTChallenge text has no place for {' and '.join(said)} (.csv has)"
-            )
-        _write_page(page, report, identities)
-        if identities is not None:
-            report.identities -= report.joined or 0
-            if gallery is not None:
-                report.named = {name: sorted(ids) for name, ids in sorted(identities.named.items())}
-            if save_gallery is not None:
-                save_gallery_files(save_gallery, identities.views(), identities.pictures())
-                report.outputs["gallery"] = os.fspath(save_gallery)
-    return report
+        _note_left_out(prepared)
+        prepared.write_page()
+        _settle_identities(prepared)
+    return prepared.report
 
 
-def _with_tracker(settings: RunConfig, **changes: Any) -> RunConfig:
-    return settings.model_copy(update={"tracker": settings.tracker.model_copy(update=changes)})
-
-
-def _detector(detector: PathLike | Detector, config: DetectorConfig, device: str) -> Detector:
-    if isinstance(detector, str | os.PathLike):
-        return load_detector(os.fspath(detector), config, device)
-    if config.classes and not hasattr(detector, "by_motion"):
-        raise UsageError(
-            "detector.classes: a detector of your own chooses its classes itself; leave them out"
+def _note_left_out(prepared: Prepared) -> None:
+    """Say what was tracked that the format of the track file has no place for."""
+    request, tracks = prepared.request, prepared.request.tracks
+    left_out = {"teams": request.settings.teams > 0, "classes": bool(prepared.by_motion)}
+    said = [what for what, there in left_out.items() if there]
+    if said and tracks is not None and Path(tracks).suffix.lower() == ".txt":
+        prepared.report.notes.append(
+            f"{tracks}: MOTChallenge text has no place for {' and '.join(said)} (.csv has)"
         )
-    return detector
 
 
-def load_encoder(
-    encoder: PathLike | Encoder | None, settings: RunConfig, device: str, precision: str
-) -> Encoder | None:
-    """The encoder of a run, as ``track_video`` loads it; None for motion alone. A ready one is that one.
-
-    Raises:
-        InputError: no such file, or not an encoder's.
-    """
-    if encoder is None or encoder == "none":
-        return None
-    if not isinstance(encoder, str | os.PathLike):
-        return encoder
-    from ..model.encoder import Encoder
-
-    return Encoder.load(
-        os.fspath(encoder),
-        device=device,
-        precision=precision,
-        batch_size=settings.encoder.batch_size,
-        mirror=settings.encoder.mirror,
-        runtime=settings.encoder.runtime,
-        input=settings.encoder.input,
-    )
-
-
-def _encoder_in_words(asked: PathLike | Encoder | None, encoder: Encoder | None) -> str:
-    if encoder is None:
-        return "none (motion alone)"
-    if not isinstance(asked, str | os.PathLike):
-        return repr(encoder)
-    how = ", OpenVINO" if encoder.runtime == "openvino" else ""
-    return f"{os.fspath(asked)} ({encoder.device}, {encoder.precision}{how})"
-
-
-def _cached_frames(
-    store: Cache, reader: Source, settings: RunConfig, outputs: Outputs, looked_at: bool
-) -> Read:
-    """Frames of a source whose boxes may be known already: pictures only where somebody needs them."""
-    pictures = settings.tracker.camera_motion != "none" or looked_at
-    pictures |= bool({"crops", "video"} & outputs.paths.keys())
-    # A cache knows nothing of frames that were not searched.
-    pictures |= settings.detector.every > 1
-
-    def read(max_frames: int | None, shown: bool) -> Iterable[Frame]:
-        return store.frames(reader, max_frames, pictures=pictures or shown)
-
-    return read
-
-
-def _write_page(page: RunPage | None, report: TrackingReport, identities: IdentityManager | None) -> None:
-    """The page of a run, of what it came to; without a frame there is none."""
-    if page is not None and page.lives.frames:
-        page.write(report.to_dict(), {} if identities is None else identities.settled)
-
-
-def _identities(
-    settings: RunConfig,
-    encoder: Encoder | None,
-    history: TrackHistory | None,
-    gallery: PathLike | None,
-    save_gallery: PathLike | None,
-    fill_only: float | None,
-    by_motion: frozenset[int],
-) -> IdentityManager | None:
-    """What follows identities beyond the tracker; None where nothing asks for it."""
-    if encoder is None and (gallery is not None or save_gallery is not None):
-        raise UsageError(
-            "a gallery needs an encoder: people are known by their parts; leave out --encoder none"
-        )
-    known = (
-        None
-        if gallery is None or encoder is None
-        else load_gallery(gallery, encoder, settings.gallery.max_megabytes)
-    )
-    if history is None and known is None and save_gallery is None:
-        return None
-    return IdentityManager(
-        settings,
-        history=history,
-        gallery=known,
-        save=save_gallery is not None,
-        fill_only=fill_only,
-        by_motion=by_motion,
-    )
-
-
-def _frames_to_come(source: Source, max_frames: int | None) -> int | None:
-    known = [count for count in (source.frame_count, max_frames) if count is not None]
-    return min(known, default=None)
+def _settle_identities(prepared: Prepared) -> None:
+    """Report who was recognised and how many people there are; save their gallery."""
+    identities, report, request = prepared.identities, prepared.report, prepared.request
+    if identities is None:
+        return
+    report.identities -= report.joined or 0
+    if request.gallery is not None:
+        report.named = {name: sorted(ids) for name, ids in sorted(identities.named.items())}
+    if request.save_gallery is not None:
+        save_gallery_files(request.save_gallery, identities.views(), identities.pictures())
+        report.outputs["gallery"] = os.fspath(request.save_gallery)

@@ -28,6 +28,9 @@ from .run import OnFrame, Run
 
 PathLike = str | os.PathLike[str]
 
+# Makes the run that writes settled boxes; without an Interrupts it cannot be interrupted.
+Again = Callable[[Source, ReplayTracker, Outputs, Interrupts | None], Run]
+
 
 def check_rereadable(source: object, reader: Source, pictures: bool, option: str = "--link") -> None:
     """Fail early where the frames could not be read a second time.
@@ -71,7 +74,7 @@ class LinkedRun:
         self,
         source: PathLike | int | Source,
         reader: Source,
-        again: Callable[[Source, ReplayTracker, Outputs, Interrupts | None], Run],
+        again: Again,
         identities: IdentityManager,
         history: TrackHistory,
         tracks: Outputs,
@@ -146,11 +149,12 @@ class LinkedRun:
         times = np.array(self._history.times)
         if self._frame_rate is not None:
             times = np.array(self._history.indices) / self._frame_rate
-        linked = self._identities.link(self._history.rows(times), times)
-        if self._identities.fill_only is None:
-            report.joined, report.filled = linked.joined, linked.filled
-        elif self._identities.fill_only:
-            report.filled = linked.filled
+        views = np.array(self._history.views, np.int64)
+        linked = self._identities.link(self._history.rows(times), times, views)
+        if self._identities.joins:
+            report.joined = linked.joined
+        if report.filled is not None:
+            report.filled = int(linked.rows.filled.sum())
         names, columns = self._identities.settle(linked), dict[str, dict[int, str]]()
         if names is not None:
             columns["name"] = names

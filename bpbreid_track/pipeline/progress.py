@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+from typing_extensions import Self
 
 # Seconds between two lines where stderr is no terminal.
 _LOG_INTERVAL = 10.0
@@ -31,8 +32,27 @@ class _FramesColumn(ProgressColumn):
         return Text(f"{int(task.completed)}{total} frames" + (f", {speed:.1f} fps" if speed else ""))
 
 
-class ProgressView:
-    """Shows how far a run is, from ``with`` to ``with``. A terminal that has closed ends nothing.
+class BarView:
+    """Shows a bar, if there is one, from ``with`` to its end. A terminal that has closed ends nothing."""
+
+    _bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            with suppress(OSError):
+                self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            with suppress(OSError):
+                self._bar.stop()
+
+
+class ProgressView(BarView):
+    """Shows how far a run is.
 
     Args:
         total: frames to come; None where that is unknown.
@@ -45,7 +65,6 @@ class ProgressView:
         self._total = total
         self._done = 0
         self._start = self._last_line = time.monotonic()
-        self._bar: Progress | None = None
         if self._console.is_terminal:
             self._bar = Progress(
                 SpinnerColumn(),
@@ -58,19 +77,6 @@ class ProgressView:
                 redirect_stdout=False,
             )
             self._task = self._bar.add_task(label, total=total)
-
-    def __enter__(self) -> ProgressView:
-        if self._bar is not None:
-            with suppress(OSError):
-                self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            with suppress(OSError):
-                self._bar.stop()
 
     def advance(self) -> None:
         """One more frame is done."""

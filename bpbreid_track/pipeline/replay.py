@@ -12,6 +12,9 @@ from ..identities.linking import Linked
 from ..identities.track_history import TrackHistory
 from ..io.sources.base import Frame, Source
 
+# Stands in for a picture that nobody looks at.
+NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+
 
 class Settled(Protocol):
     """Boxes that are settled before the frames are read."""
@@ -74,6 +77,5 @@ class Unpictured(Source):
         self._history = history
 
     def __iter__(self) -> Iterator[Frame]:
-        blank = np.zeros((1, 1, 3), np.uint8)
         for index, timestamp in zip(self._history.indices, self._history.times, strict=True):
-            yield Frame(index, timestamp, blank)
+            yield Frame(index, timestamp, NO_PICTURE)

@@ -53,8 +53,7 @@ class TrackingReport:
         outputs: path of each thing written: ``video``, ``tracks``, ``crops``, ``explain``,
             ``report``, ``gallery``.
         joined: tracklets that linking continued under the number of an earlier one; None: no linking.
-        filled: boxes that linking filled in, or else those of frames that were not searched; None:
-            neither was asked for.
+        filled: boxes that nobody found, filled in from those before and after; None: none were to be.
         named: identities that were given each name of the gallery; None: no gallery.
         teams: identities of each team, ``A``, ``B``, ... and ``other``; None: none were asked for.
         interrupted: Ctrl-C, SIGTERM or SIGHUP ended the run early.
@@ -113,10 +112,10 @@ class TrackingReport:
         }
         if self.cached_frames:
             rows["cache"] = f"{self.cached_frames} frames were neither searched nor encoded again"
-        if self.joined is None and self.filled is not None:
-            rows["interpolated"] = f"{self.filled} boxes, in the frames that were not searched"
+        if self.filled:
+            rows["filled in"] = f"{self.filled} boxes, from those before and after"
         if self.joined is not None:
-            rows["linking"] = f"{self.joined} tracklets joined, {self.filled} boxes filled in"
+            rows["linking"] = f"{self.joined} tracklets joined"
         if self.named is not None:
             found = (f"{name} ({', '.join(map(str, ids))})" for name, ids in self.named.items())
             rows["recognised"] = ", ".join(found) or "nobody of the gallery"

@@ -21,7 +21,7 @@ from .interrupts import Interrupts
 from .progress import ProgressView
 from .report import StageTiming, TrackingReport
 from .stage import Item, Stage
-from .stages import Channel, Stages, Stopwatch, batched, timed
+from .threads import Channel, Stopwatch, Threads, batched, timed
 
 # Frames between two stages: enough to smooth over a slow one, few enough to keep memory and delay low.
 _BUFFER = 4
@@ -78,7 +78,7 @@ class Run:
         view: ProgressView | None,
     ) -> None:
         """Run to the end, to an error or to an interrupt; fill in ``report``."""
-        threads = Stages()
+        threads = Threads()
         start = time.perf_counter()
         with nullcontext() if self._interrupts is None else self._interrupts.watch(self):
             written = self._start(threads, max_frames, on_frame is not None)
@@ -108,7 +108,7 @@ class Run:
             raise error
         self._complete(report, time.perf_counter() - start)
 
-    def _start(self, threads: Stages, max_frames: int | None, shown: bool) -> Channel[list[Item]]:
+    def _start(self, threads: Threads, max_frames: int | None, shown: bool) -> Channel[list[Item]]:
         """Start a thread for the source and each stage; returns the channel behind the last one."""
         frames = self._source if self._read is None else self._read(max_frames, shown)
         threads.start("decode", timed(frames, self._decode, max_frames), _as_item, self._frames)
@@ -116,7 +116,7 @@ class Run:
         for stage in self._stages:
             downstream: Channel[list[Item]] = Channel(_BUFFER if stage.batch == 1 else 2)
             items: Iterator[list[Item]] = batched(chain.from_iterable(upstream), stage.batch)
-            threads.start(stage.name, items, stage, downstream, upstream)
+            threads.start(stage.name, items, stage, downstream, upstream, stage.finish)
             upstream = downstream
         return upstream
 

@@ -18,9 +18,10 @@ from ..io.open_source import open_source
 from ..io.sources.base import Frame
 from .cache import open_cache
 from .cache_file import CacheReader, CacheWriter
+from .find import Find
 from .report import TrackingReport
 from .run import Run
-from .steps import Find, batch_size
+from .steps import batch_size
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder

@@ -13,7 +13,7 @@ from ..explain.reasons import MatchReason
 from ..io.sources.base import Frame
 from ..regions.counter import Event
 from .report import TrackingReport
-from .stages import Stopwatch
+from .threads import Stopwatch
 
 if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
@@ -26,6 +26,8 @@ class Item:
     frame: Frame
     detections: sv.Detections
     searched: bool = True
+    time: float = 0.0  # seconds, by the clock of the tracker
+    view: int = 0  # how often the picture was cut before
     embeddings: PartEmbeddings | None = None
     painted: np.ndarray | None = None
     reasons: tuple[list[MatchReason], list[int]] | None = None
@@ -48,6 +50,10 @@ class Stage(ABC):
     @abstractmethod
     def __call__(self, items: list[Item]) -> list[Item]:
         """Work on the next frames; returns them in their order."""
+
+    def finish(self) -> list[Item]:
+        """After the last frame: those that waited for more."""
+        return []
 
     def report(self, report: TrackingReport) -> None:  # noqa: B027 - most stages have no figures
         """Fill in what this stage knows of the run."""

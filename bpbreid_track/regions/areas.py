@@ -75,6 +75,12 @@ def polygon_area(points: Points, width: int, height: int, what: str) -> Area:
     return Area(sv.PolygonZone(corners), width, height, [corners])
 
 
+def check_mask(path: str, what: str) -> None:
+    """Fail where a mask that was named is not there; ``what`` begins the message of the InputError."""
+    if not os.path.isfile(path):
+        raise InputError(f"{what}: {path!r} is neither a polygon 'x,y x,y x,y' nor an image file")
+
+
 def mask_area(path: str | os.PathLike[str], width: int, height: int, what: str) -> Area:
     """The white area of an image that is as large as the picture.
 
@@ -88,8 +94,7 @@ def mask_area(path: str | os.PathLike[str], width: int, height: int, what: str) 
         InputError: it cannot be read, has another size, or nothing white in it.
     """
     path = os.fspath(path)
-    if not os.path.isfile(path):
-        raise InputError(f"{what}: {path!r} is neither a polygon 'x,y x,y x,y' nor an image file")
+    check_mask(path, what)
     try:
         with open(path, "rb") as file:
             image = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_GRAYSCALE)

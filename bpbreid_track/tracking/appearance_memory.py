@@ -1,9 +1,4 @@
-"""What the tracks remember of every body part, and what a part distance is worth.
-
-Appearance enters the association as one number for each pair of track and box: how much likelier their part
-distance is for one person than for two. Distances alone do not say that: 0.7 may be far apart for one encoder
-and close for another. ``DistanceCalibration`` learns the scale while it tracks.
-"""
+"""What the tracks remember of every body part: its mean vector, and how fresh that is."""
 
 from __future__ import annotations
 

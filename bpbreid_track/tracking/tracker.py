@@ -13,35 +13,24 @@ import numpy as np
 
 from ..config import TrackerConfig
 from ..frames import check_image
-from . import kalman
-from .appearance_memory import FORGET_SECONDS, MEAN_SECONDS, AppearanceMemory
+from . import kalman, lifecycle
+from .appearance import Appearance
+from .appearance_memory import AppearanceMemory
 from .association import Trace, associate
-from .boxes import clear_boxes, iou
 from .camera_motion import CameraMotion, CameraStep
-from .distance_calibration import DistanceCalibration
-from .encode_policy import BoxEncoder, encode_rows, hide, in_doubt, resolve_encode
-from .evidence import Evidence, MotionCues, motion_cues, weigh
+from .encode_policy import BoxEncoder, encode_rows, in_doubt, resolve_encode
+from .evidence import MotionCues, motion_cues, weigh
 from .motion_calibration import MotionCalibration
 from .observer import AssociatedFrame, Observer
-from .tracks import TICK, Boxes, Tracks, TrackView, boxes_of, view_of
+from .tracks import Boxes, Tracks, TrackView, boxes_of, view_of
 
 if TYPE_CHECKING:
     import supervision as sv
 
     from ..embeddings import PartEmbeddings
 
-# Embeddings after which a memory is more than a first impression.
-_FIRST_EMBEDDINGS = 10
-# Overlap with the box of a matched track from which a free box starts none: a stride is often found twice.
-BIRTH_IOU = 0.5
-# Nobody waits longer than this for an identity: at few frames a second fewer boxes confirm a track.
-CONFIRM_SECONDS = 0.15
-# A pair whose place says this much is an example of one person.
-_SURE = 2.0
-# Boxes of the last second say whether a track is a person. Longer would keep alive what scored high once.
-_SCORE_SECONDS = 1.0
-# Between frames farther apart people are expected where they would be after so many seconds: how far they
-# have walked since nobody knows, and most who are still in view have not.
+# Predictions reach no farther than so many seconds: over longer gaps a constant velocity is a bad guess, and
+# most people who are still in view have not gone far.
 _LONGEST_STEP = 3.0
 
 
@@ -57,6 +46,7 @@ class TrackerStats:
             another box.
         boxes: boxes seen.
         encoded: boxes whose embedding was used.
+        cuts: how often the picture was seen to be cut.
     """
 
     frames: int = 0
@@ -65,6 +55,7 @@ class TrackerStats:
     matches_appearance: int = 0
     boxes: int = 0
     encoded: int = 0
+    cuts: int = 0
 
 
 @dataclass(slots=True)
@@ -139,8 +130,7 @@ class PartTracker:
         self.embeddings: PartEmbeddings | None = None
         self._numbers = self._given_numbers or itertools.count(1)
         self._tracks = Tracks()
-        self._memory: AppearanceMemory | None = None
-        self._calibration = DistanceCalibration()
+        self._appearance = Appearance()
         self._motion = MotionCalibration()
         self._extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
         self._camera.reset()
@@ -154,7 +144,7 @@ class PartTracker:
     @property
     def memory(self) -> AppearanceMemory | None:
         """What is remembered of the parts of ``tracks``, row by row; None before the first embeddings."""
-        return self._memory
+        return self._appearance.memory
 
     def update(
         self,
@@ -213,7 +203,7 @@ class PartTracker:
         now, elapsed = self._clock(timestamp)
         boxes = boxes_of(detections)
         self._predict(elapsed, now, frame, boxes)
-        lost = self._lost(now, elapsed)
+        lost = lifecycle.lost(self._tracks, now, elapsed)
         noise, picture = self._motion.noise, self._picture_area(boxes)
         cues = motion_cues(self._tracks, boxes, lost, self.config, noise.measurement, picture)
         wanted = np.ones(len(boxes.scores), bool)
@@ -234,42 +224,45 @@ class PartTracker:
         Raises:
             ValueError: embeddings that do not fit the boxes or earlier embeddings.
         """
-        boxes, cues, now = found._boxes, found._cues, found._now
-        self.embeddings = embeddings = self._used(embeddings, found.wanted, now)
-        away = now - self._tracks.seen
+        boxes, cues, now, elapsed = found._boxes, found._cues, found._now, found._elapsed
+        tracks, looks = self._tracks, self._appearance
+        self.embeddings = embeddings = looks.admit(embeddings, found.wanted, len(tracks), now)
         evidence = weigh(
             cues,
             boxes.scores,
-            self._tracks.mean_score,
-            away,
-            self._memory,
-            self._calibration,
+            tracks.mean_score,
+            now - tracks.seen,
+            looks.memory,
+            looks.calibration,
             embeddings,
             self.config,
         )
-        trace = associate(evidence, boxes.scores, self._tracks.ids > 0, self.config)
-        rows, columns = trace.tracks, trace.boxes
-        born = self._births(boxes, columns)
+        trace = associate(evidence, boxes.scores, tracks.ids > 0, self.config)
+        born = lifecycle.births(boxes, trace.boxes, self.config)
         if self.recorder is not None:
-            seen = self._tracks, self._memory, boxes, embeddings, cues, evidence, trace, born, now
+            seen = tracks, looks.memory, boxes, embeddings, cues, evidence, trace, born, now
             self.recorder.look(AssociatedFrame(*seen))
         if embeddings is not None:
-            self._learn_appearance(trace, boxes, embeddings, cues, evidence, now, found._elapsed)
-        self._learn_motion(rows, columns, boxes, cues.lost, found._elapsed)
-        self._correct(rows, columns, boxes, now)
-        identities = self._settle(rows, columns, boxes, born, embeddings, now, found._elapsed)
+            looks.learn(trace, boxes, embeddings, cues, evidence, self.config, now, elapsed)
+        self._learn_motion(trace, boxes, cues.lost, elapsed)
+        lifecycle.correct(tracks, trace.tracks, boxes, trace.boxes, self._motion.noise, now)
+        identities = self._settle(trace, boxes, born, embeddings, now, elapsed)
         if self.recorder is not None:
-            self.recorder.name(self._tracks, identities)
+            self.recorder.name(tracks, identities)
 
-        self.stats.frames += 1
-        self.stats.boxes += len(boxes.scores)
-        by_appearance = int(np.count_nonzero(trace.by_appearance))
-        self.stats.matches_appearance += by_appearance
-        self.stats.matches_motion += len(rows) - by_appearance
+        self._count(trace, found, encoded=embeddings is not None)
         out = copy.copy(found.detections)
         out.data = dict(found.detections.data)
         out.tracker_id = identities
         return out
+
+    def _count(self, trace: Trace, found: Candidates, encoded: bool) -> None:
+        by_appearance = int(np.count_nonzero(trace.by_appearance))
+        self.stats.frames += 1
+        self.stats.boxes += len(found.wanted)
+        self.stats.encoded += int(found.wanted.sum()) if encoded else 0
+        self.stats.matches_appearance += by_appearance
+        self.stats.matches_motion += len(trace.tracks) - by_appearance
 
     def _clock(self, timestamp: float | None) -> tuple[float, float]:
         """Time of this frame, and seconds since the last one (0 on the first)."""
@@ -294,144 +287,43 @@ class PartTracker:
         left, top, right, bottom = self._extent
         return float((right - left) * (bottom - top)) if right > left else 1.0
 
-    def _used(
-        self, embeddings: PartEmbeddings | None, wanted: np.ndarray, now: float
-    ) -> PartEmbeddings | None:
-        """The embeddings, checked, with nothing visible in boxes that are not ``wanted``."""
-        if embeddings is None:
-            return None
-        if len(embeddings) != len(wanted):
-            raise ValueError(f"embeddings: expected {len(wanted)} rows, one a box, got {len(embeddings)}")
-        embeddings = hide(embeddings.to("cpu"), ~wanted)
-        self.stats.encoded += int(wanted.sum())
-        if self._memory is None:
-            self._memory = AppearanceMemory(embeddings.part_names, embeddings.dim)
-            self._memory.add(*self._unseen(len(self._tracks)), now)
-        known = (self._memory.part_names, self._memory.features.shape[2])
-        if known != (embeddings.part_names, embeddings.dim):
-            raise ValueError(
-                f"embeddings: expected parts {list(known[0])} with {known[1]} features as before, got "
-                f"{list(embeddings.part_names)} with {embeddings.dim}; reset() the tracker to change encoders"
-            )
-        return embeddings
-
     def _in_doubt(self, boxes: Boxes, cues: MotionCues, now: float) -> np.ndarray:
-        confirmed = self._tracks.ids > 0
-        memory = self._memory
-        wanting = np.ones(len(self._tracks), bool)
-        if memory is not None:
-            wanting = now - memory.learned > self.config.refresh_seconds - TICK
-            wanting |= memory.counts.max(axis=1, initial=0) < _FIRST_EMBEDDINGS
-        return in_doubt(cues, boxes.scores, confirmed, wanting, self.config) & boxes.usable
+        """Boxes that motion alone does not settle, bool [N]."""
+        tracks = self._tracks
+        wanting = self._appearance.wanting(len(tracks), now, self.config.refresh_seconds)
+        return in_doubt(cues, boxes.scores, tracks.ids > 0, wanting, self.config) & boxes.usable
 
     def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
+        """Move the tracks to where they should be in this frame; drop those nobody waits for any more."""
         step = CameraStep()
         if frame is not None and self.config.camera_motion == "flow":
             step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
+        self.stats.cuts += step.cut
         if step.cut:
             self._tracks.has_position[:] = False
-        self._expire(now, elapsed)
         tracks = self._tracks
+        remembered = self._appearance.memory is not None
+        self._keep(lifecycle.alive(tracks, remembered, now, elapsed, self.config))
         if not len(tracks):
             return
         if step.affine is not None:
             kalman.warp(tracks.state, step.affine)
         # Nobody grows or shrinks steadily while out of sight.
-        tracks.state[kalman.VELOCITY, self._lost(now, elapsed), 2:] = 0
+        tracks.state[kalman.VELOCITY, lifecycle.lost(tracks, now, elapsed), 2:] = 0
         kalman.predict(tracks.state, min(elapsed, _LONGEST_STEP), self._motion.noise)
 
-    def _expire(self, now: float, elapsed: float) -> None:
-        """Drop the tracks that were lost for longer than anybody is waited for.
+    def _learn_motion(self, trace: Trace, boxes: Boxes, lost: np.ndarray, elapsed: float) -> None:
+        """From tracks in sight whose speed is known.
 
-        Who was seen in the last frame was not lost, however long ago that frame was.
+        Lost ones would teach too little noise: found again are mostly those that strayed little.
         """
-        config, tracks = self.config, self._tracks
-        wait = config.lost_seconds
-        if self._memory is not None:
-            wait = max(wait, config.appearance_seconds)
-        keep = now - tracks.seen <= max(wait, elapsed) + TICK
-        # After a cut only parts can tell who it is.
-        keep &= tracks.has_position | ((tracks.ids > 0) & (self._memory is not None))
-        if not keep.all():
-            tracks.keep(keep)
-            if self._memory is not None:
-                self._memory.keep(keep)
-
-    def _lost(self, now: float, elapsed: float) -> np.ndarray:
-        """Mask [T] of the tracks without a match in the frame before this one, or parted from it by a cut."""
-        return (self._tracks.seen < now - elapsed - TICK) | ~self._tracks.has_position
-
-    def _births(self, boxes: Boxes, columns: np.ndarray) -> np.ndarray:
-        """Rows of the boxes that start a track."""
-        free = boxes.usable & (boxes.scores >= self.config.birth_score)
-        free[columns] = False
-        born = np.flatnonzero(free)
-        again = iou(boxes.xyxy[born], boxes.xyxy[columns]) > BIRTH_IOU
-        if not self.config.class_agnostic:
-            again &= boxes.classes[born][:, None] == boxes.classes[columns]
-        return born[~again.any(axis=1)]
-
-    def _learn_appearance(
-        self,
-        trace: Trace,
-        boxes: Boxes,
-        embeddings: PartEmbeddings,
-        cues: MotionCues,
-        evidence: Evidence,
-        now: float,
-        elapsed: float,
-    ) -> None:
-        assert self._memory is not None
-        assert evidence.distances is not None
-        features, visibility = embeddings.numpy()
         rows, columns = trace.tracks, trace.boxes
-        clear = clear_boxes(boxes.xyxy, boxes.scores, self.config.max_cover, self.config.high_score)[columns]
-        clear &= (visibility[columns] > 0).any(axis=1)
-        rows, columns = rows[clear], columns[clear]
-        if not len(rows):
-            return
-        sure = cues.place[rows, columns] > _SURE
-        block = evidence.distances[rows[sure][:, None], columns[sure]]
-        off_diagonal = ~np.eye(len(block), dtype=bool)
-        self._calibration.learn(np.diagonal(block), block[off_diagonal], elapsed)
-        self._memory.learn(
-            rows,
-            features[columns],
-            visibility[columns],
-            now,
-            mean_seconds=MEAN_SECONDS,
-            forget_seconds=FORGET_SECONDS,
-        )
-
-    def _learn_motion(
-        self, rows: np.ndarray, columns: np.ndarray, boxes: Boxes, lost: np.ndarray, elapsed: float
-    ) -> None:
-        """From tracks in sight whose speed is known; of lost ones those were found that strayed little."""
         known = ~lost[rows] & (self._tracks.hits[rows] > 1)
         self._motion.learn(self._tracks.state[:, rows[known]], boxes.cxcywh[columns[known]], elapsed)
 
-    def _correct(self, rows: np.ndarray, columns: np.ndarray, boxes: Boxes, now: float) -> None:
-        if not len(rows):
-            return
-        tracks = self._tracks
-        matched = boxes.cxcywh[columns]
-        noise = self._motion.noise
-        tracks.state[:, rows] = kalman.update(
-            tracks.state[:, rows], matched, noise.measurement * matched[:, 3:]
-        )
-        again = ~tracks.has_position[rows]
-        tracks.state[:, rows[again]] = kalman.start(matched[again], noise)
-        tracks.has_position[rows] = True
-        share = -np.expm1(-(now - tracks.seen[rows]) / _SCORE_SECONDS)
-        tracks.mean_score[rows] += share * (boxes.scores[columns] - tracks.mean_score[rows])
-        tracks.seen[rows] = now
-        tracks.hits[rows] += 1
-        tracks.classes[rows] = boxes.classes[columns]
-
     def _settle(
         self,
-        rows: np.ndarray,
-        columns: np.ndarray,
+        trace: Trace,
         boxes: Boxes,
         born: np.ndarray,
         embeddings: PartEmbeddings | None,
@@ -442,41 +334,24 @@ class PartTracker:
         tracks = self._tracks
         keep = (tracks.ids > 0) | (tracks.seen == now)
         row_of_box = np.full(len(boxes.scores), -1)
-        row_of_box[columns] = (np.cumsum(keep) - 1)[rows]
-        if not keep.all():
-            tracks.keep(keep)
-            if self._memory is not None:
-                self._memory.keep(keep)
+        row_of_box[trace.boxes] = (np.cumsum(keep) - 1)[trace.tracks]
+        self._keep(keep)
         if len(born):
             row_of_box[born] = len(tracks) + np.arange(len(born))
             tracks.add(boxes, born, self._motion.noise, now)
-            if self._memory is not None:
-                self._memory.add(*self._first_embeddings(born, embeddings), now)
-        # The first frame has nothing before it that could confirm a track.
-        needed = 1
-        if self.stats.frames:
-            needed = min(self.config.min_hits, max(1, round(CONFIRM_SECONDS / elapsed)))
+            self._appearance.add(born, embeddings, now)
         shown = np.flatnonzero(row_of_box >= 0)
-        shown_rows = row_of_box[shown]
-        ready = shown_rows[(tracks.ids[shown_rows] == 0) & (tracks.hits[shown_rows] >= needed)]
-        tracks.ids[ready] = [next(self._numbers) for _ in ready]
-        self.stats.identities += len(ready)
+        rows = row_of_box[shown]
+        # The first frame has nothing before it that could confirm a track.
+        hits = lifecycle.hits_needed(self.config, elapsed) if self.stats.frames else 1
+        self.stats.identities += lifecycle.confirm(tracks, rows, hits, self._numbers)
         identities = np.full(len(boxes.scores), -1, np.int64)
-        identities[shown] = tracks.ids[shown_rows]
+        identities[shown] = tracks.ids[rows]
         identities[identities == 0] = -1
         return identities
 
-    def _first_embeddings(
-        self, born: np.ndarray, embeddings: PartEmbeddings | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Features and visibility of the boxes that start tracks."""
-        if embeddings is None:
-            return self._unseen(len(born))
-        features, visibility = embeddings.numpy()
-        return features[born], visibility[born]
-
-    def _unseen(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Features and visibility of ``count`` tracks of which no part was ever seen."""
-        assert self._memory is not None
-        shape = (count, *self._memory.features.shape[1:])
-        return np.zeros(shape, np.float32), np.zeros(shape[:2], np.float32)
+    def _keep(self, rows: np.ndarray) -> None:
+        """Drop all tracks outside the mask ``rows``, and what is remembered of them."""
+        if not rows.all():
+            self._tracks.keep(rows)
+            self._appearance.keep(rows)

@@ -15,15 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bpbreid_track.cli.common import run_app, version_option
+from bpbreid_track.cli.common import HELP, Debug, Program, Quiet, run_app
 
 if TYPE_CHECKING:
     from .data import ReidDataset
 
-PROGRAM = "bpbreid-train"
-
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
-_HELP = {"help_option_names": ["-h", "--help"]}
+program = Program("bpbreid-train", no_args_is_help=True)
 
 Data = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Folder of a ReID data set.", show_default=False)
@@ -43,8 +40,6 @@ Weights = Annotated[
     typer.Option("--encoder", metavar="WEIGHTS", help="Encoder: default, .safetensors, .pth, .onnx or .xml."),
 ]
 Device = Annotated[str, typer.Option(metavar="D", help="auto, cpu, cuda, cuda:1 or mps.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
 def main() -> None:
@@ -55,12 +50,12 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line with ``arguments`` (without the program's name); returns the exit code."""
     again = "; --resume goes on from the last saved state" if "fit" in arguments[:1] else ""
-    return run_app(app, PROGRAM, arguments, on_interrupt=f"interrupted{again}")
+    return run_app(program.app, program.name, arguments, on_interrupt=f"interrupted{again}")
 
 
-@app.callback(context_settings=_HELP)
+@program.app.callback(context_settings=HELP)
 def _root(
-    version: Annotated[bool, version_option(PROGRAM)] = False,
+    version: Annotated[bool, program.version_option] = False,
 ) -> None:
     """Train encoders for bpbreid-track: labels, then fit, evaluate, rank and export.
 
@@ -68,7 +63,7 @@ def _root(
     """
 
 
-@app.command(context_settings=_HELP)
+@program.command
 def fit(
     config: Annotated[
         str,
@@ -106,7 +101,7 @@ def fit(
     )
 
 
-@app.command(context_settings=_HELP)
+@program.command
 def crops(
     source: Annotated[
         str,
@@ -163,7 +158,7 @@ def crops(
         typer.echo("\n".join(report.lines()), err=True)
 
 
-@app.command(context_settings=_HELP)
+@program.command
 def labels(
     data: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder of a ReID data set.", show_default=False)
@@ -214,7 +209,7 @@ def labels(
         typer.echo("\n".join(report.lines()), err=True)
 
 
-@app.command(context_settings=_HELP)
+@program.command
 def evaluate(
     data: Data,
     query: Query = None,
@@ -245,7 +240,7 @@ def evaluate(
         typer.echo(f"{values}  (%, {metrics.queries} queries, {len(samples.gallery)} gallery images)")
 
 
-@app.command(context_settings=_HELP)
+@program.command
 def rank(
     data: Data,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the sheets.")] = Path("ranking"),
@@ -276,7 +271,7 @@ def rank(
         typer.echo(f"{len(paths)} sheets in {out}", err=True)
 
 
-@app.command(context_settings=_HELP)
+@program.command
 def attention(
     images: Annotated[
         Path,
@@ -301,7 +296,7 @@ def attention(
         typer.echo(f"{out}", err=True)
 
 
-@app.command(context_settings=_HELP)
+@program.command
 def export(
     weights: Annotated[
         list[Path],

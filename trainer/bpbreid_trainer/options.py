@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from bpbreid_track.config import Settings, config_path, overridden
+from bpbreid_track.config import Settings
 from bpbreid_track.errors import UsageError, did_you_mean
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.model.part_groups import PART_GROUPS, part_names
+from bpbreid_track.read_config import config_path, overridden
 
 from .losses import EMBEDDINGS, GiLtLoss, TotalLoss, TripletStyle, Weights
 

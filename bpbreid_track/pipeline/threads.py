@@ -1,4 +1,4 @@
-"""Stages of a pipeline, each in a thread of its own, joined by bounded channels.
+"""The stages of a run in threads of their own, joined by bounded channels.
 
 A stage that ends, for whatever reason, cancels the channel it reads from and closes the one it writes to. So
 an error or an early stop travels upstream within a poll, while everything already handed downstream is still
@@ -96,7 +96,7 @@ class Stopwatch:
         self.add(time.perf_counter() - start, frames)
 
 
-class Stages:
+class Threads:
     """The threads of one run and the first error in any of them."""
 
     def __init__(self) -> None:
@@ -111,18 +111,22 @@ class Stages:
         work: Callable[[A], B],
         sink: Channel[B],
         upstream: Channel[Any] | None = None,
+        finish: Callable[[], B] | None = None,
     ) -> None:
         """Run ``sink.put(work(item))`` for each of ``items`` in a thread.
 
         Args:
             items: read in the new thread, and closed there if it has a ``close``.
             upstream: the channel behind ``items``, cancelled when the stage ends.
+            finish: gives what is put into ``sink`` after the last of ``items``.
         """
 
         def body() -> None:
             try:
                 for item in items:
                     sink.put(work(item))
+                if finish is not None:
+                    sink.put(finish())
             except Cancelled:
                 pass
             except BaseException as error:  # the calling thread raises it again

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bpbreid_track.pipeline.stages import Cancelled, Channel, Stages, Stopwatch, batched, timed
+from bpbreid_track.pipeline.threads import Cancelled, Channel, Stopwatch, Threads, batched, timed
 
 
 def alive() -> list[str]:
@@ -16,12 +16,12 @@ def alive() -> list[str]:
 
 
 def test_items_come_out_in_order_and_all_of_them() -> None:
-    stages, squares, halves = Stages(), Channel[int](2), Channel[float](2)
-    stages.start("square", iter(range(100)), lambda n: n * n, squares)
-    stages.start("halve", squares, lambda n: n / 2, halves, squares)
+    threads, squares, halves = Threads(), Channel[int](2), Channel[float](2)
+    threads.start("square", iter(range(100)), lambda n: n * n, squares)
+    threads.start("halve", squares, lambda n: n / 2, halves, squares)
     assert list(halves) == [n * n / 2 for n in range(100)]
-    assert stages.join(5)
-    assert stages.error is None
+    assert threads.join(5)
+    assert threads.error is None
 
 
 def test_stages_work_at_the_same_time() -> None:
@@ -29,10 +29,10 @@ def test_stages_work_at_the_same_time() -> None:
         time.sleep(0.02)
         return n
 
-    stages, first, second = Stages(), Channel[int](4), Channel[int](4)
+    threads, first, second = Threads(), Channel[int](4), Channel[int](4)
     start = time.perf_counter()
-    stages.start("first", iter(range(20)), slowly, first)
-    stages.start("second", first, slowly, second, first)
+    threads.start("first", iter(range(20)), slowly, first)
+    threads.start("second", first, slowly, second, first)
     for item in second:
         slowly(item)
     # In turn the three would take 1.2 s.
@@ -57,13 +57,13 @@ def test_error_keeps_what_came_before_and_stops_everybody() -> None:
             raise boom
         return n
 
-    stages, first, second, third = Stages(), Channel[int](2), Channel[int](2), Channel[int](2)
-    stages.start("read", timed(endless(), Stopwatch()), lambda n: n, first)
-    stages.start("work", first, work, second, first)
-    stages.start("last", second, lambda n: n, third, second)
+    threads, first, second, third = Threads(), Channel[int](2), Channel[int](2), Channel[int](2)
+    threads.start("read", timed(endless(), Stopwatch()), lambda n: n, first)
+    threads.start("work", first, work, second, first)
+    threads.start("last", second, lambda n: n, third, second)
     assert list(third) == list(range(7))
-    assert stages.join(5)
-    assert stages.error is boom
+    assert threads.join(5)
+    assert threads.error is boom
     assert closed.is_set()
     assert not alive()
 
@@ -75,12 +75,12 @@ def test_full_channel_holds_its_producer_back() -> None:
         read.append(n)
         return n
 
-    stages, channel = Stages(), Channel[int](3)
-    stages.start("read", timed(iter(range(1000)), Stopwatch()), note, channel)
+    threads, channel = Threads(), Channel[int](3)
+    threads.start("read", timed(iter(range(1000)), Stopwatch()), note, channel)
     time.sleep(0.2)
     assert len(read) <= 4
     channel.cancel()
-    assert stages.join(5)
+    assert threads.join(5)
 
 
 def test_producer_waiting_at_a_full_channel_ends_when_the_consumer_leaves() -> None:
