@@ -138,6 +138,9 @@ function loaded(data, text) {
 // Moments that are shown before more are asked for.
 const FIRST_MOMENTS = 9;
 
+// Cards that are filled before the page is first drawn, and milliseconds at a time in which the others are.
+const [FIRST_CARDS, SLICE] = [24, 10];
+
 const count = (number, noun, many = `${noun}s`) => `${number} ${number === 1 ? noun : many}`;
 
 function clock(seconds) {
@@ -197,6 +200,7 @@ function start(data) {
   function lookAt(id) {
     const card = cards.get(id);
     if (!card) return;
+    fillCard(card);
     card.node.scrollIntoView({ block: "center" });
     card.node.classList.add("chosen");
     setTimeout(() => card.node.classList.toggle("chosen", chosen.has(id)), 1500);
@@ -209,17 +213,33 @@ function start(data) {
     $("merge").disabled = chosen.size < 2;
   }
 
-  function makeCard(one) {
+  // A card is empty until it is its turn: a page of a thousand people is there at once.
+  function fillCard(card) {
+    if (!card.node.hasChildNodes()) card.node.append(...cardParts(card.one));
+  }
+
+  function fillOthers() {
+    const end = performance.now() + SLICE;
+    for (const card of cards.values()) {
+      if (performance.now() > end) {
+        setTimeout(fillOthers);
+        return;
+      }
+      fillCard(card);
+    }
+  }
+
+  function cardParts(one) {
     const first = one.spans[0];
     const final = one.spans[one.spans.length - 1];
     const frames = one.spans.reduce((sum, span) => sum + span[1] - span[0] + 1, 0);
-    const box = element("input", { type: "checkbox", ariaLabel: `select ${one.id}`, onchange: () => choose(one.id, box.checked) });
+    const box = element("input", { type: "checkbox", checked: chosen.has(one.id), ariaLabel: `select ${one.id}`, onchange: () => choose(one.id, box.checked) });
     const name = element("input", { type: "text", value: one.name, placeholder: "name", maxLength: 200, ariaLabel: `name of ${one.id}` });
     name.onchange = () => attempt([{ rename: { id: one.id, name: name.value.trim() } }]);
     const frame = element("input", { type: "number", min: first[0] + 1, max: final[1], placeholder: "frame", ariaLabel: `frame to split ${one.id} at` });
     const swatch = element("span", { className: "swatch" });
     swatch.style.background = colour(one.id);
-    return element("div", { className: "card", id: `card-${one.id}` },
+    return [
       element("label", { className: "head" }, box, swatch, element("strong", {}, `${one.id}`), element("span", { className: "name" }, one.name), element("span", {}, one.team), element("span", { className: "push" }, `${(final[3] - first[2]).toFixed(1)} s`)),
       element("div", { className: "pictures" }, ...one.crops.map((crop) => {
         const shot = figure(crop[1], `frame ${crop[0]}`);
@@ -230,21 +250,27 @@ function start(data) {
       element("p", {}, `First ${clock(first[2])} (frame ${first[0]}), last ${clock(final[3])} (frame ${final[1]}); seen in ${count(frames, "frame")}, ${count(one.spans.length - 1, "gap")}.`),
       element("div", { className: "tools" }, name, frame,
         button("Split", () => attempt([{ split: { id: one.id, frame: Math.round(Number(frame.value)) } }])),
-        button("Delete", () => attempt([{ delete: one.id }]))));
+        button("Delete", () => attempt([{ delete: one.id }]))),
+    ];
   }
 
   function showCards() {
-    const nodes = now.people.map((one) => {
+    const nodes = now.people.map((one, index) => {
       const mark = JSON.stringify([one.name, one.spans, one.crops.map((crop) => crop[0])]);
       let card = cards.get(one.id);
-      if (!card || card.mark !== mark) cards.set(one.id, (card = { mark, node: makeCard(one) }));
+      if (!card || card.mark !== mark) {
+        card = { mark, one, node: element("div", { className: "card", id: `card-${one.id}` }) };
+        cards.set(one.id, card);
+      }
+      if (index < FIRST_CARDS) fillCard(card);
       card.node.classList.toggle("chosen", chosen.has(one.id));
-      card.node.querySelector("input").checked = chosen.has(one.id);
+      for (const box of card.node.querySelectorAll("input[type=checkbox]")) box.checked = chosen.has(one.id);
       return card.node;
     });
     const living = new Set(now.people.map((one) => one.id));
     for (const id of [...cards.keys()]) if (!living.has(id)) cards.delete(id);
     $("cards").replaceChildren(...nodes);
+    setTimeout(fillOthers);
   }
 
   function showTimeline() {
