@@ -353,7 +353,7 @@ def test_in_a_browser_identities_are_corrected_and_the_saved_file_rewrites_the_t
         browser.open(folder / "run.html")
         assert browser.run("document.querySelectorAll('.card').length") == len(seen)
         assert browser.run("document.querySelectorAll('.moment').length") == min(9, len(data["moments"]))
-        assert browser.run("document.querySelectorAll('#timeline rect').length") >= len(seen)
+        assert browser.run("document.querySelectorAll('#timeline .bar').length") == len(seen)
         assert browser.run("document.querySelectorAll('#map image, #map polygon').length") == 2
         zone = browser.run("document.getElementById('zones').textContent")
         assert zone.endswith("<b>hall" + "".join(data["zones"][0][1:]))

@@ -295,12 +295,14 @@ function start(data) {
         if (bars.length && from - bars[bars.length - 1][1] < 1) bars[bars.length - 1][1] = to;
         else bars.push([from, to]);
       }
-      for (const [from, to] of bars) {
-        const bar = draw("rect", { class: "bar", x: from, y: y + 1, width: Math.max(1.5, to - from), height: row - 3, rx: 1, fill: colour(one.id) });
-        bar.append(draw("title", {}, label(one)));
-        bar.onclick = () => lookAt(one.id);
-        svg.append(bar);
-      }
+      const shape = bars.map(([from, to]) => {
+        const long = Math.max(1.5, to - from).toFixed(1);
+        return `M${from.toFixed(1)} ${y + 1}h${long}v${row - 3}h-${long}z`;
+      });
+      const bar = draw("path", { class: "bar", d: shape.join(""), fill: colour(one.id) });
+      bar.append(draw("title", {}, label(one)));
+      bar.onclick = () => lookAt(one.id);
+      svg.append(bar);
     });
     for (const moment of data.moments) {
       const one = ownerOf(now.people, moment.id, moment.frame);
