@@ -7,14 +7,27 @@ nobody else meets the stand-ins, and they are there only while supervision is im
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import ModuleType
 from typing import Any
 
 _HARDLY_USED = {"scipy.interpolate": ("splev", "splprep"), "scipy.spatial": ("cKDTree",)}
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """What is imported inside comes with supervision loaded, and without looking for garbage meanwhile."""
+    gc.disable()
+    try:
+        load_supervision()
+        yield
+    finally:
+        gc.freeze()  # modules stay: nobody needs to look through them again
+        gc.enable()
 
 
 def load_supervision() -> None:

@@ -15,7 +15,6 @@ from ..explain.recorder import ReasonRecorder
 from ..identities.identity_manager import IdentityManager
 from ..io.annotate import Painter
 from ..io.sources.base import Source
-from ..report_page.page import RunPage
 from ..tracking.other_classes import OtherClasses, people_in
 from ..tracking.tracker import PartTracker
 from .associate import Associate, Replay
@@ -30,6 +29,7 @@ from .stage import FrameStage, Item, Stage
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder
+    from ..report_page.page import RunPage
 
 # Frames whose people a GPU encodes together.
 GPU_BATCH = 8
