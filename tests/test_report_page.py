@@ -32,7 +32,7 @@ from bpbreid_track.report_page.moments import MOST as MOST_MOMENTS
 from bpbreid_track.report_page.views import MOST as MOST_VIEWS
 
 FRAMES = 90
-SCRIPT = Path(page_module.__file__).with_name("page.js")
+SCRIPT = Path(page_module.__file__).with_name("corrections.js")
 PLAIN: dict[str, Any] = {
     "encoder": None,
     "config": {

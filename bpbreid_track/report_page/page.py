@@ -115,7 +115,9 @@ def page_data(
 
 def render(data: dict[str, Any]) -> str:
     """The page of ``page_data``. Whatever names and settings say, it is text there and nothing else."""
-    script, style = ((_HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    parts = ("corrections.js", "page.js", "page.css")
+    meaning, shown, style = ((_HERE / name).read_text(encoding="utf-8") for name in parts)
+    script = f"{meaning}\n{shown}"
     # Nothing but these two may run or style the page, and nothing is fetched from anywhere.
     policy = (
         f"default-src 'none'; img-src data:; script-src {_hash(script)}; style-src {_hash(style)}; "
@@ -127,9 +129,9 @@ def render(data: dict[str, Any]) -> str:
     title = html.escape(str(data["source"]).encode("utf-8", "replace").decode())
     page = (_HERE / "page.html").read_text(encoding="utf-8")
     # In one pass: what one of them says is never looked through for the next.
-    parts = {"POLICY": policy, "TITLE": title, "STYLE": style, "DATA": plain, "SCRIPT": script}
+    filled = {"POLICY": policy, "TITLE": title, "STYLE": style, "DATA": plain, "SCRIPT": script}
     pieces = page.split("@@")
-    return "".join(parts.get(piece, piece) if n % 2 else piece for n, piece in enumerate(pieces))
+    return "".join(filled.get(piece, piece) if n % 2 else piece for n, piece in enumerate(pieces))
 
 
 def check_page_path(path: str | os.PathLike[str]) -> None:
