@@ -87,6 +87,17 @@ class Browser:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
+    def wait_for(self, script: str) -> Any:
+        """The value of a promise on the page."""
+        answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    @property
+    def process_id(self) -> int:
+        """Of the process whose children all others are."""
+        return self._process.pid
+
     def saved(self, name: str) -> Path:
         """A file that the page has saved, once it is whole."""
         path = self.downloads / name

@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -154,6 +155,11 @@ def test_label_studio_shows_a_rectangle_from_its_first_to_its_last_box_without_t
     path = tmp_path / "tasks.json"
     export_tracks(run, "labelstudio", path, video=pets)
     (task,) = json.loads(path.read_text())
+    # What the labelling interface of the docs asks a task for is there.
+    docs = (Path(__file__).parents[1] / "docs/exports.md").read_text(encoding="utf-8")
+    interface = ElementTree.fromstring(docs.partition("```xml")[2].partition("```")[0])
+    asked = [value[1:] for tag in interface.iter() for value in tag.attrib.values() if value[:1] == "$"]
+    assert {name: task["data"][name] for name in asked} == {"video": pets.name, "frame_rate": 7}
     found: Boxes = {}
     for region in task["predictions"][0]["result"]:
         assert (region["type"], region["value"]["labels"], region["value"]["framesCount"]) == (

@@ -32,10 +32,13 @@ from bpbreid_track.report_page.moments import MOST as MOST_MOMENTS
 from bpbreid_track.report_page.views import MOST as MOST_VIEWS
 
 FRAMES = 90
-SCRIPT = Path(page_module.__file__).with_name("page.js")
+SCRIPT = Path(page_module.__file__).with_name("corrections.js")
 PLAIN: dict[str, Any] = {
     "encoder": None,
-    "config": {"tracker": {"camera_motion": "none"}},
+    "config": {
+        "tracker": {"camera_motion": "none"},
+        "regions": {"zones": {"<b>hall": "0,0 1,0 1,1 0,1"}},
+    },
     "max_frames": FRAMES,
 }
 
@@ -350,7 +353,10 @@ def test_in_a_browser_identities_are_corrected_and_the_saved_file_rewrites_the_t
         browser.open(folder / "run.html")
         assert browser.run("document.querySelectorAll('.card').length") == len(seen)
         assert browser.run("document.querySelectorAll('.moment').length") == min(9, len(data["moments"]))
-        assert browser.run("document.querySelectorAll('#timeline rect').length") >= len(seen)
+        assert browser.run("document.querySelectorAll('#timeline .bar').length") == len(seen)
+        assert browser.run("document.querySelectorAll('#map image, #map polygon').length") == 2
+        zone = browser.run("document.getElementById('zones').textContent")
+        assert zone.endswith("<b>hall" + "".join(data["zones"][0][1:]))
         pictures = "[...document.images].filter((image) => image.complete && !image.naturalWidth).length"
         assert browser.run(pictures) == 0
         for identity in (first, second):

@@ -44,7 +44,8 @@ def labelstudio_json(tracks: Tracks, footage: Footage, tolerance: float) -> byte
             }
         )
     prediction = {"model_version": "bpbreid_track", "result": results}
-    task = {"data": {"video": footage.name}, "predictions": [prediction]}
+    # The interface takes the rate from the task: with another one Label Studio counts other frames.
+    task = {"data": {"video": footage.name, "frame_rate": rate}, "predictions": [prediction]}
     return (json.dumps([task], ensure_ascii=False) + "\n").encode()
 
 

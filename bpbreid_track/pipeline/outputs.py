@@ -18,7 +18,6 @@ from ..io.sinks.counts import CountSink, check_count_path
 from ..io.sinks.crops import CropSink
 from ..io.sinks.tracks import Sink, TextSink, check_track_path, open_track_sink
 from ..io.sinks.video import VideoSink, check_video_path
-from ..report_page.page import check_page_path
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -119,6 +118,8 @@ class Outputs:
         if "counts" in self.paths:
             check_count_path(self.paths["counts"])
         if "report" in self.paths:
+            from ..report_page.page import check_page_path  # only runs that write a page load what makes it
+
             check_page_path(self.paths["report"])
 
     def open(self, source: Source, about: dict[str, Any] | None = None) -> None:

@@ -16,7 +16,6 @@ from ..identities.track_history import TrackHistory
 from ..io.open_source import open_source
 from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
-from ..report_page.page import RunPage
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
 from .cached_networks import asked_for, stored_networks, weights_of
@@ -34,6 +33,7 @@ from .steps import online_stages, replay_stages
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder
+    from ..report_page.page import RunPage
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,9 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
     identities = _identities(request, encoder, history, by_motion)
     page = None
     if request.report_page is not None:
-        page = RunPage(request.report_page, settled_later=request.settled_later)
+        from ..report_page.page import RunPage  # only runs that write a page load what makes it
+
+        page = RunPage(request.report_page, settled_later=request.settled_later, by_motion=by_motion)
     interrupts = Interrupts()
     written = request.first_outputs() if request.settled_later else outputs
     stages = online_stages(

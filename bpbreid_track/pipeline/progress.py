@@ -5,31 +5,16 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    ProgressColumn,
-    SpinnerColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 # Seconds between two lines where stderr is no terminal.
 _LOG_INTERVAL = 10.0
-
-
-class _FramesColumn(ProgressColumn):
-    """Frames done, of how many, and the rate of the last seconds."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        total = "" if task.total is None else f" of {int(task.total)}"
-        return Text(f"{int(task.completed)}{total} frames" + (f", {speed:.1f} fps" if speed else ""))
 
 
 class BarView:
@@ -61,21 +46,17 @@ class ProgressView(BarView):
     """
 
     def __init__(self, total: int | None, console: Console | None = None, *, label: str = "tracking") -> None:
+        # Rich is loaded by who shows something: a quiet run does not.
+        from rich.console import Console
+
         self._console = console or Console(stderr=True)
         self._total = total
         self._done = 0
         self._start = self._last_line = time.monotonic()
         if self._console.is_terminal:
-            self._bar = Progress(
-                SpinnerColumn(),
-                TextColumn(label),
-                BarColumn(),
-                _FramesColumn(),
-                TimeRemainingColumn(),
-                console=self._console,
-                transient=True,
-                redirect_stdout=False,
-            )
+            from .bar import frames_bar
+
+            self._bar = frames_bar(label, self._console)
             self._task = self._bar.add_task(label, total=total)
 
     def advance(self) -> None:

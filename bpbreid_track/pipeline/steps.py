@@ -15,7 +15,6 @@ from ..explain.recorder import ReasonRecorder
 from ..identities.identity_manager import IdentityManager
 from ..io.annotate import Painter
 from ..io.sources.base import Source
-from ..report_page.page import RunPage
 from ..tracking.other_classes import OtherClasses, people_in
 from ..tracking.tracker import PartTracker
 from .associate import Associate, Replay
@@ -30,6 +29,7 @@ from .stage import FrameStage, Item, Stage
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder
+    from ..report_page.page import RunPage
 
 # Frames whose people a GPU encodes together.
 GPU_BATCH = 8
@@ -163,11 +163,12 @@ def replay_stages(
     counted = count_stages(source, regions, settings, outputs, by_motion)
     stages: list[Stage] = [Replay(recorded), *drawn, *counted, Write(outputs)]
     if page is not None and "report" in outputs.paths:
-        views, second = page.views, page.second
+        views, places, second = page.views, page.places, page.second
         assert second is not None
         stages.append(
             Collect(
                 lambda item: views.add(item.frame, item.detections),
+                lambda item: places.add(item.frame, item.detections),
                 lambda item: second.add(item.frame, item.detections),
             )
         )
@@ -186,6 +187,7 @@ def _collect(page: RunPage) -> Collect:
     def rest(item: Item) -> None:
         page.lives.add(item.frame, item.detections)
         page.views.add(item.frame, item.detections, () if item.reasons is None else item.reasons[0])
+        page.places.add(item.frame, item.detections)
 
     return Collect(doubts) if page.second is not None else Collect(doubts, rest)
 

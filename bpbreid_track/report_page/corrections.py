@@ -1,7 +1,7 @@
 """Corrections of identities: the file that the page saves, and what it does to the rows of a run.
 
-They count one after the other: each goes by the numbers that those before it have left. ``page.js`` says
-the same in the browser. R rows.
+They count one after the other: each goes by the numbers that those before it have left. ``corrections.js``
+says the same in the browser. R rows.
 """
 
 from __future__ import annotations

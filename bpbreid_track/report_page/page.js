@@ -1,144 +1,12 @@
-"use strict";
-
-// What corrections make of the identities: the words of corrections.py again, for a page without a server.
-// An identity is {id, name, team, given, spans, crops}: given, whether its name was typed here; a span is
-// [first frame, last frame, first second, last second, number it had in the run].
-
-function corrected(identities, steps) {
-  const people = new Map(identities.map((one) => [one.id, { ...one, given: false }]));
-  const gone = new Map();
-  let last = Math.max(0, ...people.keys());
-  const get = (id) => {
-    if (!people.has(id)) throw new Error(`no identity ${id}: ${gone.get(id) || "the tracks have none of this number"}`);
-    return people.get(id);
-  };
-  const does = {
-    merge(ids, number) {
-      const members = ids.map(get);
-      const clash = firstClash(members);
-      if (clash) {
-        throw new Error(`identities ${clash[1]} and ${clash[2]} are at two places at once in frame ${clash[0]}; split one of them first`);
-      }
-      const given = members.filter((one) => one.given);
-      const first = members[0];
-      first.name = (given.length ? given : members).map((one) => one.name).find(Boolean) || "";
-      first.given = given.length > 0;
-      const frames = {};
-      for (const one of members.filter((one) => one.team)) {
-        for (const span of one.spans) frames[one.team] = (frames[one.team] || 0) + span[1] - span[0] + 1;
-      }
-      first.team = Object.keys(frames).sort((a, b) => frames[b] - frames[a])[0] || "";
-      first.spans = members.flatMap((one) => one.spans).sort((a, b) => a[0] - b[0]);
-      first.crops = members.flatMap((one) => one.crops).sort((a, b) => a[0] - b[0]);
-      for (const id of ids.slice(1)) {
-        people.delete(id);
-        gone.set(id, `correction ${number} merged it into ${ids[0]}`);
-      }
-    },
-    split({ id, frame }) {
-      const one = get(id);
-      const [from, to] = [one.spans[0][0], one.spans[one.spans.length - 1][1]];
-      if (!(from < frame && frame <= to)) {
-        throw new Error(`identity ${id} lives from frame ${from} to ${to}; frame ${frame} leaves nothing on one side`);
-      }
-      const [before, after] = [[], []];
-      for (const span of one.spans) {
-        if (span[1] < frame) before.push(span);
-        else if (span[0] >= frame) after.push(span);
-        else {
-          const time = span[2] + ((span[3] - span[2]) * (frame - span[0])) / (span[1] - span[0]);
-          before.push([span[0], frame - 1, span[2], time, span[4]]);
-          after.push([frame, span[1], time, span[3], span[4]]);
-        }
-      }
-      last += 1;
-      people.set(last, { id: last, name: one.given ? "" : one.name, team: one.team, given: one.given, spans: after, crops: one.crops.filter((crop) => crop[0] >= frame) });
-      Object.assign(one, { spans: before, crops: one.crops.filter((crop) => crop[0] < frame) });
-    },
-    rename({ id, name }) {
-      Object.assign(get(id), { name, given: true });
-    },
-    delete(id, number) {
-      get(id);
-      people.delete(id);
-      gone.set(id, `correction ${number} deleted it`);
-    },
-  };
-  steps.forEach((step, index) => {
-    const [kind, what] = Object.entries(step)[0];
-    try {
-      if (!Object.hasOwn(does, kind)) throw new Error("unknown");
-      does[kind](what, index + 1);
-    } catch (error) {
-      throw new Error(`correction ${index + 1} (${kind}): ${error.message}`);
-    }
-  });
-  return { people: [...people.values()].sort((a, b) => a.id - b.id), last };
-}
-
-// [frame, identity, identity] where two of them are seen at once for the first time; null if they never are.
-function firstClash(members) {
-  const spans = members.flatMap((one) => one.spans.map((span) => [span[0], span[1], one.id]));
-  spans.sort((a, b) => a[0] - b[0]);
-  for (let i = 1; i < spans.length; i++) {
-    if (spans[i][0] <= spans[i - 1][1]) return [spans[i][0], ...[spans[i - 1][2], spans[i][2]].sort((a, b) => a - b)];
-  }
-  return null;
-}
-
-// Who a number of the run is now, at a frame; the nearest stretch of it before that frame, or else after it.
-function ownerOf(people, id, frame) {
-  let best = null;
-  for (const one of people) {
-    for (const span of one.spans) {
-      if (span[4] !== id) continue;
-      const away = span[0] > frame ? 1e9 + span[0] - frame : Math.max(0, frame - span[1]);
-      if (!best || away < best.away) best = { away, one };
-    }
-  }
-  return best && best.one;
-}
-
-// Corrections by which a moment is put right; the buttons of its card.
-function remedies(moment, people, last) {
-  const one = ownerOf(people, moment.id, moment.frame);
-  const other = moment.other === null ? null : ownerOf(people, moment.other, moment.frame);
-  if (!one) return [];
-  const begun = one.spans[0][0] < moment.frame;
-  const parted = begun ? [{ split: { id: one.id, frame: moment.frame } }] : [];
-  const found = [];
-  if (other && other !== one) {
-    if (moment.kind === "start" || !begun) found.push([`Merge ${other.id} and ${one.id}`, [{ merge: [other.id, one.id] }]]);
-    else if (other.spans[other.spans.length - 1][1] < moment.frame) {
-      found.push([`From here it is ${other.id}`, [...parted, { merge: [other.id, last + 1] }]]);
-    } else if (other.spans[0][0] < moment.frame) {
-      found.push([`Swap ${one.id} and ${other.id} from here`, [
-        ...parted, { split: { id: other.id, frame: moment.frame } }, { merge: [one.id, last + 2] }, { merge: [other.id, last + 1] },
-      ]]);
-    }
-  }
-  if (begun) found.push([`Split ${one.id} here`, parted]);
-  return found;
-}
-
-// The text of corrections.json.
-function saved(data, steps) {
-  const head = { format: data.format, version: data.version, source: data.source, tracks: data.tracks };
-  return JSON.stringify({ ...head, corrections: steps }, null, 1) + "\n";
-}
-
-// The corrections in such a text.
-function loaded(data, text) {
-  const file = JSON.parse(text);
-  if (!file || !Array.isArray(file.corrections)) throw new Error("not a file of corrections");
-  if (file.tracks && file.tracks !== data.tracks) throw new Error("these corrections were made for another run");
-  return file.corrections;
-}
+// What is seen on the page; what corrections mean, corrections.js says, which stands before this.
 
 // Moments that are shown before more are asked for.
 const FIRST_MOMENTS = 9;
 
-const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+// Cards that are filled before the page is first drawn, and milliseconds at a time in which the others are.
+const [FIRST_CARDS, SLICE] = [24, 10];
+
+const count = (number, noun, many = `${noun}s`) => `${number} ${number === 1 ? noun : many}`;
 
 function clock(seconds) {
   const minutes = Math.floor(seconds / 60);
@@ -165,8 +33,16 @@ function start(data) {
     node.append(...children.filter((child) => child !== null));
     return node;
   }
+  const draw = (tag, attributes, text = null) => {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    if (text !== null) node.textContent = text;
+    return node;
+  };
   const picture = (code, alt, more = {}) => element("img", { loading: "lazy", decoding: "async", alt, ...more, src: "data:image/jpeg;base64," + code });
   const figure = (code, caption) => element("figure", {}, picture(code, caption), element("figcaption", {}, caption));
+  const cells = (tag, row) => element("tr", {}, ...row.map((cell) => element(tag, {}, cell)));
+  const fill = (id, rows, head = null) => $(id).replaceChildren(...(head ? [cells("th", head)] : []), ...rows.map((row) => cells("td", row)));
   const button = (text, act) => element("button", { type: "button", onclick: act }, text);
   const colour = (id) => data.palette[id % data.palette.length];
   const steps = () => groups.flat();
@@ -189,6 +65,7 @@ function start(data) {
   function lookAt(id) {
     const card = cards.get(id);
     if (!card) return;
+    fillCard(card);
     card.node.scrollIntoView({ block: "center" });
     card.node.classList.add("chosen");
     setTimeout(() => card.node.classList.toggle("chosen", chosen.has(id)), 1500);
@@ -201,17 +78,33 @@ function start(data) {
     $("merge").disabled = chosen.size < 2;
   }
 
-  function makeCard(one) {
+  // A card is empty until it is its turn: a page of a thousand people is there at once.
+  function fillCard(card) {
+    if (!card.node.hasChildNodes()) card.node.append(...cardParts(card.one));
+  }
+
+  function fillOthers() {
+    const end = performance.now() + SLICE;
+    for (const card of cards.values()) {
+      if (performance.now() > end) {
+        setTimeout(fillOthers);
+        return;
+      }
+      fillCard(card);
+    }
+  }
+
+  function cardParts(one) {
     const first = one.spans[0];
     const final = one.spans[one.spans.length - 1];
     const frames = one.spans.reduce((sum, span) => sum + span[1] - span[0] + 1, 0);
-    const box = element("input", { type: "checkbox", ariaLabel: `select ${one.id}`, onchange: () => choose(one.id, box.checked) });
+    const box = element("input", { type: "checkbox", checked: chosen.has(one.id), ariaLabel: `select ${one.id}`, onchange: () => choose(one.id, box.checked) });
     const name = element("input", { type: "text", value: one.name, placeholder: "name", maxLength: 200, ariaLabel: `name of ${one.id}` });
     name.onchange = () => attempt([{ rename: { id: one.id, name: name.value.trim() } }]);
     const frame = element("input", { type: "number", min: first[0] + 1, max: final[1], placeholder: "frame", ariaLabel: `frame to split ${one.id} at` });
     const swatch = element("span", { className: "swatch" });
     swatch.style.background = colour(one.id);
-    return element("div", { className: "card", id: `card-${one.id}` },
+    return [
       element("label", { className: "head" }, box, swatch, element("strong", {}, `${one.id}`), element("span", { className: "name" }, one.name), element("span", {}, one.team), element("span", { className: "push" }, `${(final[3] - first[2]).toFixed(1)} s`)),
       element("div", { className: "pictures" }, ...one.crops.map((crop) => {
         const shot = figure(crop[1], `frame ${crop[0]}`);
@@ -222,33 +115,33 @@ function start(data) {
       element("p", {}, `First ${clock(first[2])} (frame ${first[0]}), last ${clock(final[3])} (frame ${final[1]}); seen in ${count(frames, "frame")}, ${count(one.spans.length - 1, "gap")}.`),
       element("div", { className: "tools" }, name, frame,
         button("Split", () => attempt([{ split: { id: one.id, frame: Math.round(Number(frame.value)) } }])),
-        button("Delete", () => attempt([{ delete: one.id }]))));
+        button("Delete", () => attempt([{ delete: one.id }]))),
+    ];
   }
 
   function showCards() {
-    const nodes = now.people.map((one) => {
+    const nodes = now.people.map((one, index) => {
       const mark = JSON.stringify([one.name, one.spans, one.crops.map((crop) => crop[0])]);
       let card = cards.get(one.id);
-      if (!card || card.mark !== mark) cards.set(one.id, (card = { mark, node: makeCard(one) }));
+      if (!card || card.mark !== mark) {
+        card = { mark, one, node: element("div", { className: "card", id: `card-${one.id}` }) };
+        cards.set(one.id, card);
+      }
+      if (index < FIRST_CARDS) fillCard(card);
       card.node.classList.toggle("chosen", chosen.has(one.id));
-      card.node.querySelector("input").checked = chosen.has(one.id);
+      for (const box of card.node.querySelectorAll("input[type=checkbox]")) box.checked = chosen.has(one.id);
       return card.node;
     });
     const living = new Set(now.people.map((one) => one.id));
     for (const id of [...cards.keys()]) if (!living.has(id)) cards.delete(id);
     $("cards").replaceChildren(...nodes);
+    setTimeout(fillOthers);
   }
 
   function showTimeline() {
     const [wide, row, left, top] = [1180, 13, 110, 18];
     const [begin, end] = [data.first[1], Math.max(data.last[1], data.first[1] + 0.1)];
     const x = (time) => left + ((wide - left - 10) * (time - begin)) / (end - begin);
-    const draw = (tag, attributes, text = null) => {
-      const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-      for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-      if (text !== null) node.textContent = text;
-      return node;
-    };
     const svg = draw("svg", { viewBox: `0 0 ${wide} ${top + row * now.people.length + 4}`, role: "img" });
     for (let n = 0; n <= 8; n++) {
       const time = begin + ((end - begin) * n) / 8;
@@ -267,12 +160,14 @@ function start(data) {
         if (bars.length && from - bars[bars.length - 1][1] < 1) bars[bars.length - 1][1] = to;
         else bars.push([from, to]);
       }
-      for (const [from, to] of bars) {
-        const bar = draw("rect", { class: "bar", x: from, y: y + 1, width: Math.max(1.5, to - from), height: row - 3, rx: 1, fill: colour(one.id) });
-        bar.append(draw("title", {}, label(one)));
-        bar.onclick = () => lookAt(one.id);
-        svg.append(bar);
-      }
+      const shape = bars.map(([from, to]) => {
+        const long = Math.max(1.5, to - from).toFixed(1);
+        return `M${from.toFixed(1)} ${y + 1}h${long}v${row - 3}h-${long}z`;
+      });
+      const bar = draw("path", { class: "bar", d: shape.join(""), fill: colour(one.id) });
+      bar.append(draw("title", {}, label(one)));
+      bar.onclick = () => lookAt(one.id);
+      svg.append(bar);
     });
     for (const moment of data.moments) {
       const one = ownerOf(now.people, moment.id, moment.frame);
@@ -280,6 +175,27 @@ function start(data) {
       svg.append(draw("circle", { cx: x(moment.time), cy: rows.get(one) + row / 2 - 0.5, r: 3, fill: "#fff", stroke: "#a3160c", "stroke-width": 1.5 }));
     }
     $("timeline").replaceChildren(svg);
+  }
+
+  // The map is that of the run: corrections of numbers move nobody.
+  function showPlaces() {
+    const { places, zones, lines } = data;
+    $("where").hidden = !places && !zones.length && !lines.length;
+    if (zones.length) fill("zones", zones, ["zone", "people", "at most at once", "one person stayed, on average"]);
+    if (lines.length) fill("lines", lines, ["line", "in", "out"]);
+    if (!places) return;
+    const [wide, high] = places.size;
+    const svg = draw("svg", { viewBox: `0 0 ${wide} ${high}`, role: "img", "aria-label": "Where people stood" });
+    svg.append(draw("image", { href: "data:image/jpeg;base64," + places.picture, width: wide, height: high }));
+    for (const [kind, name, points] of places.shapes) {
+      const [x, y] = [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
+      const [[x1, y1], [x2, y2]] = points;
+      svg.append(kind === "zones" ? draw("polygon", { points: points.join(" ") }) : draw("line", { x1, y1, x2, y2 }), draw("text", { x, y }, name));
+    }
+    $("map").replaceChildren(svg);
+    $("about-map").textContent = `${count(places.boxes, "box", "boxes")}, each where the middle of its lower edge is; from blue, few, to red, most. ` + (places.frame === null
+      ? "The picture is the mean of the run, in which whoever moves fades."
+      : `The camera moved: places are those in the picture, not on the ground, and the picture is frame ${places.frame}.`);
   }
 
   const kinds = { close: "Close call", return: "Return after a gap", start: "New, or somebody lost?" };
@@ -316,8 +232,8 @@ function start(data) {
     $("sums").textContent = `${now.people.length} identities, ${clock(data.last[1] - data.first[1])} minutes, frames ${data.first[0]} to ${data.last[0]}`;
   }
 
-  const fill = (id, rows) => $(id).replaceChildren(...rows.map((row) => element("tr", {}, ...row.map((cell) => element("td", {}, cell)))));
   $("source").textContent = data.source;
+  showPlaces();
   fill("facts", data.facts);
   fill("stages", data.stages.map(([name, ms, fps]) => [name, `${ms} ms a frame`, `${fps} a second`]));
   fill("settings", data.settings);
@@ -359,5 +275,4 @@ function start(data) {
   show();
 }
 
-if (typeof document === "undefined") module.exports = { corrected, ownerOf, remedies, saved, loaded };
-else start(JSON.parse(document.getElementById("data").textContent));
+start(JSON.parse(document.getElementById("data").textContent));

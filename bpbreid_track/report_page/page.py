@@ -8,7 +8,7 @@ import html
 import json
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UsageError
 from ..io.annotate import track_palette
 from ..io.part_file import check_free, write_whole
+from ..regions.points import in_pixels
 from .corrections import FORMAT, VERSION
 from .lives import Life, Lives
 from .moments import Moment, Moments
+from .places import Places
 from .views import View, Views
 
 if TYPE_CHECKING:
@@ -36,17 +38,25 @@ class RunPage:
         path: of the page.
         settled_later: identities are known only at the end of the run (a linked one), whose pictures are read
             again then.
+        by_motion: numbers of the classes that are no people.
 
     Attributes:
         lives: takes every frame with its settled identities.
         first: takes every frame that is tracked, with reasons.
         second: takes the frames that are read again; None without linking.
         views: likewise, or every frame that is tracked.
+        places: as ``views``.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, settled_later: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        settled_later: bool = False,
+        by_motion: Collection[int] = (),
+    ) -> None:
         self.path = Path(path)
-        self.lives, self.views = Lives(), Views()
+        self.lives, self.views, self.places = Lives(), Views(), Places(by_motion)
         self.first = Moments(calls=True, gaps=not settled_later)
         self.second = Moments(calls=False, gaps=True) if settled_later else None
 
@@ -68,10 +78,13 @@ class RunPage:
                 moments.append(replace(moment, doubt=doubt, shots=shots))
         if self.second is not None:
             moments = sorted([*moments, *self.second.found()], key=lambda moment: moment.doubt.rank)
-        write_whole(self.path, render(page_data(report, self.lives, self.views, moments)).encode())
+        data = page_data(report, self.lives, self.views, moments, self.places)
+        write_whole(self.path, render(data).encode())
 
 
-def page_data(report: dict[str, Any], lives: Lives, views: Views, moments: list[Moment]) -> dict[str, Any]:
+def page_data(
+    report: dict[str, Any], lives: Lives, views: Views, moments: list[Moment], places: Places
+) -> dict[str, Any]:
     """All that the page shows, as JSON takes it."""
     crops = _within({number: views.of(number) for number in lives.of}, _CROP_BYTES)
     tracks = report["outputs"].get("tracks")
@@ -84,6 +97,14 @@ def page_data(report: dict[str, Any], lives: Lives, views: Views, moments: list[
         "last": lives.last,
         "identities": [_identity(number, life, crops[number]) for number, life in sorted(lives.of.items())],
         "moments": [_moment(moment) for moment in moments],
+        "places": _places(report, places),
+        "zones": [
+            [name, str(zone["people"]), str(zone["most"]), f"{zone['seconds']:.1f} s"]
+            for name, zone in (report["zones"] or {}).items()
+        ],
+        "lines": [
+            [name, str(line["in"]), str(line["out"])] for name, line in (report["lines"] or {}).items()
+        ],
         "palette": [colour.as_hex() for colour in track_palette()[0].colors],
         "command": None if tracks is None else _command(Path(tracks)),
         "facts": list(_facts(report)),
@@ -94,7 +115,9 @@ def page_data(report: dict[str, Any], lives: Lives, views: Views, moments: list[
 
 def render(data: dict[str, Any]) -> str:
     """The page of ``page_data``. Whatever names and settings say, it is text there and nothing else."""
-    script, style = ((_HERE / f"page.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+    parts = ("corrections.js", "page.js", "page.css")
+    meaning, shown, style = ((_HERE / name).read_text(encoding="utf-8") for name in parts)
+    script = f"{meaning}\n{shown}"
     # Nothing but these two may run or style the page, and nothing is fetched from anywhere.
     policy = (
         f"default-src 'none'; img-src data:; script-src {_hash(script)}; style-src {_hash(style)}; "
@@ -106,9 +129,9 @@ def render(data: dict[str, Any]) -> str:
     title = html.escape(str(data["source"]).encode("utf-8", "replace").decode())
     page = (_HERE / "page.html").read_text(encoding="utf-8")
     # In one pass: what one of them says is never looked through for the next.
-    parts = {"POLICY": policy, "TITLE": title, "STYLE": style, "DATA": plain, "SCRIPT": script}
+    filled = {"POLICY": policy, "TITLE": title, "STYLE": style, "DATA": plain, "SCRIPT": script}
     pieces = page.split("@@")
-    return "".join(parts.get(piece, piece) if n % 2 else piece for n, piece in enumerate(pieces))
+    return "".join(filled.get(piece, piece) if n % 2 else piece for n, piece in enumerate(pieces))
 
 
 def check_page_path(path: str | os.PathLike[str]) -> None:
@@ -144,6 +167,26 @@ def _moment(moment: Moment) -> dict[str, Any]:
         "text": doubt.text(),
         "scene": None if moment.scene is None else _picture(moment.scene),
         "shots": [_shot(shot, moment.frame, doubt.id) for shot in _in_order(moment.shots, doubt.id)],
+    }
+
+
+def _places(report: dict[str, Any], places: Places) -> dict[str, Any] | None:
+    """The heat map, with the regions of the run in its pixels."""
+    found = places.map()
+    if found is None:
+        return None
+    regions, scale = report["config"].get("regions", {}), found.width / places.size[0]
+    shapes = []
+    for kind in ("zones", "lines"):
+        for name, points in regions.get(kind, {}).items():
+            corners = in_pixels(points, *places.size, name)
+            shapes.append([kind, name, [[round(x * scale, 1), round(y * scale, 1)] for x, y in corners]])
+    return {
+        "picture": _picture(found.jpeg),
+        "size": [found.width, found.height],
+        "frame": found.frame,
+        "boxes": places.boxes,
+        "shapes": shapes,
     }
 
 

@@ -25,7 +25,7 @@ def crop(image: np.ndarray, xyxy: np.ndarray) -> bytes | None:
         xyxy: [4] pixels.
     """
     part = _cut(image, xyxy)
-    return None if part is None else _encoded(_small(part, _CROP)[0])
+    return None if part is None else encoded(shrunk(part, _CROP)[0])
 
 
 def scene(image: np.ndarray, boxes: Sequence[np.ndarray], ids: Sequence[int]) -> bytes | None:
@@ -39,12 +39,12 @@ def scene(image: np.ndarray, boxes: Sequence[np.ndarray], ids: Sequence[int]) ->
     if part is None:
         return None
     origin = np.maximum(np.round(low), 0)
-    small, scale = _small(part, _SCENE)
+    small, scale = shrunk(part, _SCENE)
     fills, _ = track_palette()
     for box, identity in zip(corners, ids, strict=True):
         left, top, right, bottom = np.round((box - np.tile(origin, 2)) * scale).astype(int).tolist()
         cv2.rectangle(small, (left, top), (right, bottom), fills.by_idx(identity).as_bgr(), 2)
-    return _encoded(small)
+    return encoded(small)
 
 
 def _cut(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray | None:
@@ -55,13 +55,13 @@ def _cut(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray | None:
     return image[top:bottom, left:right] if right > left and bottom > top else None
 
 
-def _small(picture: np.ndarray, most: tuple[int, int]) -> tuple[np.ndarray, float]:
+def shrunk(picture: np.ndarray, most: tuple[int, int]) -> tuple[np.ndarray, float]:
     """A picture that fits into ``most`` pixels of width and height, and its scale; none is made larger."""
     scale = min(1.0, most[0] / picture.shape[1], most[1] / picture.shape[0])
     size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA), scale
 
 
-def _encoded(picture: np.ndarray) -> bytes:
+def encoded(picture: np.ndarray) -> bytes:
     data: bytes = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
     return data

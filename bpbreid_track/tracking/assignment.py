@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import lap
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 
 def assign(cost: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +54,10 @@ def assign_sparse(rows: np.ndarray, columns: np.ndarray, cost: np.ndarray, limit
     Returns:
         Indices into the pairs of those matched, ascending.
     """
+    # Only linking needs them, and they take a tenth of the start of a short run.
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
     open_pairs = np.flatnonzero(cost <= limit)
     rows, row = np.unique(rows[open_pairs], return_inverse=True)
     columns, column = np.unique(columns[open_pairs], return_inverse=True)
