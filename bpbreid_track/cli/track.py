@@ -16,7 +16,6 @@ from ..errors import UsageError, did_you_mean, with_notes
 from ..io.names import output_stem
 from .common import INTERRUPTED, Debug, Program, Quiet, fail, say
 from .demo_score import DemoScore
-from .quick_start import quick_imports
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -284,8 +283,7 @@ def track(
 
     demo = DemoScore(tracks, settings, encoder, detector) if source == "demo" else nullcontext()
     with _interruptible(), demo as score:
-        with quick_imports():
-            from ..pipeline.api import track_video
+        from ..pipeline.api import track_video
 
         def on_frame(frame: Frame, detections: sv.Detections) -> None:
             nonlocal announcement
