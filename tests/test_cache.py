@@ -92,13 +92,13 @@ WITHOUT_NETWORKS = """
 import sys
 from bpbreid_track.cli.track import run
 code = run(sys.argv[1:])
-needless = {"torch", "ultralytics", "timm", "openvino", "scipy.interpolate", "scipy.spatial", "rich"}
+needless = {"torch", "ultralytics", "timm", "openvino", "rich"}
 assert not needless & set(sys.modules), needless & set(sys.modules)
 sys.exit(code)
 """
 
 
-def test_a_run_of_which_all_is_known_loads_neither_torch_nor_what_shows_or_smooths(
+def test_a_run_of_which_all_is_known_loads_neither_torch_nor_what_shows(
     pets: Path, det: Path, tmp_path: Path
 ) -> None:
     arguments = [str(pets), "--detector", str(det), "--device", "cpu", "--max-frames", str(FRAMES), "--quiet"]

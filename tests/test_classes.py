@@ -94,7 +94,8 @@ def test_the_command_line_says_so_before_anything_is_written(
 
 
 def test_a_file_of_boxes_knows_no_classes_but_people(det: Path) -> None:
-    assert len(PrecomputedDetector(det, DetectorConfig(classes=("person",)))._frame)
+    image = np.zeros((576, 768, 3), np.uint8)
+    assert len(PrecomputedDetector(det, DetectorConfig(classes=("person",)))([Frame(0, 0.0, image)])[0])
     with pytest.raises(
         UsageError, match="says nothing of classes, its boxes are people; leave 'sports ball' out"
     ):

@@ -84,8 +84,8 @@ def test_a_folder_has_one_writer(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_not_tracked_into_its_own_name(
     det: Path, tmp_path: Path, left: str
 ) -> None:
-    with VideoSink(tmp_path / "whole.mp4", 64, 64, 25) as sink:
-        sink.write(frame().image)
+    with VideoSink(tmp_path / "whole.mp4", 800, 800, 25) as sink:
+        sink.write(frame(side=800).image)
     (tmp_path / "whole.mp4").rename(tmp_path / left)
     with pytest.raises(UsageError, match="is read by this run and would be overwritten"):
         track_video(tmp_path / left, tmp_path / "o.mp4", detector=det, encoder="none")
