@@ -1,4 +1,4 @@
-"""Stages that find boxes: in the frames that are searched, and by interpolation in those between."""
+"""The stage that finds boxes, in the frames that are searched."""
 
 from __future__ import annotations
 

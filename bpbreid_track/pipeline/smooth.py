@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass, replace
 
@@ -96,15 +97,16 @@ class Smooth(Stage):
             np.concatenate([seen.confidence for seen in near]),
         )
         corners = to_xyxy(found.cxcywh).astype(np.float32)
-        boxes = sv.Detections(**{**vars(item.detections), "data": dict(item.detections.data)})
+        boxes = copy.copy(item.detections)
+        boxes.data = dict(boxes.data)
         boxes.xyxy = np.array(boxes.xyxy, np.float32)
         boxes.xyxy[now.rows] = corners[np.searchsorted(found.ids, now.person)]
-        boxes.data["filled"] = np.zeros(len(boxes), bool)
-        new = np.flatnonzero(found.filled)
+        count, new = len(boxes), np.flatnonzero(found.filled)
         if len(new):
             earlier = [seen for seen in near if seen.time < now.time]
             like = [_last_seen(number, earlier) for number in found.ids[new].tolist()]
             boxes = _with_filled(boxes, like, corners[new], found.confidence[new])
+        boxes.data["filled"] = np.arange(len(boxes)) >= count
         self._filled += len(new)
         item.detections = boxes
         return item
@@ -148,11 +150,8 @@ def _with_filled(
     if boxes.mask is not None and len(boxes):
         hidden = np.zeros((count, *boxes.mask.shape[1:]), boxes.mask.dtype)
         out.mask = np.concatenate([boxes.mask, hidden])
-    for key in set.intersection(*(set(each.data) | {"filled"} for each in both)):
-        if key == "filled":
-            out.data[key] = np.arange(len(out)) >= len(boxes)
-        else:
-            out.data[key] = np.concatenate([np.asarray(each.data[key]) for each in both])
+    for key in set.intersection(*(set(each.data) for each in both)):
+        out.data[key] = np.concatenate([np.asarray(each.data[key]) for each in both])
     if WHY in out.data:
         out.data[WHY][len(boxes) :] = ""
     out.metadata = dict(boxes.metadata)

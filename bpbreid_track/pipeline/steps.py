@@ -101,7 +101,7 @@ def online_stages(
     regions: Regions,
     cache: Cache | None,
     shown: bool,
-    handed_on: bool = True,
+    handed_on: bool,
     use_timestamps: bool,
     identities: IdentityManager | None,
     page: RunPage | None = None,

@@ -21,6 +21,7 @@ from ..io.sinks.tracks import MotSink
 from ..io.sources.base import Frame
 from ..pipeline.api import track_video
 from ..pipeline.cache import StoredFrames
+from ..pipeline.replay import NO_PICTURE
 from ..pipeline.smooth import Smooth
 from ..pipeline.stage import Item
 from ..tracking.camera_motion import CameraMotion, CameraStep
@@ -29,9 +30,6 @@ from ..tracking.tracks import boxes_of
 
 if TYPE_CHECKING:
     import supervision as sv
-
-# Stands for the picture of a frame: the motion of the camera is known, nothing else looks at it.
-_NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -202,15 +200,15 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
         known["encode"] = footage.encode
     camera = _KnownCamera(footage.camera[stretch.start : stretch.stop])
     tracker = PartTracker(config.model_copy(update=known), camera_motion=camera)
-    smooth, sink = Smooth(SmoothConfig().lag_seconds, _NO_PICTURE.nbytes), MotSink(out)
+    smooth, sink = Smooth(SmoothConfig().lag_seconds, NO_PICTURE.nbytes), MotSink(out)
     first = footage.frames[stretch.start].index
     try:
         for row in range(stretch.start, stretch.stop):
             stored = footage.frames[row]
             found = tracker.update(
-                stored.detections, _NO_PICTURE, embeddings=stored.embeddings, timestamp=stored.timestamp
+                stored.detections, NO_PICTURE, embeddings=stored.embeddings, timestamp=stored.timestamp
             )
-            frame = Frame(stored.index - first, stored.timestamp, _NO_PICTURE)
+            frame = Frame(stored.index - first, stored.timestamp, NO_PICTURE)
             item = Item(frame, found, time=stored.timestamp, view=tracker.stats.cuts)
             for ready in smooth([item]):
                 sink.write(ready.frame, ready.detections)
