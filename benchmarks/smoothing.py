@@ -24,7 +24,7 @@ from report import as_text, circumstances  # noqa: E402
 from tracking import run, sequence_facts, write_frame  # noqa: E402
 
 from bpbreid_track.evaluation import evaluate_folder  # noqa: E402
-from bpbreid_track.identities.smoothing import smooth_run  # noqa: E402
+from bpbreid_track.identities.hindsight import smooth_run  # noqa: E402
 from bpbreid_track.identities.tracklets import TrackedRows  # noqa: E402
 from bpbreid_track.io.mot_format import read_mot  # noqa: E402
 
@@ -45,7 +45,7 @@ def smooth(tracks: Path, rate: float, length: int, lag: float, out: Path) -> Non
         class_id=np.zeros(count, np.int64),
         filled=np.zeros(count, bool),
     )
-    done = smooth_run(rows, np.arange(length) / rate, np.zeros(length, np.int64), lag)
+    done = smooth_run(rows, np.arange(length) / rate, [None] * length, lag)
     with out.open("w", encoding="utf-8") as handle:
         for row in range(len(done)):
             part = slice(row, row + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from run_rows import run_of, walk
 
 from bpbreid_track import Encoder, track_video
 from bpbreid_track.cli.track import run
-from bpbreid_track.config import DetectorConfig, LinkConfig, TrackerConfig
+from bpbreid_track.config import DetectorConfig, LinkConfig
 from bpbreid_track.detection.classes import choose_classes
 from bpbreid_track.detection.detectors import PrecomputedDetector, UltralyticsDetector
 from bpbreid_track.errors import UsageError
@@ -200,8 +201,9 @@ def test_of_a_pose_network_only_people_are_to_be_had(pose_weights: Path) -> None
 def test_a_fast_ball_teaches_the_filter_of_people_nothing() -> None:
     """Beside a ball that jumps about, people have the very boxes and numbers that they have without it."""
     rng = np.random.default_rng(0)
-    others = OtherClasses(TrackerConfig(), {32})
-    beside = PartTracker(camera_motion=others.camera, numbers=others.numbers)
+    numbers = itertools.count(1)
+    beside = PartTracker(numbers=numbers)
+    others = OtherClasses(beside, {32}, numbers)
     alone = PartTracker()
     black = np.zeros((400, 600, 3), np.uint8)
     for step in range(20):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 from run_rows import RATE, frame_times, run_of, walk
 
-from bpbreid_track.identities.smoothing import boxes_at, smooth_run
+from bpbreid_track.identities.hindsight import smooth_run
+from bpbreid_track.identities.smoothing import boxes_at
 from bpbreid_track.identities.tracklets import TrackedRows
+from bpbreid_track.tracking.camera_motion import CameraStep
 from bpbreid_track.tracking.motion_calibration import STREET
 
 LAG = 1.0
@@ -14,8 +16,7 @@ LAG = 1.0
 
 def smoothed(rows: TrackedRows, *, lag: float = LAG, cut: int | None = None) -> TrackedRows:
     times = frame_times(rows)
-    frames = np.arange(len(times))
-    return smooth_run(rows, times, (frames >= (len(times) if cut is None else cut)).astype(np.int64), lag)
+    return smooth_run(rows, times, [CameraStep(cut=frame == cut) for frame in range(len(times))], lag)
 
 
 def trembling(rows: TrackedRows, pixels: float) -> TrackedRows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,9 +14,9 @@ from ..config import RunConfig
 from ..tracking.boxes import clear_boxes
 from .appearance_stats import AppearanceSums
 from .gallery import MIN_VIEWS, Gallery, Namer, names_of_all
+from .hindsight import smooth_run
 from .linking import Linked
 from .settle import as_tracked, link_by_class
-from .smoothing import smooth_run
 from .teams import TorsoSums, names_of_teams
 from .track_history import TrackHistory
 from .tracklets import TrackedRows, seen_together
@@ -25,6 +25,7 @@ from .view_selection import VIEW_SECONDS, BestPictures, DiverseViews
 if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
     from ..io.sources.base import Frame
+    from ..tracking.camera_motion import CameraStep
 
 # How often tracks that have ended are forgotten where nothing is linked.
 _CLEARING_SECONDS = 10.0
@@ -75,7 +76,11 @@ class IdentityManager:
         self.teams: dict[int, str] | None = None
 
     def take(
-        self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings | None, view: int = 0
+        self,
+        frame: Frame,
+        detections: sv.Detections,
+        embeddings: PartEmbeddings | None,
+        step: CameraStep | None = None,
     ) -> sv.Detections:
         """Take in one frame of the tracker.
 
@@ -83,7 +88,7 @@ class IdentityManager:
             frame: the frame.
             detections: its boxes with ``tracker_id``; changed in place where a gallery gives names.
             embeddings: a row for each box; a row in which no part is visible tells nothing.
-            view: how often the picture was cut before.
+            step: what the camera did before it; None: nobody looked.
 
         Returns:
             ``detections``, with ``data["name"]`` where there is a gallery: "" for unknown people.
@@ -94,7 +99,7 @@ class IdentityManager:
         if self._gallery is not None:
             detections.data["name"] = self._names(detections)
         if self._history is not None:
-            self._history.add(frame.index, frame.timestamp, detections, view)
+            self._history.add(frame.index, frame.timestamp, detections, step)
         return detections
 
     def _take_views(self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings) -> None:
@@ -149,19 +154,19 @@ class IdentityManager:
                 self.named.setdefault(names[row], set()).add(identity)
         return names
 
-    def link(self, rows: TrackedRows, times: np.ndarray, views: np.ndarray) -> Linked:
+    def link(self, rows: TrackedRows, times: np.ndarray, steps: Sequence[CameraStep | None]) -> Linked:
         """Join what belongs together, where that is wanted (``linking.link``), and smooth it.
 
         Args:
             rows: all boxes of the run.
-            times, views: of every frame, see ``smoothing.smooth_run``.
+            times, steps: of every frame, see ``hindsight.smooth_run``.
         """
         if self.joins:
             means = None if self._sums is None else self._sums.means()
             linked = link_by_class(rows, means, self._settings.link, self._by_motion)
         else:
             linked = as_tracked(rows)
-        smoothed = smooth_run(linked.rows, times, views, self._settings.smooth.lag_seconds)
+        smoothed = smooth_run(linked.rows, times, steps, self._settings.smooth.lag_seconds)
         return replace(linked, rows=smoothed)
 
     def settle(self, linked: Linked) -> dict[int, str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import supervision as sv
 
+from ..tracking.camera_motion import CameraStep
 from .tracklets import TrackedRows
 
 # Frames after which small arrays are put together: arrays of their own cost more than the few boxes in them.
@@ -17,19 +18,21 @@ class TrackHistory:
     Attributes:
         indices: ``Frame.index`` of every frame so far.
         times: its timestamp in seconds.
-        views: how often the picture was cut before.
+        steps: what the camera did before it; None: nobody looked.
         class_names: names of the detector's classes that were seen, by number.
     """
 
     def __init__(self) -> None:
         self.indices: list[int] = []
         self.times: list[float] = []
-        self.views: list[int] = []
+        self.steps: list[CameraStep | None] = []
         self._chunks: list[dict[str, np.ndarray]] = []
         self._pending: list[dict[str, np.ndarray]] = []
         self.class_names: dict[int, str] = {}
 
-    def add(self, index: int, timestamp: float, detections: sv.Detections, view: int = 0) -> None:
+    def add(
+        self, index: int, timestamp: float, detections: sv.Detections, step: CameraStep | None = None
+    ) -> None:
         """Take in one frame; ``detections`` with ``tracker_id``, -1 for a box without identity."""
         count = len(detections)
         scores, classes = detections.confidence, detections.class_id
@@ -49,7 +52,7 @@ class TrackHistory:
             self.class_names.update(zip(classes.tolist(), map(str, names), strict=True))
         self.indices.append(index)
         self.times.append(timestamp)
-        self.views.append(view)
+        self.steps.append(step)
         if len(self._pending) >= _CHUNK:
             self._chunks, self._pending = [*self._chunks, _joined(self._pending)], []
 

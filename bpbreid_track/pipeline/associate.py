@@ -11,6 +11,7 @@ from ..explain.reasons import shorts
 from ..explain.recorder import ReasonRecorder
 from ..identities.identity_manager import IdentityManager
 from ..io.annotate import WHY
+from ..tracking.camera_motion import CameraStep
 from ..tracking.encode_policy import encode_rows, resolve_encode, spread
 from ..tracking.other_classes import OtherClasses
 from ..tracking.tracker import PartTracker
@@ -33,6 +34,7 @@ class Associate(FrameStage):
         identities: follows who is who beyond the tracker, if anybody asks.
         recorder: of reasons, if anybody asks.
         others: tracks what is no person; None: everything is one. It comes last in ``detections`` then.
+        steps: where what the camera did is kept; None: nowhere.
     """
 
     name = "associate"
@@ -45,11 +47,12 @@ class Associate(FrameStage):
         identities: IdentityManager | None,
         recorder: ReasonRecorder | None,
         others: OtherClasses | None = None,
+        steps: list[CameraStep] | None = None,
     ) -> None:
         self._tracker, self._encoder = tracker, encoder
         self._use_timestamps = use_timestamps
         self._count = 0
-        self._identities, self._others = identities, others
+        self._identities, self._others, self._steps = identities, others, steps
         self._recorder = tracker.recorder = recorder
         self._encode = resolve_encode(tracker.config.encode, encoder)
         self.watches = {"encode": Stopwatch(), "associate": Stopwatch()}
@@ -58,11 +61,10 @@ class Associate(FrameStage):
         frame, tracker, watch = item.frame, self._tracker, self.watches["associate"]
         self._count += 1
         item.time = frame.timestamp if self._use_timestamps else self._count / tracker.config.frame_rate
-        item.view = tracker.stats.cuts
         if not item.searched:  # nothing for the tracker, whose time passes all the same
             item.detections.tracker_id = np.zeros(0, np.int64)
             if self._identities is not None:
-                self._identities.take(frame, item.detections, None, item.view)
+                self._identities.take(frame, item.detections, None)
             return
         people, embeddings = item.detections, item.embeddings
         rest: sv.Detections | None = None
@@ -72,7 +74,9 @@ class Associate(FrameStage):
             embeddings = None if embeddings is None else embeddings[rows]
         with watch.measure(0):
             found = tracker.candidates(people, frame.image, timestamp=item.time, encode=self._encode)
-            item.view = tracker.stats.cuts
+        item.step = tracker.camera_step
+        if self._steps is not None:
+            self._steps.append(item.step)
         if self._encoder is not None and embeddings is None:
             with self.watches["encode"].measure():
                 embeddings = encode_rows(self._encoder, frame.image, people.xyxy, found.wanted)
@@ -83,7 +87,7 @@ class Associate(FrameStage):
                 if embeddings is not None:
                     embeddings = spread(embeddings, np.arange(len(item.detections)) < len(people))
             if self._identities is not None:
-                item.detections = self._identities.take(frame, item.detections, embeddings, item.view)
+                item.detections = self._identities.take(frame, item.detections, embeddings, item.step)
             if self._recorder is not None:
                 item.reasons = self._recorder.take()
                 item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))

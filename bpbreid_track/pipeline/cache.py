@@ -22,9 +22,11 @@ from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError
 from ..io.paths import check_writable
 from ..io.sources.base import Frame, Source
+from ..tracking.camera_motion import CameraStep
 from . import fingerprint
-from .cache_file import CacheReader, CacheWriter, take_up
+from .cache_file import CacheReader, CacheWriter, damaged, take_up
 from .cache_layout import Record
+from .cached_camera import as_text, from_text
 from .cached_networks import StoredDetector, StoredEncoder, described
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class Cache:
     Attributes:
         read: frames that were read from the file.
         written: frames that were computed and added.
+        steps: what the camera did before each frame of this run, for whoever finds out to fill in.
 
     Raises:
         InputError: the file is of another kind, damaged, made from something else, or cannot be written.
@@ -74,11 +77,12 @@ class Cache:
     ) -> None:
         self.path = Path(path)
         self.read = self.written = 0
+        self.steps: list[CameraStep] = []
         self._identity, self._networks = identity, networks
         self._writer: CacheWriter | None = None
         self._old: CacheReader | None = None
         self._row_of: dict[int, int] = {}
-        self._complete, self._notes = False, list[str]()
+        self._complete, self._notes, self._camera = False, list[str](), ""
         self._part_names, self._dim = list[str](), 0
         self._handed_out: int | None = None  # frames of the source, once it has come to its end
         self._decoded = True
@@ -92,8 +96,25 @@ class Cache:
         self._row_of = {int(frame): row for row, frame in enumerate(self._old.index["frame"])}
         self._complete, self._notes = facts["complete"], facts["notes"]
         self._part_names, self._dim = facts["part_names"], facts["dim"]
+        self._camera = facts.get("camera", "")
         if self._networks is None:
             self._networks = facts.get("networks")
+
+    def camera(self, max_frames: int | None) -> list[CameraStep] | None:
+        """What the camera does before each frame; None where the file does not know it of all.
+
+        Args:
+            max_frames: how many will be asked for; None for all.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        # A source without files is known by its pictures alone, so they are looked at again.
+        if self._identity["source"]["content"] is None:
+            return None
+        steps = _steps(self._camera, self.path)
+        wanted = len(self._row_of) if self._complete else np.inf
+        return steps if steps and len(steps) >= min(wanted, max_frames or np.inf) else None
 
     def frames(self, source: Source, max_frames: int | None, *, pictures: bool) -> Iterator[Frame]:
         """The frames of ``source``.
@@ -152,7 +173,11 @@ class Cache:
     def close(self) -> None:
         """Put the file in place if there is anything new in it. May be called twice."""
         complete = self._complete or self._handed_out == self.read + self.written
-        if self._writer is None and complete != self._complete and self._old is not None:
+        before = self._camera
+        if self.steps and len(self.steps) == len(self._row_of) + self.written:
+            self._camera = as_text(self.steps)
+        learnt = complete != self._complete or self._camera != before
+        if self._writer is None and learnt and self._old is not None:
             self._writer = CacheWriter(self.path, self._facts(), self._old)
         if self._old is not None:  # before it is replaced, which Windows forbids for a mapped file
             self._old.close()
@@ -171,6 +196,7 @@ class Cache:
             "part_names": self._part_names,
             "parts": len(self._part_names),
             "dim": self._dim,
+            "camera": self._camera,
         }
 
     def _open(self) -> None:
@@ -255,8 +281,23 @@ class StoredFrames(Sequence[StoredFrame]):
         boxes, embeddings = _as_found(self._file.read(row), self._part_names)
         return StoredFrame(int(entry["frame"]), float(entry["seconds"]), boxes, embeddings)
 
+    def camera(self) -> list[CameraStep]:
+        """What the camera did before each frame; empty where nobody found out.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        return _steps(self._file.facts.get("camera", ""), self._file.path)
+
     def close(self) -> None:
         self._file.close()
+
+
+def _steps(text: str, path: Path) -> list[CameraStep]:
+    try:
+        return from_text(text) if text else []
+    except ValueError as error:
+        raise damaged(path) from error
 
 
 def open_cache(

@@ -149,8 +149,7 @@ class LinkedRun:
         times = np.array(self._history.times)
         if self._frame_rate is not None:
             times = np.array(self._history.indices) / self._frame_rate
-        views = np.array(self._history.views, np.int64)
-        linked = self._identities.link(self._history.rows(times), times, views)
+        linked = self._identities.link(self._history.rows(times), times, self._history.steps)
         if self._identities.joins:
             report.joined = linked.joined
         if report.filled is not None:

@@ -16,6 +16,7 @@ from ..identities.track_history import TrackHistory
 from ..io.open_source import open_source
 from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
+from ..tracking.camera_motion import KnownCamera
 from ..tracking.encode_policy import resolve_encode
 from .cache import Cache, open_cache
 from .cached_networks import asked_for, stored_networks, weights_of
@@ -116,6 +117,11 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
         others = outputs.paths.values()
         cache = open_cache(request.cache, reader, detector, encoder, settings.detector, others, asked)
         stack.callback(cache.close)
+    # Where some boxes or frames are left out, other corners of the pictures are followed.
+    follows = settings.tracker.camera_motion == "flow" and settings.detector.every == 1
+    kept = cache if follows and regions.region is None else None
+    steps = None if kept is None else kept.camera(request.max_frames)
+    camera = None if steps is None else KnownCamera(steps)
     history = TrackHistory() if request.settled_later else None
     identities = _identities(request, encoder, history, by_motion)
     page = None
@@ -133,6 +139,8 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
         written,
         regions=regions,
         cache=cache,
+        camera=camera,
+        steps=None if kept is None else kept.steps,
         shown=window is not None,
         handed_on=request.on_frame is not None,
         use_timestamps=not own_rate,
@@ -140,6 +148,7 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
         page=page,
     )
     looked_at = page is not None or window is not None or request.save_gallery is not None
+    looked_at |= camera is None and settings.tracker.camera_motion != "none"
     read = None if cache is None else _cached_frames(cache, reader, request, written, looked_at)
     run = Run(reader, stages, read=read, window=window, interrupts=interrupts)
     linked = None
@@ -215,8 +224,7 @@ def _identities(
 
 def _cached_frames(cache: Cache, reader: Source, request: Request, outputs: Outputs, looked_at: bool) -> Read:
     """Frames of a source whose boxes may be known already: pictures only where somebody needs them."""
-    pictures = request.settings.tracker.camera_motion != "none" or looked_at
-    pictures |= bool({"crops", "video"} & outputs.paths.keys())
+    pictures = looked_at or bool({"crops", "video"} & outputs.paths.keys())
     # A cache knows nothing of frames that were not searched.
     pictures |= request.settings.detector.every > 1
 

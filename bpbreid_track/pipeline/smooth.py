@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import supervision as sv
 
-from ..identities.smoothing import boxes_at, person_numbers
+from ..identities.hindsight import Hindsight
 from ..io.annotate import WHY
-from ..tracking.kalman import to_cxcywh, to_xyxy
+from ..tracking.kalman import to_xyxy
 from ..tracking.tracks import TICK
 from .replay import NO_PICTURE
 from .report import TrackingReport
@@ -23,24 +23,20 @@ _MOST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What the tracker said of a frame: M boxes with an identity.
+class _Boxes:
+    """The boxes of a frame as the tracker left them.
 
     Attributes:
         time: seconds.
-        detections: all boxes of the frame.
-        rows: int [M], which of them have an identity.
-        person: int64 [M], identity and view in one number.
-        cxcywh: float64 [M, 4].
-        confidence: float64 [M].
+        first: how many with an identity came in earlier frames.
+        rows: int [M], which of these have one.
+        detections: all.
     """
 
     time: float
-    detections: sv.Detections
+    first: int
     rows: np.ndarray
-    person: np.ndarray
-    cxcywh: np.ndarray
-    confidence: np.ndarray
+    detections: sv.Detections
 
 
 class Smooth(Stage):
@@ -57,79 +53,66 @@ class Smooth(Stage):
     def __init__(self, lag: float, frame_bytes: int, *, pictures: bool = True) -> None:
         self._pictures = pictures
         self._lag, self._most = lag, max(1, _MOST_BYTES // max(1, frame_bytes))
-        self._waiting: deque[tuple[Item, _Seen]] = deque()
-        self._seen: deque[_Seen] = deque()
-        self._filled = 0
+        self._hindsight = Hindsight(lag)
+        self._waiting: deque[Item] = deque()
+        self._past: deque[_Boxes] = deque()
+        self._boxes = self._filled = 0
         self.watches = {"smooth": Stopwatch()}
 
     def __call__(self, items: list[Item]) -> list[Item]:
         ready = []
         with self.watches["smooth"].measure(len(items)):
             for item in items:
-                seen = _seen(item)
-                self._seen.append(seen)
-                if not self._pictures:
-                    item.frame = replace(item.frame, image=NO_PICTURE)
-                self._waiting.append((item, seen))
-                while len(self._waiting) > self._most or self._is_ready(seen.time):
+                self._take(item)
+                while len(self._waiting) > self._most or self._hindsight.is_ready:
                     ready.append(self._next())
         return ready
 
     def finish(self) -> list[Item]:
         return [self._next() for _ in range(len(self._waiting))]
 
-    def _is_ready(self, now: float) -> bool:
-        return bool(self._waiting) and now - self._waiting[0][1].time >= self._lag - TICK
+    def _take(self, item: Item) -> None:
+        boxes = item.detections
+        assert boxes.tracker_id is not None
+        rows = np.flatnonzero(boxes.tracker_id >= 0)
+        sure = np.ones(len(boxes)) if boxes.confidence is None else boxes.confidence.astype(np.float64)
+        self._hindsight.add(item.time, boxes.tracker_id[rows], boxes.xyxy[rows], sure[rows], item.step)
+        self._past.append(_Boxes(item.time, self._boxes, rows, boxes))
+        self._boxes += len(rows)
+        if not self._pictures:
+            item.frame = replace(item.frame, image=NO_PICTURE)
+        self._waiting.append(item)
 
     def _next(self) -> Item:
         """The frame that has waited longest."""
-        item, now = self._waiting.popleft()
-        while self._seen[0].time < now.time - self._lag - TICK:
-            self._seen.popleft()
-        near = [seen for seen in self._seen if seen.time <= now.time + self._lag + TICK]
-        time = np.repeat([seen.time for seen in near], [len(seen.rows) for seen in near])
-        found = boxes_at(
-            now.time,
-            self._lag,
-            time,
-            np.concatenate([seen.person for seen in near]),
-            np.concatenate([seen.cxcywh for seen in near]),
-            np.concatenate([seen.confidence for seen in near]),
-        )
-        corners = to_xyxy(found.cxcywh).astype(np.float32)
+        item = self._waiting.popleft()
+        found = self._hindsight.next()
+        while self._past[0].time < item.time - self._lag - TICK:
+            self._past.popleft()
+        now = next(past for past in self._past if past.time == item.time)
+        corners, new = to_xyxy(found.cxcywh).astype(np.float32), found.filled
         boxes = copy.copy(item.detections)
         boxes.data = dict(boxes.data)
         boxes.xyxy = np.array(boxes.xyxy, np.float32)
-        boxes.xyxy[now.rows] = corners[np.searchsorted(found.ids, now.person)]
-        count, new = len(boxes), np.flatnonzero(found.filled)
-        if len(new):
-            earlier = [seen for seen in near if seen.time < now.time]
-            like = [_last_seen(number, earlier) for number in found.ids[new].tolist()]
+        boxes.xyxy[now.rows[found.before[~new] - now.first]] = corners[~new]
+        count = len(boxes)
+        if new.any():
+            like = [self._box(row) for row in found.before[new].tolist()]
             boxes = _with_filled(boxes, like, corners[new], found.confidence[new])
         boxes.data["filled"] = np.arange(len(boxes)) >= count
-        self._filled += len(new)
+        self._filled += len(boxes) - count
         item.detections = boxes
         return item
+
+    def _box(self, number: int) -> sv.Detections:
+        """A box by its number, as the only row."""
+        past = next(past for past in reversed(self._past) if past.first <= number)
+        row: sv.Detections = past.detections[past.rows[[number - past.first]]]
+        return row
 
     def report(self, report: TrackingReport) -> None:
         report.detections -= self._filled
         report.filled = self._filled
-
-
-def _seen(item: Item) -> _Seen:
-    boxes = item.detections
-    assert boxes.tracker_id is not None
-    rows = np.flatnonzero(boxes.tracker_id >= 0)
-    sure = np.ones(len(boxes)) if boxes.confidence is None else boxes.confidence.astype(np.float64)
-    person = person_numbers(boxes.tracker_id[rows], item.view)
-    return _Seen(item.time, boxes, rows, person, to_cxcywh(boxes.xyxy[rows]), sure[rows])
-
-
-def _last_seen(person: int, earlier: list[_Seen]) -> sv.Detections:
-    """The last box of somebody, as the only row."""
-    seen = next(seen for seen in reversed(earlier) if person in seen.person)
-    row: sv.Detections = seen.detections[seen.rows[seen.person == person]]
-    return row
 
 
 def _with_filled(

@@ -12,6 +12,7 @@ import supervision as sv
 from ..explain.reasons import MatchReason
 from ..io.sources.base import Frame
 from ..regions.counter import Event
+from ..tracking.camera_motion import CameraStep
 from .report import TrackingReport
 from .threads import Stopwatch
 
@@ -27,7 +28,7 @@ class Item:
     detections: sv.Detections
     searched: bool = True
     time: float = 0.0  # seconds, by the clock of the tracker
-    view: int = 0  # how often the picture was cut before
+    step: CameraStep | None = None  # of the camera before it; None: nobody looked
     embeddings: PartEmbeddings | None = None
     painted: np.ndarray | None = None
     reasons: tuple[list[MatchReason], list[int]] | None = None

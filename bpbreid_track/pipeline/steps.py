@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from ..explain.recorder import ReasonRecorder
 from ..identities.identity_manager import IdentityManager
 from ..io.annotate import Painter
 from ..io.sources.base import Source
+from ..tracking.camera_motion import CameraStep, KnownCamera
 from ..tracking.other_classes import OtherClasses, people_in
 from ..tracking.tracker import PartTracker
 from .associate import Associate, Replay
@@ -100,6 +102,8 @@ def online_stages(
     *,
     regions: Regions,
     cache: Cache | None,
+    camera: KnownCamera | None,
+    steps: list[CameraStep] | None,
     shown: bool,
     handed_on: bool,
     use_timestamps: bool,
@@ -111,6 +115,9 @@ def online_stages(
     Args:
         settings: with ``tracker.encode`` resolved.
         regions: boxes outside are left out, and lines and zones are counted on.
+        cache: what it has is not computed again.
+        camera: knows what the camera did; None: nobody does yet.
+        steps: where that is kept; None: nowhere.
         shown: whether a window shows the painted frames.
         handed_on: whether the caller looks at the frames afterwards.
         page: of this run.
@@ -125,15 +132,12 @@ def online_stages(
     looked_at = handed_on or shown or page is not None or bool({"video", "crops"} & outputs.paths.keys())
     every, lag = settings.detector.every, settings.smooth.lag_seconds
     by_motion = classes_by_motion(detector)
-    others = OtherClasses(settings.tracker, by_motion) if by_motion else None
-    tracker = PartTracker(
-        settings.tracker,
-        camera_motion=None if others is None else others.camera,
-        numbers=None if others is None else others.numbers,
-    )
+    numbers = itertools.count(1)
+    tracker = PartTracker(settings.tracker, camera_motion=camera, numbers=numbers)
+    others = OtherClasses(tracker, by_motion, numbers) if by_motion else None
     return [
         Find(detector, None if later else encoder, cache, batch, every, region=regions.region),
-        Associate(tracker, encoder if later else None, use_timestamps, identities, recorder, others),
+        Associate(tracker, encoder if later else None, use_timestamps, identities, recorder, others, steps),
         *([Smooth(lag, 3 * source.width * source.height, pictures=looked_at)] if lag else []),
         *_picture_stages(source, encoder, settings, outputs, shown, by_motion),
         *count_stages(source, regions, settings, outputs, by_motion),

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import supervision as sv
 
-from ..config import TrackerConfig
 from .camera_motion import CameraMotion, CameraStep
 from .tracker import PartTracker
 
@@ -26,49 +24,35 @@ def people_in(detections: sv.Detections, by_motion: Collection[int]) -> np.ndarr
     return ~np.isin(detections.class_id, list(by_motion))
 
 
-class SharedCamera(CameraMotion):
-    """Follows the camera once for several trackers; ``last`` is its step to the latest frame."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.last = CameraStep()
-
-    def estimate(self, frame: np.ndarray, people: np.ndarray) -> CameraStep:
-        self.last = super().estimate(frame, people)
-        return self.last
-
-
 class _SameCamera(CameraMotion):
-    """The step that was found already."""
+    """What a tracker found out already."""
 
-    def __init__(self, shared: SharedCamera) -> None:
+    def __init__(self, tracker: PartTracker) -> None:
         super().__init__()
-        self._shared = shared
+        self._tracker = tracker
 
     def estimate(self, frame: np.ndarray, people: np.ndarray) -> CameraStep:
-        return self._shared.last
+        return self._tracker.camera_step
 
 
 class OtherClasses:
     """Tracks the boxes that are no people, class by class.
 
     People are tracked as if there were nothing else: what is learnt of motion stays among the others, too.
-    The tracker of people must have ``camera`` and ``numbers``, and see each frame first.
 
     Args:
-        config: of the tracker of people.
+        people: tracks the people, and must see each frame first.
         classes: numbers of the classes that are no people.
+        numbers: gives out identities, those of ``people`` among them.
 
     Attributes:
-        camera, numbers: what the tracker of people is to use.
         tracker: of the others.
     """
 
-    def __init__(self, config: TrackerConfig, classes: Collection[int]) -> None:
+    def __init__(self, people: PartTracker, classes: Collection[int], numbers: Iterator[int]) -> None:
         self._classes = classes
-        self.camera, self.numbers = SharedCamera(), itertools.count(1)
-        own = config.model_copy(update={"class_agnostic": False})
-        self.tracker = PartTracker(own, camera_motion=_SameCamera(self.camera), numbers=self.numbers)
+        own = people.config.model_copy(update={"class_agnostic": False})
+        self.tracker = PartTracker(own, camera_motion=_SameCamera(people), numbers=numbers)
 
     def people(self, detections: sv.Detections) -> np.ndarray:
         """Which boxes are people: bool [N]."""

@@ -90,6 +90,7 @@ class PartTracker:
     Attributes:
         config, encoder: as given.
         stats: counts since the start.
+        camera_step: what the camera did before the last frame.
         embeddings: those that the last frame was settled with, a row for each of its boxes, with nothing
             visible in boxes that were not encoded; None without appearance.
         recorder: is shown every frame, if there is one (``explain.recorder.ReasonRecorder``).
@@ -127,6 +128,7 @@ class PartTracker:
     def reset(self) -> None:
         """Forget everything: the next frame is the first, and identities start from 1 again."""
         self.stats = TrackerStats()
+        self.camera_step = CameraStep()
         self.embeddings: PartEmbeddings | None = None
         self._numbers = self._given_numbers or itertools.count(1)
         self._tracks = Tracks()
@@ -295,9 +297,9 @@ class PartTracker:
 
     def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
         """Move the tracks to where they should be in this frame; drop those nobody waits for any more."""
-        step = CameraStep()
+        self.camera_step = step = CameraStep()
         if frame is not None and self.config.camera_motion == "flow":
-            step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
+            self.camera_step = step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
         self.stats.cuts += step.cut
         if step.cut:
             self._tracks.has_position[:] = False

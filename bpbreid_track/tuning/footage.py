@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..config import SmoothConfig, TrackerConfig
 from ..errors import InputError, UsageError
 from ..evaluation import TrackingMetrics, evaluate_folder
@@ -24,12 +22,11 @@ from ..pipeline.cache import StoredFrames
 from ..pipeline.replay import NO_PICTURE
 from ..pipeline.smooth import Smooth
 from ..pipeline.stage import Item
-from ..tracking.camera_motion import CameraMotion, CameraStep
+from ..tracking.camera_motion import CameraStep, KnownCamera
 from ..tracking.tracker import PartTracker
-from ..tracking.tracks import boxes_of
 
 if TYPE_CHECKING:
-    import supervision as sv
+    pass
 
 
 @dataclass(frozen=True)
@@ -78,18 +75,11 @@ def load_footage(
     truth = read_truth(gt)
     counted_rows(gt, truth)
     own = folder / detector
-    motion, camera = CameraMotion(), list[CameraStep]()
-
-    def follow_camera(frame: Frame, detections: sv.Detections) -> None:
-        boxes = boxes_of(detections)
-        camera.append(motion.estimate(frame.image, boxes.xyxy[boxes.usable]))
-
     report = track_video(
         folder,
         detector=own if detector != "auto" and own.exists() else detector,
         encoder=encoder,
-        config={"tracker": {"camera_motion": "none"}, "smooth": {"lag_seconds": 0}},
-        on_frame=follow_camera,
+        config={"smooth": {"lag_seconds": 0}},
         device=device,
         precision=precision,
         cache=cache,
@@ -99,7 +89,8 @@ def load_footage(
         raise KeyboardInterrupt
     # As the run resolved them: a trial must see the embeddings that a user's run would see.
     used = report.config["tracker"]
-    return Footage(folder, used["frame_rate"], used["encode"], StoredFrames(cache), camera, truth)
+    frames = StoredFrames(cache)
+    return Footage(folder, used["frame_rate"], used["encode"], frames, frames.camera(), truth)
 
 
 @dataclass(frozen=True)
@@ -175,20 +166,6 @@ class Judge:
         target.write_text(mot_text(replace(here, frame=here.frame - first + 1)), encoding="utf-8")
 
 
-class _KnownCamera(CameraMotion):
-    """Gives the steps that were estimated when the pictures were at hand."""
-
-    def __init__(self, steps: Sequence[CameraStep]) -> None:
-        self._known = steps
-        super().__init__()
-
-    def reset(self) -> None:
-        self._steps = iter(self._known)
-
-    def estimate(self, frame: np.ndarray, people: np.ndarray) -> CameraStep:
-        return next(self._steps)
-
-
 def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) -> None:
     """Track a stretch and write MOTChallenge rows to ``out``, frames from 1.
 
@@ -198,7 +175,7 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
     known: dict[str, object] = {"frame_rate": footage.frame_rate}
     if config.encode == "auto":
         known["encode"] = footage.encode
-    camera = _KnownCamera(footage.camera[stretch.start : stretch.stop])
+    camera = KnownCamera(footage.camera[stretch.start : stretch.stop])
     tracker = PartTracker(config.model_copy(update=known), camera_motion=camera)
     smooth, sink = Smooth(SmoothConfig().lag_seconds, NO_PICTURE.nbytes), MotSink(out)
     first = footage.frames[stretch.start].index
@@ -209,7 +186,7 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
                 stored.detections, NO_PICTURE, embeddings=stored.embeddings, timestamp=stored.timestamp
             )
             frame = Frame(stored.index - first, stored.timestamp, NO_PICTURE)
-            item = Item(frame, found, time=stored.timestamp, view=tracker.stats.cuts)
+            item = Item(frame, found, time=stored.timestamp, step=tracker.camera_step)
             for ready in smooth([item]):
                 sink.write(ready.frame, ready.detections)
         for ready in smooth.finish():
