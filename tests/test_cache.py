@@ -263,7 +263,7 @@ def test_other_weights_other_boxes_and_another_version_are_noticed(
     other_runtime.runtime = "openvino"  # type: ignore[attr-defined]
     with pytest.raises(InputError, match=r"detector runtime \(none there, openvino now"):
         work(detector=other_runtime)
-    monkeypatch.setattr("bpbreid_track.pipeline.cache.__version__", "9.9.9")
+    monkeypatch.setattr("bpbreid_track.pipeline.open_cache.__version__", "9.9.9")
     with pytest.raises(InputError, match=r"program version \(.* there, 9\.9\.9 now"):
         work()
 

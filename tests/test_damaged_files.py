@@ -30,8 +30,8 @@ from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.seqinfo import read_seqinfo
 from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_track.model.checkpoint import load_checkpoint
-from bpbreid_track.pipeline.cache import StoredFrames
 from bpbreid_track.pipeline.cache_layout import FOOTER
+from bpbreid_track.pipeline.stored_frames import StoredFrames
 from bpbreid_track.read_config import read_settings
 from bpbreid_trainer.options import TrainOptions
 from bpbreid_trainer.state import State

@@ -17,7 +17,7 @@ from bpbreid_track.cli.track import run
 from bpbreid_track.errors import InputError
 from bpbreid_track.io.part_file import put
 from bpbreid_track.io.sources.base import Frame
-from bpbreid_track.pipeline.cache import StoredFrames
+from bpbreid_track.pipeline.stored_frames import StoredFrames
 from bpbreid_trainer.logs import Table
 
 

@@ -23,9 +23,9 @@ from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.mot_format import read_ground_truth, read_mot
 from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sources.base import Frame
-from bpbreid_track.pipeline.cache import open_cache
 from bpbreid_track.pipeline.counting import load_regions
 from bpbreid_track.pipeline.find import Find
+from bpbreid_track.pipeline.open_cache import open_cache
 from bpbreid_track.pipeline.stage import Item
 from bpbreid_track.read_config import run_config
 from bpbreid_track.regions.areas import Area, polygon_area

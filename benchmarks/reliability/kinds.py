@@ -30,8 +30,8 @@ from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.pipeline.api import track_video
-from bpbreid_track.pipeline.cache import StoredFrames
 from bpbreid_track.pipeline.cache_file import take_up
+from bpbreid_track.pipeline.stored_frames import StoredFrames
 from bpbreid_track.read_config import read_settings
 from bpbreid_trainer.options import read_options
 from bpbreid_trainer.state import State

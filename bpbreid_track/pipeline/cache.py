@@ -9,41 +9,25 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import supervision as sv
 
-from .._version import __version__
-from ..config import DetectorConfig
 from ..embeddings import PartEmbeddings
-from ..errors import InputError, UsageError
+from ..errors import InputError
 from ..io.paths import check_writable
 from ..io.sources.base import Frame, Source
 from ..tracking.camera_motion import CameraStep
-from . import fingerprint
 from .cache_file import CacheReader, CacheWriter, damaged, take_up
 from .cache_layout import Record
 from .cached_camera import as_text, from_text
-from .cached_networks import StoredDetector, StoredEncoder, described
 
 if TYPE_CHECKING:
-    from ..detection.detectors import Detector
-    from ..model.encoder import Encoder
+    pass
 
 Found = tuple[sv.Detections, PartEmbeddings | None]
-
-
-@dataclass(frozen=True)
-class StoredFrame:
-    """A frame of a cache, without its picture."""
-
-    index: int
-    timestamp: float
-    detections: sv.Detections
-    embeddings: PartEmbeddings | None
 
 
 _STEP = 16  # every so many pixels are looked at to tell pictures apart
@@ -112,7 +96,7 @@ class Cache:
         # A source without files is known by its pictures alone, so they are looked at again.
         if self._identity["source"]["content"] is None:
             return None
-        steps = _steps(self._camera, self.path)
+        steps = steps_of(self._camera, self.path)
         wanted = len(self._row_of) if self._complete else np.inf
         return steps if steps and len(steps) >= min(wanted, max_frames or np.inf) else None
 
@@ -167,7 +151,7 @@ class Cache:
                 self._writer.describe(self._facts())
             self._writer.add(frame.index, frame.timestamp, _picture(frame.image), record)
             self.written += 1
-            out.append(_as_found(record, self._part_names))
+            out.append(as_found(record, self._part_names))
         return out
 
     def close(self) -> None:
@@ -230,7 +214,7 @@ class Cache:
                 f"{self.path}: frame {frame.index + 1} is not the picture this cache was made from; "
                 "delete the file or choose another name"
             )
-        return _as_found(self._old.read(row), self._part_names)
+        return as_found(self._old.read(row), self._part_names)
 
     def _as_record(self, boxes: sv.Detections, embeddings: PartEmbeddings | None) -> Record:
         if boxes.mask is not None or boxes.data:
@@ -253,142 +237,16 @@ class Cache:
         )
 
 
-class StoredFrames(Sequence[StoredFrame]):
-    """The frames of a finished cache, in the order of the video; read anew at each access.
-
-    Args:
-        path: the file.
-
-    Raises:
-        InputError: it is missing, damaged or no cache.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = CacheReader(Path(path))
-        self._part_names = self._file.facts["part_names"]
-
-    def __len__(self) -> int:
-        return len(self._file.index)
-
-    @overload
-    def __getitem__(self, row: int) -> StoredFrame: ...
-    @overload
-    def __getitem__(self, row: slice) -> list[StoredFrame]: ...
-    def __getitem__(self, row: int | slice) -> StoredFrame | list[StoredFrame]:
-        if isinstance(row, slice):
-            return [self[number] for number in range(*row.indices(len(self)))]
-        entry = self._file.index[row]
-        boxes, embeddings = _as_found(self._file.read(row), self._part_names)
-        return StoredFrame(int(entry["frame"]), float(entry["seconds"]), boxes, embeddings)
-
-    def camera(self) -> list[CameraStep]:
-        """What the camera did before each frame; empty where nobody found out.
-
-        Raises:
-            InputError: the file is damaged.
-        """
-        return _steps(self._file.facts.get("camera", ""), self._file.path)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _steps(text: str, path: Path) -> list[CameraStep]:
+def steps_of(text: str, path: Path) -> list[CameraStep]:
     try:
         return from_text(text) if text else []
     except ValueError as error:
         raise damaged(path) from error
 
 
-def open_cache(
-    path: str | os.PathLike[str],
-    source: Source,
-    detector: Detector,
-    encoder: Encoder | StoredEncoder | None,
-    settings: DetectorConfig,
-    others: Iterable[Path] = (),
-    asked: dict[str, Any] | None = None,
-) -> Cache:
-    """The cache of a run.
-
-    Args:
-        path: the file.
-        source: must not be live.
-        detector: any detector, or the stand-in for one; weights and box files are told by their content.
-        encoder: any encoder, or the stand-in for one; None for none.
-        settings: of the detector. The batch size has no part in what it finds.
-        others: paths that the run writes as well.
-        asked: what detector and encoder were loaded by, see ``asked_for``; None: nobody knows.
-
-    Raises:
-        UsageError: a live source, or a path that is written by something else.
-        InputError: as for ``Cache``.
-    """
-    if source.live:
-        raise UsageError(f"{source.name}: a live source is never the same twice and cannot have a --cache")
-    if os.path.realpath(path) in {os.path.realpath(other) for other in others}:
-        raise UsageError(f"{path}: named for two outputs; give each its own path")
-    files = list(getattr(source, "files", ()))
-    identity: dict[str, dict[str, Any]] = {
-        "program": {"version": __version__},
-        "source": {
-            "name": source.name,
-            "size": [source.width, source.height],
-            "frame count": source.frame_count,
-            "content": fingerprint.of_media(files) if files else None,
-            "frame numbers": _numbers(source.frame_numbers),
-        },
-        "detector": _found_by(detector, settings),
-        "encoder": _encoded_by(encoder),
-    }
-    networks = None
-    if (
-        asked is not None
-        and not isinstance(detector, StoredDetector)
-        and not isinstance(encoder, StoredEncoder)
-    ):
-        networks = described(asked, detector, encoder, identity)
-    return Cache(path, identity, networks)
-
-
-def _found_by(detector: Detector, settings: DetectorConfig) -> dict[str, Any]:
-    """How a cache tells detectors apart."""
-    if isinstance(detector, StoredDetector):
-        return detector.section
-    found_by: dict[str, Any] = {"name": detector.name}
-    if hasattr(detector, "files"):
-        found_by["content"] = fingerprint.of_files(detector.files)
-    # What runs the network moves boxes by fractions of a pixel; ``auto`` says not which it is.
-    found_by |= settings.model_dump(mode="json", exclude={"batch_size", "classes"})
-    if settings.classes:
-        found_by["classes"] = list(settings.classes)
-    return found_by | {"runtime": getattr(detector, "runtime", None)}
-
-
-def _encoded_by(encoder: Encoder | StoredEncoder | None) -> dict[str, Any]:
-    """How a cache tells encoders apart."""
-    if encoder is None:
-        return {"weights": None, "precision": None, "mirrored": None, "parts": None}
-    if isinstance(encoder, StoredEncoder):
-        return encoder.section
-    return {
-        "weights": fingerprint.of_encoder(encoder),
-        "precision": getattr(encoder, "precision", None),
-        "mirrored": getattr(encoder, "mirror", None),
-        "parts": list(getattr(encoder, "part_names", ())),
-    }
-
-
 def _picture(image: np.ndarray) -> int:
     """A number by which pictures are told apart."""
     return zlib.crc32(np.ascontiguousarray(image[::_STEP, ::_STEP]).tobytes())
-
-
-def _numbers(numbers: Sequence[int]) -> str | None:
-    """The frame numbers in short; None for 1, 2, 3, ..."""
-    if list(numbers) == list(range(1, len(numbers) + 1)):
-        return None
-    return f"{numbers[0]} to {numbers[-1]}, {zlib.crc32(str(list(numbers)).encode()):08x}"
 
 
 def _words(value: Any) -> str:
@@ -397,7 +255,7 @@ def _words(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _as_found(record: Record, part_names: Sequence[str]) -> Found:
+def as_found(record: Record, part_names: Sequence[str]) -> Found:
     boxes = sv.Detections(
         xyxy=np.array(record.xyxy),
         confidence=np.array(record.confidence),

@@ -18,12 +18,13 @@ from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
 from ..tracking.camera_motion import KnownCamera
 from ..tracking.encode_policy import resolve_encode
-from .cache import Cache, open_cache
+from .cache import Cache
 from .cached_networks import asked_for, stored_networks, weights_of
 from .counting import Regions, load_regions
 from .interrupts import Interrupts
 from .linked_run import Again, LinkedRun, check_rereadable
 from .networks import detector_of, encoder_in_words, load_encoder
+from .open_cache import open_cache
 from .outputs import Outputs
 from .progress import ProgressView
 from .replay import ReplayTracker

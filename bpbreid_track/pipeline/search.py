@@ -16,9 +16,9 @@ from ..config import RunConfig
 from ..detection.detectors import Detector, PrecomputedDetector
 from ..io.open_source import open_source
 from ..io.sources.base import Frame
-from .cache import open_cache
 from .cache_file import CacheReader, CacheWriter
 from .find import Find
+from .open_cache import open_cache
 from .report import TrackingReport
 from .run import Run
 from .steps import batch_size

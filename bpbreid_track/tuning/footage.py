@@ -18,10 +18,10 @@ from ..io.read_tracks import read_truth, truth_file
 from ..io.sinks.tracks import MotSink
 from ..io.sources.base import Frame
 from ..pipeline.api import track_video
-from ..pipeline.cache import StoredFrames
 from ..pipeline.replay import NO_PICTURE
 from ..pipeline.smooth import Smooth
 from ..pipeline.stage import Item
+from ..pipeline.stored_frames import StoredFrames
 from ..tracking.camera_motion import CameraStep, KnownCamera
 from ..tracking.tracker import PartTracker
 
