@@ -28,7 +28,8 @@ from report import circumstances, print_figures  # noqa: E402
 
 from bpbreid_track.model.backbones.build import build_backbone  # noqa: E402
 from bpbreid_track.model.inference import resolve_device  # noqa: E402
-from bpbreid_trainer.engine import autocast_dtype, fit  # noqa: E402
+from bpbreid_trainer.engine import fit  # noqa: E402
+from bpbreid_trainer.learner import autocast_dtype  # noqa: E402
 from bpbreid_trainer.logs import read_table  # noqa: E402
 from bpbreid_trainer.options import TrainOptions, read_options  # noqa: E402
 from bpbreid_trainer.speedups import compile_backbone, freeze_stages, preferred_format  # noqa: E402
