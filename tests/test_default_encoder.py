@@ -52,7 +52,7 @@ def test_it_is_small_and_says_how_it_was_made() -> None:
     # Where files lay, and what they were called, differs from machine to machine.
     free = {"data", "output", "description", "weights", "teacher", "workers"}
     made_by = TrainOptions.model_validate(provenance["options"])
-    recipe = read_options("default_encoder_9")
+    recipe = read_options("default_encoder_10")
     assert made_by.model_dump(exclude=free) == recipe.model_dump(exclude=free)
     assert made_by.teacher.weight == recipe.teacher.weight
     assert not re.search(r"[\"' ]/", str(provenance))  # no paths of the machine it was made on
