@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -112,6 +113,24 @@ def test_a_folder_of_one_sequence_is_compared_with_a_file(folders, capsys):
     assert cli.run([str(folders[0] / "Street"), str(folders[1] / "Street.txt"), "--json"]) == 0
     expected = evaluate_tracks(folders[0] / "Street" / "gt" / "gt.txt", folders[1] / "Street.txt")
     assert json.loads(capsys.readouterr().out) == expected.as_dict()
+
+
+def test_truth_and_result_may_be_pipes(folders, capsys):
+    gt, result = folders[0] / "Street" / "gt" / "gt.txt", folders[1] / "Street.txt"
+    ends = []
+    for path in (gt, result):
+        reader, writer = os.pipe()
+        os.write(writer, path.read_bytes())
+        os.close(writer)
+        ends.append(reader)
+    try:
+        assert cli.run([*(f"/dev/fd/{reader}" for reader in ends), "--json"]) == 0
+    finally:
+        for reader in ends:
+            os.close(reader)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == evaluate_tracks(gt, result).as_dict()
+    assert printed.err == "", "a pipe can be read once"
 
 
 @pytest.mark.parametrize(

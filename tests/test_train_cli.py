@@ -174,6 +174,15 @@ def test_export_of_several_checkpoints_is_their_average(trained, tmp_path):
         torch.testing.assert_close(average[name], 2 * value)
 
 
+@pytest.mark.parametrize("named", ["best.safetensors", "."])
+def test_export_does_not_replace_the_weights_that_it_reads(trained, capsys, named):
+    best = trained / "best.safetensors"
+    before = best.read_bytes()
+    assert run(["export", str(trained / named), "--out", str(best), "--half"]) == 2
+    assert "best.safetensors: is read and would be overwritten" in capsys.readouterr().err
+    assert best.read_bytes() == before
+
+
 def test_a_training_that_stops_early_keeps_the_schedule_of_all_its_epochs(reid_set, tmp_path):
     command = ["fit", "small", f"data.root={reid_set}", f"output={tmp_path / 'run'}", *TINY, "epochs=4"]
     command += ["stop_after=2", "schedule.shape=cosine", "schedule.warmup_epochs=0", "learning_rate=1e-3"]

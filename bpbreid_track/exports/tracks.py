@@ -31,6 +31,7 @@ class Tracks:
         filled: bool [R], interpolated: no detector gave this box.
         label: the class of each identity.
         uncounted: boxes of confidence 0 that were left out; ground truth marks so what does not count.
+        nameless: boxes without an identity that were left out.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Tracks:
     filled: np.ndarray
     label: dict[int, str]
     uncounted: int = 0
+    nameless: int = 0
 
     @property
     def labels(self) -> list[str]:
@@ -90,11 +92,14 @@ def load_tracks(path: str | os.PathLike[str]) -> Tracks:
 
     Raises:
         UsageError: another suffix.
-        InputError: it is missing, is none, or has an identity twice in a frame.
+        InputError: it is missing, is none, has boxes but none with an identity, or an identity twice in a
+            frame.
     """
     text = read_track_text(path)
     order = np.lexsort((text.frame, text.id))
     order = order[text.id[order] >= 0]
+    if len(text.id) and not len(order):
+        raise InputError(f"{path}: none of its {len(text.id)} boxes has an identity; are these detections?")
     counted = text.confidence[order] != 0
     order = order[counted]
     frame, identity = text.frame[order], text.id[order]
@@ -118,6 +123,7 @@ def load_tracks(path: str | os.PathLike[str]) -> Tracks:
         np.array([text.filled[row] for row in order], bool),
         {owner: found.most_common(1)[0][0] for owner, found in kinds.items()},
         int((~counted).sum()),
+        int((text.id < 0).sum()),
     )
 
 

@@ -144,7 +144,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     parts: dict[str, Any] = {"network": network, "optimizer": optimizer, "scaler": scaler}
     if ema is not None:
         parts["ema"] = ema
-    state = State(options, parts)
+    state = State(options, parts, train.train)
     if resume:
         state.load(folder / "last.pt")
     done = state.progress

@@ -45,10 +45,15 @@ def evaluate(
 
 
 def check_test_set(dataset: ReidDataset) -> None:
-    """Raise InputError where ``dataset`` has no query or no gallery."""
+    """Raise InputError where ``dataset`` has no query, no gallery, or no query that can be found there."""
     for name, samples in (("query", dataset.query), ("gallery", dataset.gallery)):
         if not samples:
             raise InputError(f"{dataset.root}: no {name} images; an evaluation needs queries and a gallery")
+    if not _findable(dataset.query, dataset.gallery):
+        raise InputError(
+            f"{dataset.root}: no query shows somebody whom another camera of the gallery shows too; check "
+            "identities and cameras in the names of files"
+        )
 
 
 def embed_all(
@@ -139,11 +144,12 @@ def rank(
 
 
 def _findable(queries: Sequence[Sample], others: Sequence[Sample]) -> bool:
-    """Whether any query has a match by another camera."""
-    cameras: dict[int, set[int]] = {}
+    """Whether any query has a match by another camera, in its scene where there are scenes."""
+    cameras: dict[tuple[int, int | None], set[int]] = {}
     for other in others:
-        cameras.setdefault(other.person_id, set()).add(other.camera)
-    return any(cameras.get(query.person_id, set()) - {query.camera} for query in queries)
+        cameras.setdefault((other.person_id, other.scene), set()).add(other.camera)
+    seen_by = ((cameras.get((query.person_id, query.scene), set()), query.camera) for query in queries)
+    return any(found - {own} for found, own in seen_by)
 
 
 def _ids(queries: Sequence[Sample], others: Sequence[Sample]) -> tuple[np.ndarray, ...]:
