@@ -73,6 +73,13 @@ def test_table_shows_every_sequence_and_all_together(folders, capsys, monkeypatc
     assert [f"{combined.HOTA:.1f}", str(combined.IDSW)] == [lines[-1][1], lines[-1][6]]
 
 
+def test_brackets_in_a_name_are_shown(folders, tmp_path, capsys):
+    result = tmp_path / "Street [dQw4w9] [bold].txt"
+    result.write_bytes((folders[1] / "Street.txt").read_bytes())
+    assert cli.run([str(folders[0] / "Street"), str(result)]) == 0
+    assert "Street [dQw4w9] [bold] " in capsys.readouterr().out
+
+
 def test_chosen_sequences_only(folders, capsys):
     assert cli.run([*map(str, folders), "--sequences", "Square", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["sequences"]) == ["Square"]

@@ -72,6 +72,14 @@ def test_a_folder_has_one_training_at_a_time(reid_set, tmp_path):
     other.release()
 
 
+@pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors"])
+def test_weights_of_a_training_are_not_replaced_by_another(reid_set, tmp_path, name):
+    (tmp_path / name).write_bytes(b"days of work")
+    with pytest.raises(InputError, match="holds a training run already"):
+        fit(options(reid_set, tmp_path), quiet=True)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"days of work"]
+
+
 def test_resuming_needs_something_to_resume_and_the_same_settings(finished, reid_set, tmp_path):
     with pytest.raises(InputError, match="nothing to resume"):
         fit(options(reid_set, tmp_path / "none"), resume=True, quiet=True)

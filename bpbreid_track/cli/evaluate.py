@@ -145,7 +145,8 @@ def _show(rows: dict[str, TrackingMetrics]) -> None:
                 for name in _COLUMNS
             ),
         )
-    console = Console(highlight=False)
+    # Names may hold brackets, which are no markup of rich.
+    console = Console(highlight=False, markup=False)
     # Long names of sequences make lines that a narrow terminal breaks; figures must not be cut short.
     console.width = max(
         console.width, Measurement.get(console, console.options.update(width=1000), table).maximum

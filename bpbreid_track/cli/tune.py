@@ -174,7 +174,8 @@ def _show(outcome: Outcome, searched: list[Stretch], held_out: list[Stretch]) ->
             place = f"{words}: {', '.join(map(str, part))}" if settings == "default" else ""
             table.add_row(place, settings, *cells)
         table.add_section()
-    Console(highlight=False).print(table)
+    # Names may hold brackets, which are no markup of rich.
+    Console(highlight=False, markup=False).print(table)
 
 
 def _verdict(outcome: Outcome, out: Path) -> Iterator[str]:

@@ -274,7 +274,8 @@ def _run_folder(options: TrainOptions, *, resume: bool) -> Path:
     if not options.output:
         raise UsageError("output: name the folder of the run, such as output=runs/first")
     folder = Path(options.output)
-    if not resume and (folder / "last.pt").is_file():
+    kept = ("last.pt", "last.safetensors", "best.safetensors")
+    if not resume and any((folder / name).is_file() for name in kept):
         raise InputError(
             f"{folder}: holds a training run already; --resume goes on with it, output=OTHER starts a new one"
         )
