@@ -275,6 +275,12 @@ def test_boxes_without_identity_are_said_and_detections_are_no_tracks(pets: Path
     assert not (tmp_path / "det.zip").exists()
 
 
+def test_boxes_that_no_format_could_hold_are_named(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("1,4,0.2,0.3,0.1,0.2,1\n2,4,0.2,0.3,0.004,0.2,1\n")
+    with pytest.raises(InputError, match=r"t\.txt, line 2: a box of no size in pixels; are these fractions"):
+        export_tracks(tmp_path / "t.txt", "mot", tmp_path / "t.zip")
+
+
 def test_equal_tracks_give_equal_archives(run: Path, tmp_path: Path) -> None:
     for name in ("a.zip", "b.zip"):
         export_tracks(run, "mot", tmp_path / name)

@@ -162,6 +162,8 @@ def _check(text: TrackText, rows: np.ndarray) -> None:
     for wrong, what in (
         (text.frame[rows] < 1, "frames count from 1"),
         ((text.ltwh[rows, 2:] <= 0).any(axis=1), "width and height must be above 0"),
+        # Formats hold 1/100 pixel, and a box of nothing is none to whoever reads it.
+        ((text.ltwh[rows, 2:] < 0.005).any(axis=1), "a box of no size in pixels; are these fractions?"),
     ):
         if wrong.any():
             raise InputError(f"{text.path}, line {text.line[rows[wrong.argmax()]]}: {what}")

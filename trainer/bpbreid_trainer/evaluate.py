@@ -56,6 +56,13 @@ def check_test_set(dataset: ReidDataset) -> None:
         )
 
 
+def check_labels(samples: Sequence[Sample]) -> None:
+    """Raise InputError where an image has no labels, for a network with fixed attention."""
+    blank = next((sample for sample in samples if sample.mask_path is None), None)
+    if blank is not None:
+        raise InputError(f"{blank.path}: no labels; a network with fixed attention needs them at test too")
+
+
 def embed_all(
     embed: Embed, samples: Sequence[Sample], tick: Callable[[int], None] | None = None
 ) -> PartEmbeddings:
@@ -100,11 +107,7 @@ def mask_embedder(network: BPBReID, part_group: str) -> Embed:
     )
 
     def embed(samples: Sequence[Sample]) -> PartEmbeddings:
-        blank = next((sample for sample in samples if sample.mask_path is None), None)
-        if blank is not None:
-            raise InputError(
-                f"{blank.path}: no labels; a network with fixed attention needs them at test too"
-            )
+        check_labels(samples)
         images = TrainImages(samples, transform, part_group, soft=True)
         loader = DataLoader(images, batch_size=_MASKED_BATCH)
         rows = [network.embed(pictures.to(device), masks.to(device)) for pictures, masks, _, _ in loader]

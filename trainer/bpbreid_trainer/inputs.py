@@ -17,7 +17,7 @@ from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.part_groups import part_names
 
 from .data import ReidDataset, TrainImages, build_transforms, joined, load_dataset
-from .evaluate import check_test_set
+from .evaluate import check_labels, check_test_set
 from .options import TrainOptions
 from .processes import Processes
 from .sampler import BatchSampler
@@ -45,13 +45,15 @@ def datasets(options: TrainOptions) -> tuple[ReidDataset, list[ReidDataset]]:
             _check_labels(one)
         sets.append(one)
     _require_each_once("root", sets)
+    fixed = options.model.attention == "fixed"
     tests = [one for one in sets if one.query and one.gallery]
     if data.test_root:
-        fixed = options.model.attention == "fixed"
         tests = [load_dataset(root, layout, with_masks=fixed) for root, layout in data.tests()]
         _require_each_once("test_root", tests)
     for test in tests:  # before hours of training, not after them
         check_test_set(test)
+        if fixed:
+            check_labels([*test.query, *test.gallery])
     return joined(sets), tests
 
 
