@@ -80,6 +80,22 @@ def test_brackets_in_a_name_are_shown(folders, tmp_path, capsys):
     assert "Street [dQw4w9] [bold] " in capsys.readouterr().out
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are letters elsewhere")
+def test_a_name_that_is_no_text_does_not_end_the_table(folders, tmp_path):
+    result = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    result.write_bytes((folders[1] / "Street.txt").read_bytes())
+    program = "from bpbreid_track.cli.evaluate import main; main()"
+    shown = subprocess.run(
+        [sys.executable, "-c", program, str(folders[0] / "Street"), str(result)],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert r"caf\udce9 " in shown.stdout
+
+
 def test_chosen_sequences_only(folders, capsys):
     assert cli.run([*map(str, folders), "--sequences", "Square", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["sequences"]) == ["Square"]

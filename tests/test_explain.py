@@ -227,7 +227,7 @@ def test_wrong_questions_are_one_line(
 
 
 def test_names_with_letters_that_end_a_line_elsewhere_are_read_back(tmp_path: Path) -> None:
-    name = "half\u2028a\x85name.mp4"
+    name = "half\u2028a\x85name caf\udce9.mp4"
     sink = ExplainSink(tmp_path / "why.jsonl", {"source": name})
     sink.write(Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8)), [], [])
     sink.close()

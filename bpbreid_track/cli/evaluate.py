@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, printable
 from .common import Debug, Program, say
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _show(rows: dict[str, TrackingMetrics]) -> None:
             table.add_section()
         values = metrics.as_dict()
         table.add_row(
-            sequence,
+            printable(sequence),
             *(
                 f"{values[name]:.1f}" if isinstance(values[name], float) else str(values[name])
                 for name in _COLUMNS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from .common import INTERRUPTED, Debug, Program
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _show(outcome: Outcome, searched: list[Stretch], held_out: list[Stretch]) ->
         for settings, values in metrics.items():
             figures = [values.as_dict()[name] for name in _COLUMNS]
             cells = [f"{value:.2f}" if isinstance(value, float) else str(value) for value in figures]
-            place = f"{words}: {', '.join(map(str, part))}" if settings == "default" else ""
+            place = printable(f"{words}: {', '.join(map(str, part))}") if settings == "default" else ""
             table.add_row(place, settings, *cells)
         table.add_section()
     # Names may hold brackets, which are no markup of rich.

@@ -71,12 +71,12 @@ class Footage:
     """The pictures.
 
     Attributes:
-        name: of the video.
+        name: of the video, in one line of letters that show.
         width: pixels.
         height: pixels.
         frame_rate: frames a second.
         numbers: numbers of the frames, from 1, ascending; of a video they are an estimate at the end.
-        files: names of the pictures, in the same order; empty for a video.
+        files: names of the pictures, likewise, in the same order; empty for a video.
     """
 
     name: str
@@ -142,7 +142,8 @@ def look_at(video: str | os.PathLike[str], frame: np.ndarray) -> Footage:
     with open_source(video) as source:
         if source.live:
             raise InputError(f"{video}: is live; give a recording of what was tracked")
-        files = [path.name for path in source.files] if source.frame_numbers else []
+        # Names may hold bytes that are no UTF-8, and letters that XML and .ini cannot hold.
+        files = [printable(path.name) for path in source.files] if source.frame_numbers else []
         numbers: Sequence[int] = list(source.frame_numbers)
         if numbers:
             absent = np.setdiff1d(frame, numbers)
@@ -154,7 +155,8 @@ def look_at(video: str | os.PathLike[str], frame: np.ndarray) -> Footage:
             if last > count + max(2, count // 100):  # how many there are is known when all are decoded
                 raise InputError(f"{video}: ends about frame {count}, and the tracks at frame {last}")
             numbers = range(1, max(count, last) + 1)
-        return Footage(source.name, source.width, source.height, Fraction(source.frame_rate), numbers, files)
+        name, rate = printable(source.name), Fraction(source.frame_rate)
+        return Footage(name, source.width, source.height, rate, numbers, files)
 
 
 def _check(text: TrackText, rows: np.ndarray) -> None:
