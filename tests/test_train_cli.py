@@ -203,6 +203,8 @@ def test_a_training_that_stops_early_keeps_the_schedule_of_all_its_epochs(reid_s
         (["fit", "small", "loss.preset=gillt"], 2, "did you mean 'gilt'"),
         (["fit", "small", "parts=eigth"], 2, "did you mean 'eight'"),
         (["fit", "small", "epochs=many"], 2, "epochs"),
+        (["fit", "small", "workers=-3"], 2, "workers"),
+        (["fit", "small", "seed=99999999999999999999"], 2, "seed"),
         (["fit", "small", "epochs"], 2, "expected key=value"),
         (["fit", "small", "epochs.more=1"], 2, "epochs"),
         (["fit", "small", "model.part_names=[a,b]"], 2, "set parts instead"),

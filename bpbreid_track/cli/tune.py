@@ -48,7 +48,9 @@ def tune(
         float,
         typer.Option(metavar="SHARE", help="Share that is not searched on, to see if the gain holds."),
     ] = 0.4,
-    seed: Annotated[int, typer.Option(metavar="N", help="Equal seeds give equal results.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Equal seeds give equal results.")
+    ] = 0,
     cache: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for boxes and embeddings; else FILE.cache beside FILE."),
