@@ -56,6 +56,9 @@ class Settings(BaseModel):
             for key in values:
                 if key not in cls.model_fields:
                     raise ValueError(f"unknown setting {key!r}{did_you_mean(str(key), cls.model_fields)}")
+        elif not isinstance(values, cls):
+            some = ", ".join(list(cls.model_fields)[:3])
+            raise ValueError(f"expected a section with settings such as {some}, got {str(values)[:40]!r}")
         return values
 
     @classmethod

@@ -134,24 +134,36 @@ class PartEmbeddings:
         return int(self._features.shape[0])
 
     def __getitem__(self, index: Any) -> PartEmbeddings:
-        """Rows by int (one row is kept as N = 1), slice, boolean mask or index array."""
-        if isinstance(index, (int, np.integer)):
+        """Rows by int (one row is kept as N = 1), slice, boolean mask or index array.
+
+        Raises:
+            IndexError: no such row, or no such index: a tuple, fractions, a mask of another length.
+        """
+        if isinstance(index, (int, np.integer)) and not isinstance(index, bool):
             row = int(index)
             if not -len(self) <= row < len(self):
                 raise IndexError(f"row {row} of {len(self)} embeddings")
             index = slice(row, row + 1 or None)
         elif not isinstance(index, slice):
-            rows = np.asarray(index.cpu() if hasattr(index, "cpu") else index)
-            if rows.dtype != bool:
-                rows = rows.astype(np.int64)
-            elif rows.shape != (len(self),):
-                raise IndexError(f"mask: expected shape [{len(self)}], got {list(rows.shape)}")
-            index = rows
-            if not self._in_numpy:
-                import torch
+            index = self._rows(index)
+        if not self._in_numpy and (not isinstance(index, slice) or (index.step or 1) < 0):
+            import torch
 
-                index = torch.from_numpy(rows).to(self.device)
+            # Tensors know no negative step.
+            rows = np.arange(len(self))[index].copy() if isinstance(index, slice) else index
+            index = torch.from_numpy(rows).to(self.device)
         return PartEmbeddings(self._features[index], self._visibility[index], self.part_names)
+
+    def _rows(self, index: Any) -> np.ndarray:
+        """Rows or a mask, bool [N] or int64 [M], of what is no single row and no slice."""
+        rows = np.asarray(index.cpu() if hasattr(index, "cpu") else index)
+        if isinstance(index, tuple) or rows.ndim != 1 or (rows.size and rows.dtype.kind not in "biu"):
+            raise IndexError(f"index: expected rows as integers [M] or a mask [N], got {index!r:.60}")
+        if rows.dtype != bool:
+            return rows.astype(np.int64)
+        if len(rows) != len(self):
+            raise IndexError(f"mask: expected shape [{len(self)}], got {list(rows.shape)}")
+        return rows
 
     def __iter__(self) -> Iterator[PartEmbeddings]:
         return (self[row] for row in range(len(self)))
@@ -182,9 +194,12 @@ class PartEmbeddings:
         if self._in_numpy:
             import torch
 
-            # The arrays may be somebody's who writes on; memory is shared where that is allowed.
-            self._visibility = torch.as_tensor(self._visibility)
-            self._features = torch.as_tensor(self._features)
+            # The arrays may be somebody's who writes on; memory is shared where torch can share it: not of
+            # arrays that are read-only or run backwards.
+            self._visibility, self._features = (
+                torch.from_numpy(np.require(array, requirements=["C", "W"]))
+                for array in (self._visibility, self._features)
+            )
 
     @property
     def device(self) -> torch.device:

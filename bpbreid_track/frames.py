@@ -7,8 +7,13 @@ from typing import Any
 import numpy as np
 
 
-def check_image(image: Any, name: str = "frame") -> np.ndarray:
+def check_image(image: Any, name: str = "frame", *, may_be_empty: bool = False) -> np.ndarray:
     """``image`` as a C-contiguous uint8 array [H, W, 3] (a copy only where it is not contiguous).
+
+    Args:
+        image: what was given.
+        name: what errors call it.
+        may_be_empty: whether H or W may be 0, as of a crop beside the picture.
 
     Raises:
         ValueError: another type, dtype or shape.
@@ -19,6 +24,8 @@ def check_image(image: Any, name: str = "frame") -> np.ndarray:
         raise ValueError(
             f"{name}: expected uint8 [H, W, 3] in BGR, got {image.dtype} {list(image.shape)}{_mend(image)}"
         )
+    if not (image.size or may_be_empty):
+        raise ValueError(f"{name}: expected a picture, got none: {list(image.shape)}")
     return np.ascontiguousarray(image)
 
 

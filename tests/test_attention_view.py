@@ -11,7 +11,7 @@ import torch
 from small_encoders import NONSENSE, PEOPLE, frame, network
 
 from bpbreid_track import Encoder
-from bpbreid_track.errors import InputError
+from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.attention_view import paint_attention, part_colours, part_painter
 from bpbreid_track.model.crops import HostCrops, normalise
 from bpbreid_trainer.attention_sheet import attention_sheet
@@ -34,6 +34,14 @@ def test_attention_agrees_with_the_visibility_of_the_embeddings(encoder: Encoder
         encoder.options.std,
     )
     torch.testing.assert_close(maps[:1], encoder.network.attend(ready)[:, 1:], atol=1e-4, rtol=0)
+
+
+def test_a_sheet_does_not_replace_a_picture_that_it_shows(encoder: Encoder, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "person.png"), frame())
+    before = (tmp_path / "person.png").read_bytes()
+    with pytest.raises(UsageError, match=r"person\.png: is read and would be overwritten"):
+        attention_sheet(encoder, tmp_path, tmp_path / "person.png")
+    assert (tmp_path / "person.png").read_bytes() == before
 
 
 def test_attention_of_nobody_is_empty(encoder: Encoder) -> None:

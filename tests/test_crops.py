@@ -213,3 +213,9 @@ def test_images_of_another_kind_are_refused_with_the_mend(image: object, found: 
 def test_a_mirrored_view_of_an_image_is_taken() -> None:
     image = noise(30, 20)
     assert np.array_equal(check_image(image[:, ::-1]), image[:, ::-1])
+
+
+def test_boxes_may_be_of_any_float_type_that_torch_has() -> None:
+    rows = [[1.0, 2.0, 30.0, 40.5]]
+    for kind in (torch.bfloat16, torch.float16, torch.float64, torch.float32):
+        assert check_boxes(torch.tensor(rows, dtype=kind)).tolist() == rows

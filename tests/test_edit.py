@@ -296,12 +296,18 @@ def test_a_source_that_ends_before_the_tracks_is_told_of(
     assert f"ends with frame 1, the tracks with frame {FRAMES}" in " ".join(capsys.readouterr().err.split())
 
 
-def test_what_makes_no_sense_is_said_before_anything_is_written(tracked: Path, tmp_path: Path) -> None:
+def test_what_makes_no_sense_is_said_before_anything_is_written(
+    tracked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path, corrections = str(tracked / "tracks.csv"), str(write(tmp_path / "c.json", []))
     assert run([path, "--corrections", corrections, "--out", str(tmp_path / "new.txt")]) == 2
     assert (
         run([path, "--corrections", corrections, "--out", str(tmp_path / "n.csv"), "--source", "a.mp4"]) == 2
     )
+    capsys.readouterr()
+    for ours in (path, str(tracked / ".." / tracked.name / "tracks.csv")):
+        assert run([path, "--corrections", corrections, "--out", ours]) == 2
+        assert "is read by this run and would be overwritten" in capsys.readouterr().err
     video = ["--source", str(tmp_path / "absent.mp4"), "--video", str(tmp_path / "v.mp4")]
     assert run([path, "--corrections", corrections, "--out", str(tmp_path / "n.csv"), *video]) == 1
     with pytest.raises(UsageError, match="ends in"):

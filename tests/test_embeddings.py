@@ -121,6 +121,27 @@ def test_rows_by_int_slice_mask_and_index_array() -> None:
         a[torch.ones(4, dtype=torch.bool)]
 
 
+@pytest.mark.parametrize("index", [(0, 1), [0.0, 1.0], [[0, 1]], "ab", None], ids=str)
+def test_what_is_no_row_is_refused_and_not_guessed_at(index: object) -> None:
+    for a in (random_embeddings(5), PartEmbeddings(*random_embeddings(5).numpy(), NAMES)):
+        with pytest.raises(IndexError, match="index: expected rows as integers"):
+            a[index]
+
+
+@pytest.mark.filterwarnings("error")
+def test_arrays_that_torch_cannot_share_become_tensors_all_the_same() -> None:
+    features, visibility = random_embeddings(5).numpy()
+    locked = features.copy(), visibility.copy()
+    for array in locked:
+        array.flags.writeable = False
+    assert torch.equal(PartEmbeddings(*locked, NAMES).features, torch.tensor(features))
+    turned = PartEmbeddings(features[::-1], visibility[::-1], NAMES)
+    backwards = PartEmbeddings(features, visibility, NAMES)[::-1]
+    for a in (turned, backwards, random_embeddings(5)[::-1]):
+        assert torch.equal(a.features, torch.tensor(features).flip(0))
+        assert torch.equal(a.visibility, torch.tensor(visibility).flip(0))
+
+
 def test_cat_joins_rows_in_order_and_refuses_other_parts() -> None:
     a, b = random_embeddings(2, 1), random_embeddings(3, 2)
     joined = PartEmbeddings.cat([a, b])

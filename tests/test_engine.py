@@ -123,6 +123,7 @@ def test_fixed_attention_takes_labels_at_test_too(shared, tmp_path):
     changes = {"model": {**SMALL, "attention": "fixed"}, "epochs": 1}
     with pytest.raises(InputError, match="fixed attention needs"):
         fit(options(root, tmp_path / "without", **changes), quiet=True)
+    assert not (tmp_path / "without").exists(), "it is said before training"
     drawn = next((root / "masks").rglob("*.npy"))
     for split in ("query", "bounding_box_test"):
         for image in (root / split).iterdir():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -72,6 +73,29 @@ def test_table_shows_every_sequence_and_all_together(folders, capsys, monkeypatc
     assert [f"{combined.HOTA:.1f}", str(combined.IDSW)] == [lines[-1][1], lines[-1][6]]
 
 
+def test_brackets_in_a_name_are_shown(folders, tmp_path, capsys):
+    result = tmp_path / "Street [dQw4w9] [bold].txt"
+    result.write_bytes((folders[1] / "Street.txt").read_bytes())
+    assert cli.run([str(folders[0] / "Street"), str(result)]) == 0
+    assert "Street [dQw4w9] [bold] " in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are letters elsewhere")
+def test_a_name_that_is_no_text_does_not_end_the_table(folders, tmp_path):
+    result = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    result.write_bytes((folders[1] / "Street.txt").read_bytes())
+    program = "from bpbreid_track.cli.evaluate import main; main()"
+    shown = subprocess.run(
+        [sys.executable, "-c", program, str(folders[0] / "Street"), str(result)],
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert r"caf\udce9 " in shown.stdout
+
+
 def test_chosen_sequences_only(folders, capsys):
     assert cli.run([*map(str, folders), "--sequences", "Square", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["sequences"]) == ["Square"]
@@ -112,6 +136,24 @@ def test_a_folder_of_one_sequence_is_compared_with_a_file(folders, capsys):
     assert cli.run([str(folders[0] / "Street"), str(folders[1] / "Street.txt"), "--json"]) == 0
     expected = evaluate_tracks(folders[0] / "Street" / "gt" / "gt.txt", folders[1] / "Street.txt")
     assert json.loads(capsys.readouterr().out) == expected.as_dict()
+
+
+def test_truth_and_result_may_be_pipes(folders, capsys):
+    gt, result = folders[0] / "Street" / "gt" / "gt.txt", folders[1] / "Street.txt"
+    ends = []
+    for path in (gt, result):
+        reader, writer = os.pipe()
+        os.write(writer, path.read_bytes())
+        os.close(writer)
+        ends.append(reader)
+    try:
+        assert cli.run([*(f"/dev/fd/{reader}" for reader in ends), "--json"]) == 0
+    finally:
+        for reader in ends:
+            os.close(reader)
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == evaluate_tracks(gt, result).as_dict()
+    assert printed.err == "", "a pipe can be read once"
 
 
 @pytest.mark.parametrize(

@@ -226,6 +226,19 @@ def test_wrong_questions_are_one_line(
     assert message in shown.err
 
 
+def test_names_with_letters_that_end_a_line_elsewhere_are_read_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "half\u2028a\x85name caf\udce9.mp4"
+    sink = ExplainSink(tmp_path / "why.jsonl", {"source": name})
+    sink.write(Frame(0, 0.0, np.zeros((1, 1, 3), np.uint8)), [], [])
+    sink.close()
+    log = read_log(tmp_path / "why.jsonl")
+    assert (log.about["source"], len(log.frames)) == (name, 1)
+    assert run([str(tmp_path / "why.jsonl")]) == 0
+    assert r"caf\udce9.mp4: 1 frames" in capsys.readouterr().out
+
+
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.jsonl"
     recorded(crossing(), path)

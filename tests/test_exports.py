@@ -199,7 +199,8 @@ def test_classes_names_and_filled_boxes_go_where_the_format_has_a_place(pets: Pa
     ]
     rows += ["1,0.0,2,90,20,8,8,ball,0.7,,0", "1,0.0,-1,9,9,9,9,0,0.3,,0"]
     (tmp_path / "t.csv").write_text("\n".join([head, *rows]) + "\n")
-    assert not export_tracks(tmp_path / "t.csv", "cvat", tmp_path / "t.xml", video=pets).notes
+    report = export_tracks(tmp_path / "t.csv", "cvat", tmp_path / "t.xml", video=pets)
+    assert report.notes == ("1 boxes without identity are left out",)
     truth = read_truth(tmp_path / "t.xml")
     assert [(i, kind) for i, kind in zip(truth.id.tolist(), truth.extra[:, 0].tolist(), strict=True)] == [
         (1, 1),
@@ -215,7 +216,7 @@ def test_classes_names_and_filled_boxes_go_where_the_format_has_a_place(pets: Pa
         {"track_id": 1, "filled": True, "name": '<Ann & "B">'},
     ]
     report = export_tracks(tmp_path / "t.csv", "mot", tmp_path / "mot")
-    assert "no place for names" in report.notes[0]
+    assert "no place for names" in report.notes[1]
     assert (tmp_path / "mot/gt/labels.txt").read_text() == "person\nball\n"
     assert read_mot(tmp_path / "mot/gt/gt.txt").extra[:, 0].tolist() == [1, 2, 1]
 

@@ -162,3 +162,9 @@ def test_a_frame_without_people_gives_an_empty_array_of_the_usual_width(street: 
     image = np.full((240, 320, 3), 90, np.uint8)
     width = encoder.boxes(image, np.array([[10.0, 10, 60, 150]])).shape[1]
     assert encoder.boxes(image, np.empty((0, 4), np.float32)).shape == (0, width)
+
+
+def test_rows_with_scores_are_not_cut_into_other_boxes(bundled_encoder: Encoder, street: Street) -> None:
+    rows = table(street.boxes[0], street.scores[0])[:2]  # 12 numbers, which would be three boxes
+    with pytest.raises(ValueError, match=r"expected shape \[N, 4\].*got \[2, 6\]"):
+        FlatEncoder(bundled_encoder).boxes(street.images[0], rows)

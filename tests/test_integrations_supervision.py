@@ -60,7 +60,17 @@ def test_the_tracker_takes_what_detections_carry(street: Street) -> None:
 
 def test_detections_without_embeddings_name_the_mend() -> None:
     with pytest.raises(InputError, match="add them by with_embeddings"):
-        embeddings_of(sv.Detections.empty())
+        embeddings_of(sv.Detections(np.array([[0.0, 0, 9, 9]])))
+
+
+def test_frames_in_which_nobody_is_go_through_the_tracker_also_where_supervision_drops_their_columns(
+    street: Street,
+) -> None:
+    tracker = PartTracker()
+    nobody = carried(street, 0)[[]]
+    for detections in (sv.Detections.merge([nobody, nobody]), nobody, sv.Detections.empty()):
+        assert len(tracker.update(detections, embeddings=embeddings_of(detections))) == 0
+    assert embeddings_of(sv.Detections.merge([nobody, carried(street, 1)])) is not None
 
 
 def test_embeddings_of_other_boxes_are_refused(street: Street) -> None:

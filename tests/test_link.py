@@ -20,7 +20,8 @@ from bpbreid_track.cli.link import run, unique_names
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.identities.across import Seen, impossible, join, mean_views, pair_scores
 from bpbreid_track.many.api import track_videos
-from bpbreid_track.many.link import Clock, Tracked, find_runs, link_videos, read_clocks, read_tracked
+from bpbreid_track.many.clocks import Clock, read_clocks
+from bpbreid_track.many.link import Tracked, find_runs, link_videos, read_tracked
 from bpbreid_track.many.manifest import MANIFEST, Entry, ManifestWriter
 from bpbreid_track.many.track_files import Boxes, read_boxes, write_renumbered
 
@@ -164,16 +165,51 @@ def test_people_with_names_are_compared_under_their_numbers(tmp_path: Path) -> N
 def test_clocks_are_seconds_or_times_and_lines_that_say_neither_are_named(tmp_path: Path) -> None:
     path = tmp_path / "clocks.csv"
     path.write_text("name,camera,start\na,north,2026-05-01T15:30:00Z\nb,south,12.5\nc,,\n")
-    found = read_clocks(path, ["a", "b", "c"])
-    assert (found["a"], found["b"]) == (Clock("north", 1777649400.0), Clock("south", 12.5))
-    assert found["c"].camera == "c"
-    assert math.isnan(found["c"].start)
+    north, south, third, unsaid = read_clocks(path, [tmp_path / name for name in "abcd"])
+    assert (north, south) == (Clock("north", 1777649400.0), Clock("south", 12.5))
+    assert third is not None
+    assert third.camera == "c"
+    assert math.isnan(third.start)
+    assert unsaid is None
     path.write_text("name,camera,start\nstret,north,1\n")
     with pytest.raises(InputError, match=r"line 2: no video 'stret'; did you mean 'street'\?"):
-        read_clocks(path, ["street"])
+        read_clocks(path, [tmp_path / "street"])
     path.write_text("name,start\na,noon\n")
     with pytest.raises(InputError, match="line 2: start 'noon'"):
-        read_clocks(path, ["a"])
+        read_clocks(path, [tmp_path / "a"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "no column name; expected a first line name,camera,start"),
+        ("name,camera,begin\na,c,0\n", "unknown column 'begin'"),
+        ("Name,Start\na,0\n", r"unknown column 'Name'; did you mean 'name'\?"),
+        ("name;camera;start\na;c;0\n", "unknown column 'name;camera;start'.* with commas"),
+        ("name,start,start\na,0,1\n", "a column stands twice"),
+        ("name,start\na,0,7\n", "line 2: more cells than the 2 columns"),
+        ("name,start\na,0\nb,1\na,2\n", "line 4: video 'a' stands there twice"),
+        ("camera,start\nc,0\n", "no column name"),
+        ("name,start\n,7\n", "line 2: no video ''"),
+    ],
+)
+def test_a_table_of_clocks_of_which_a_part_would_not_count_is_refused(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "clocks.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"clocks.csv.*{said}"):
+        read_clocks(path, [tmp_path / "a", tmp_path / "b"])
+
+
+def test_clocks_as_spreadsheets_save_them_and_of_two_folders(tmp_path: Path) -> None:
+    path = tmp_path / "clocks.csv"
+    path.write_text("\ufeffname, camera, start\r\nmonday/a, c, 3\r\n,,\r\n\r\n")
+    videos = [Path("/runs/monday/a"), Path("/runs/tuesday/a")]
+    assert read_clocks(path, videos) == [Clock("c", 3.0), None]
+    path.write_text("name,start\na,3\n")
+    with pytest.raises(InputError, match=r"2: 'a' is /runs/monday/a and /runs/tuesday/a; write the folder"):
+        read_clocks(path, videos)
 
 
 @pytest.mark.parametrize("ending", ["txt", "csv", "jsonl"])
@@ -273,6 +309,21 @@ def test_outputs_name_their_runs_and_a_manifest_all(tmp_path: Path) -> None:
     assert [entry.name for _, entry in find_runs([tmp_path / "b.txt"])] == ["b"]
     assert [entry.name for _, entry in find_runs([tmp_path / "b.txt", tmp_path / MANIFEST])] == ["a", "b"]
     assert [entry.name for _, entry in find_runs([tmp_path])] == ["a", "b"]
+
+
+def test_a_folder_that_is_named_twice_is_not_joined_with_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "tracked"
+    folder.mkdir()
+    writer = ManifestWriter(folder / MANIFEST)
+    writer.add(Entry("done", "/a", "a", {"tracks": "a.txt"}))
+    writer.close()
+    (folder / "a.txt").touch()
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    for again in (folder, Path("tracked/a.txt"), tmp_path / "link", Path("link/a.txt")):
+        assert [entry.name for _, entry in find_runs([Path("tracked"), again])] == ["a"]
 
 
 def test_tracks_of_two_folders_do_not_replace_each_other() -> None:

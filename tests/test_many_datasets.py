@@ -12,7 +12,7 @@ import pytest
 import torch
 from reid_scene import make_reid_set
 
-from bpbreid_track.errors import UsageError
+from bpbreid_track.errors import InputError, UsageError
 from bpbreid_trainer.data import ReidDataset, Sample, joined
 from bpbreid_trainer.engine import fit
 from bpbreid_trainer.inputs import datasets
@@ -116,6 +116,28 @@ def test_labels_are_named_for_each_set_or_for_all() -> None:
     assert read_options("small", ["data.root=[a, b]"]).data.sources()[1] == ("b", "auto", "")
     with pytest.raises(UsageError, match=r"data\.masks: 3 for the 2 of data\.root"):
         read_options("small", ["data.root=[a, b]", "data.masks=[x, y, z]"]).data.sources()
+
+
+@pytest.mark.parametrize("setting", ["root", "test_root"])
+def test_a_set_that_is_named_twice_is_refused(setting: str, shared: Path, tmp_path: Path) -> None:
+    first = make_reid_set(shared, tmp_path / "first", people=2)
+    (tmp_path / "link").symlink_to(first)
+    data = {"root": str(first)} | {setting: [str(first), str(tmp_path / "link")]}
+    with pytest.raises(
+        InputError, match=rf"data\.{setting}: .*first and .*link are one data set; name it once"
+    ):
+        datasets(TrainOptions.model_validate({"data": data, "model": SMALL}))
+
+
+def test_a_set_in_which_nobody_can_be_found_again_is_refused_before_training(
+    shared: Path, tmp_path: Path
+) -> None:
+    root = make_reid_set(shared, tmp_path / "set", people=2)
+    for path in [*root.glob("query/*.jpg"), *root.glob("bounding_box_test/*.jpg")]:
+        path.rename(path.with_name(path.name.replace("_c", "_c1_was")))  # one camera
+    for data in ({"root": str(root)}, {"root": str(root), "test_root": str(root)}):
+        with pytest.raises(InputError, match=r"set: no query shows somebody whom another camera"):
+            datasets(TrainOptions.model_validate({"data": data, "model": SMALL}))
 
 
 def test_two_folders_of_one_name_are_told_apart_in_the_scores(shared: Path, tmp_path: Path) -> None:

@@ -101,3 +101,11 @@ def test_a_name_that_is_too_long_for_an_output_is_one_line(
     assert run(call) == 1
     (said,) = capfd.readouterr().err.splitlines()
     assert said.endswith(".txt: cannot be written: File name too long")
+
+
+def test_a_list_names_a_path_a_line_whatever_letters_it_has(tmp_path: Path) -> None:
+    odd = tmp_path / "half\u2028a\x85name\x0c.mp4"
+    odd.touch()
+    (tmp_path / "list.txt").write_bytes(f"\ufeff{odd.name}\r\n\r\n".encode())
+    (found,) = expand(["list.txt"], tmp_path / "out")
+    assert (Path(found.source).name, found.why) == (odd.name, "")

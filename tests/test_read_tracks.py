@@ -10,6 +10,7 @@ import pytest
 from bpbreid_track.errors import InputError
 from bpbreid_track.evaluation import evaluate_folder, evaluate_tracks
 from bpbreid_track.evaluation.coverage import coverage
+from bpbreid_track.evaluation.pairs import read_pair
 from bpbreid_track.exports.export import export_tracks
 from bpbreid_track.io.cvat_xml import read_cvat
 from bpbreid_track.io.mot_format import mot_text, parse_mot, read_ground_truth
@@ -246,14 +247,15 @@ def test_a_result_that_ends_early_says_what_part_it_covers(tmp_path: Path) -> No
     truth, result, spoken = tmp_path / "gt.txt", tmp_path / "r.txt", tmp_path / "r.jsonl"
     truth.write_text("".join(f"{frame},1,0,0,9,9,1\n" for frame in range(1, 11)))
     result.write_text("".join(f"{frame},1,0,0,9,9,1\n" for frame in (2, 3, 5)))
-    assert coverage(truth, result) == (
+    assert coverage(read_pair(truth, result)) == (
         f"{result}: covers 3 of the truth's 10 frames, 2 to 5 of 1 to 10, and people of the others count as "
         "missed; --frames 2:5 judges those alone"
     )
-    assert "--frames" not in coverage(truth, result, frames=(2, 5))
-    assert coverage(truth, result, frames=(2, 3)) == ""
-    assert coverage(truth, truth) == ""
-    assert "has none of the truth's 5 frames (6 to 10)" in coverage(truth, result, frames=(6, None))
+    assert "--frames" not in coverage(read_pair(truth, result), frames=(2, 5))
+    assert coverage(read_pair(truth, result), frames=(2, 3)) == ""
+    assert coverage(read_pair(truth, truth)) == ""
+    late = coverage(read_pair(truth, result), frames=(6, None))
+    assert "has none of the truth's 5 frames (6 to 10)" in late
     spoken.write_text("\n".join(ROW % (frame, TRACK if frame == 4 else "") for frame in range(1, 11)) + "\n")
-    assert coverage(truth, spoken) == "", "frames in which nobody was seen were looked at"
-    assert read_result(spoken).frame.tolist() == [4]
+    assert coverage(read_pair(truth, spoken)) == "", "frames in which nobody was seen were looked at"
+    assert read_result(spoken)[0].frame.tolist() == [4]

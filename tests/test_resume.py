@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from bpbreid_track.errors import InputError
 from bpbreid_track.io.locks import FolderClaim
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
+from bpbreid_trainer.data import Sample
 from bpbreid_trainer.engine import fit
 from bpbreid_trainer.logs import LossLog, Table, read_table
 from bpbreid_trainer.options import TrainOptions, read_options
@@ -28,6 +31,7 @@ from bpbreid_trainer.processes import (
     processes,
     share_network,
 )
+from bpbreid_trainer.state import State
 
 
 def test_a_killed_run_goes_on_bit_for_bit(finished, reid_set, tmp_path, capsys):
@@ -68,6 +72,14 @@ def test_a_folder_has_one_training_at_a_time(reid_set, tmp_path):
     other.release()
 
 
+@pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors"])
+def test_weights_of_a_training_are_not_replaced_by_another(reid_set, tmp_path, name):
+    (tmp_path / name).write_bytes(b"days of work")
+    with pytest.raises(InputError, match="holds a training run already"):
+        fit(options(reid_set, tmp_path), quiet=True)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"days of work"]
+
+
 def test_resuming_needs_something_to_resume_and_the_same_settings(finished, reid_set, tmp_path):
     with pytest.raises(InputError, match="nothing to resume"):
         fit(options(reid_set, tmp_path / "none"), resume=True, quiet=True)
@@ -76,6 +88,25 @@ def test_resuming_needs_something_to_resume_and_the_same_settings(finished, reid
     (tmp_path / "last.pt").write_bytes(b"not a state")
     with pytest.raises(InputError, match="not a state"):
         fit(options(reid_set, tmp_path), resume=True, quiet=True)
+
+
+def test_settings_that_only_say_how_far_may_change_and_others_are_named_in_full(reid_set, tmp_path):
+    path = tmp_path / "last.pt"
+    State(options(reid_set, tmp_path, stop_after=1), {}).save(path)
+    State(options(reid_set, tmp_path, stop_after=2, epochs=3), {}).load(path)
+    with pytest.raises(InputError, match=r"began with augment\.flip 0\.0, now it is 0\.5;"):
+        State(options(reid_set, tmp_path, augment={"flip": 0.5}), {}).load(path)
+
+
+def test_a_run_does_not_go_on_with_other_images(reid_set, tmp_path):
+    path, run = tmp_path / "last.pt", options(reid_set, tmp_path)
+    samples = [Sample(Path(f"/a/set/{name}_c1.jpg"), person, 0) for person, name in enumerate("xyz")]
+    State(run, {}, samples).save(path)
+    State(run, {}, [replace(s, path=Path("/moved/set") / s.path.name) for s in samples]).load(path)
+    other = [samples[0], replace(samples[1], person_id=2), replace(samples[2], person_id=1)]
+    for images in (samples[:2], other):
+        with pytest.raises(InputError, match=rf"other training images .*, 3 \(.*, now {len(images)} \("):
+            State(run, {}, images).load(path)
 
 
 def test_rows_of_a_lost_part_leave_the_table(tmp_path):

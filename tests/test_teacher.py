@@ -127,8 +127,11 @@ def test_a_part_that_is_nowhere_is_still_a_number(shared: Path, teacher: Teacher
 
 def test_what_pools_no_map_is_no_teacher(tmp_path: Path) -> None:
     pytest.importorskip("openvino")
+    (tmp_path / "x.pt").touch()
     with pytest.raises(InputError, match=r"x\.pt: not a teacher"):
         Teacher(tmp_path / "x.pt")
+    with pytest.raises(InputError, match=r"z\.xml: no such file"):
+        Teacher(tmp_path / "z.xml")
     (tmp_path / "y.xml").write_text("<net/>")
     with pytest.raises(InputError, match=r"y\.xml: OpenVINO cannot read it"):
         Teacher(tmp_path / "y.xml")

@@ -332,6 +332,7 @@ def test_who_is_missing_for_a_frame_is_gone_where_nobody_is_waited_for() -> None
         (np.zeros((240, 320, 1), np.uint8), r"got uint8 \[240, 320, 1\]"),
         (np.zeros((240, 320, 3), np.uint16), r"got uint16 \[240, 320, 3\]"),
         (np.zeros((240, 320, 3), np.float32), r"got float32 \[240, 320, 3\]"),
+        (np.zeros((0, 0, 3), np.uint8), r"got none: \[0, 0, 3\]"),
     ],
 )
 def test_a_frame_that_is_no_colour_picture_is_refused_in_words_and_nothing_is_lost(
@@ -339,8 +340,27 @@ def test_a_frame_that_is_no_colour_picture_is_refused_in_words_and_nothing_is_lo
 ) -> None:
     tracker = PartTracker()
     tracker.update(boxes([0, 0, 40, 100]))
-    with pytest.raises(ValueError, match=r"frame: expected uint8 \[H, W, 3\] in BGR, " + words):
+    with pytest.raises(ValueError, match="frame: expected .*" + words):
         tracker.update(boxes([0, 0, 40, 100]), frame)
     colour = np.zeros((240, 320, 3), np.uint8)
     assert tracker.update(boxes([0, 0, 40, 100]), colour).tracker_id.tolist() == [1]
     assert tracker.stats.frames == 2
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("feature", "visible"), [(np.nan, 1), (np.inf, 1), (1, np.nan), (1, -3), (1, 50)], ids=str
+)
+def test_one_bad_embedding_does_not_spoil_what_is_remembered(feature: float, visible: float) -> None:
+    scene = Scene([Walker((100, 200), look=1), Walker((500, 200), look=2)], 30)
+    tracker = PartTracker()
+    for frame, (detections, embeddings, _) in enumerate(scene):
+        if frame in {0, 10, 11}:
+            features, visibility = (array.copy() for array in embeddings.numpy())
+            features[0] *= feature
+            visibility[0] = visible
+            embeddings = PartEmbeddings(features, visibility, embeddings.part_names)
+        tracker.update(detections, embeddings=embeddings)
+    assert tracker.memory is not None
+    assert np.isfinite(tracker.memory.features).all()
+    assert (tracker.memory.evidence == 1).all()

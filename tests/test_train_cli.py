@@ -174,6 +174,15 @@ def test_export_of_several_checkpoints_is_their_average(trained, tmp_path):
         torch.testing.assert_close(average[name], 2 * value)
 
 
+@pytest.mark.parametrize("named", ["best.safetensors", "."])
+def test_export_does_not_replace_the_weights_that_it_reads(trained, capsys, named):
+    best = trained / "best.safetensors"
+    before = best.read_bytes()
+    assert run(["export", str(trained / named), "--out", str(best), "--half"]) == 2
+    assert "best.safetensors: is read and would be overwritten" in capsys.readouterr().err
+    assert best.read_bytes() == before
+
+
 def test_a_training_that_stops_early_keeps_the_schedule_of_all_its_epochs(reid_set, tmp_path):
     command = ["fit", "small", f"data.root={reid_set}", f"output={tmp_path / 'run'}", *TINY, "epochs=4"]
     command += ["stop_after=2", "schedule.shape=cosine", "schedule.warmup_epochs=0", "learning_rate=1e-3"]
@@ -194,6 +203,8 @@ def test_a_training_that_stops_early_keeps_the_schedule_of_all_its_epochs(reid_s
         (["fit", "small", "loss.preset=gillt"], 2, "did you mean 'gilt'"),
         (["fit", "small", "parts=eigth"], 2, "did you mean 'eight'"),
         (["fit", "small", "epochs=many"], 2, "epochs"),
+        (["fit", "small", "workers=-3"], 2, "workers"),
+        (["fit", "small", "seed=99999999999999999999"], 2, "seed"),
         (["fit", "small", "epochs"], 2, "expected key=value"),
         (["fit", "small", "epochs.more=1"], 2, "epochs"),
         (["fit", "small", "model.part_names=[a,b]"], 2, "set parts instead"),

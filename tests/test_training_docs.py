@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import ROOT, commands, unknown_extras
 from reid_scene import make_reid_set
 from test_cli import environment
 
@@ -19,7 +19,6 @@ from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sinks.video import VideoSink
 from bpbreid_trainer.cli import run as train
 
-ROOT = Path(__file__).resolve().parent.parent
 FRAMES = 21
 # What stands behind each command besides: less work, nothing that is downloaded, nothing that is exported.
 TRACK = ["--detector", "det.txt", "--device", "cpu", "--quiet", "--set", "encoder.runtime=torch"]
@@ -44,14 +43,6 @@ MORE = {
     "attention": ["--quiet", "--device", "cpu", "--limit", "2"],
     "export": ["--quiet"],
 }
-
-
-def commands() -> list[list[str]]:
-    """The words of every command in the page, in order."""
-    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    return [shlex.split(line, comments=True) for line in lines]
 
 
 @pytest.fixture
@@ -82,11 +73,7 @@ def carry_out(words: list[str]) -> int:
     """The exit code of a command of the page."""
     program, *rest = words
     if program == "pip":
-        extras = re.fullmatch(r"\.\[(.+)\]", rest[-1])
-        assert rest[0] == "install"
-        assert extras is not None
-        declared = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-        return sum(f"\n{extra} = [" not in declared for extra in extras[1].split(","))
+        return len(unknown_extras(words))
     if program == "bpbreid-track":
         return track([*rest, *TRACK])
     if program == "bpbreid-export":
@@ -104,7 +91,7 @@ def carry_out(words: list[str]) -> int:
 
 @pytest.mark.timeout(900)  # twenty commands
 def test_the_page_on_training_runs_from_its_first_command_to_its_last(footage: Path) -> None:
-    words = commands()
+    words = commands("docs/training.md")
     programs = {program for program, *_ in words}
     assert programs == {"pip", "bpbreid-track", "bpbreid-export", "bpbreid-train", "torchrun"}
     for command in words:

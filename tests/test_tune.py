@@ -269,6 +269,7 @@ MISTAKES = [
     pytest.param(["--holdout", "1"], 2, "--holdout: expected a share", id="share of all"),
     pytest.param(["--out", "t.txt"], 2, "settings are written as .yaml", id="not YAML"),
     pytest.param(["--out", "nowhere/t.yaml"], 1, "no folder nowhere", id="no folder"),
+    pytest.param(["--seed", "-1"], 2, "--seed", id="a seed that nobody takes"),
     pytest.param(["--metric", "MOTA"], 2, "MOTA", id="unknown metric"),
 ]
 

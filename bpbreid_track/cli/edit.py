@@ -48,20 +48,19 @@ def edit(
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (what was written so far is complete).
     """
-    from ..io.part_file import check_free, write_whole
+    from ..io.part_file import write_whole
+    from ..pipeline.outputs import Outputs
     from ..report_page.edit import check_suffix, edited, identities, names_of
 
     if (source is None) != (video is None):
         raise UsageError("--source and --video: give both, or neither")
     check_suffix(tracks, out)
-    check_free(out)
+    Outputs(video, out, None).check([tracks, corrections, source])
     with ExitStack() as held:
         reader = None
         if source is not None and video is not None:
             from ..io.open_source import open_source
-            from ..pipeline.outputs import Outputs
 
-            Outputs(video, out, None).check([source, corrections])
             reader = held.enter_context(open_source(source))
             if reader.live:
                 raise UsageError(f"{source}: is live; give a recording of what was tracked")

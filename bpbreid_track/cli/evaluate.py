@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import InputError, UsageError
+from ..errors import InputError, UsageError, printable
 from .common import Debug, Program, say
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def evaluate(
     Exit codes: 0 done, 1 failed, 2 wrong usage.
     """
     from ..evaluation.coverage import coverage
-    from ..evaluation.pairs import sequence_files
-    from ..evaluation.tracks import evaluate_folder, evaluate_tracks
+    from ..evaluation.pairs import read_pair, sequence_files
+    from ..evaluation.tracks import evaluate_pair, evaluate_pairs
     from ..io.read_tracks import is_sequence
 
     part = _frames(frames)
@@ -84,8 +84,8 @@ def evaluate(
         raise UsageError(f"{many} is a folder and {one} {kind}; give two files or two folders")
     if many_truths:
         names = [name.strip() for name in sequences.split(",") if name.strip()] if sequences else None
-        pairs = list(sequence_files(gt, result, names).values())
-        folder_metrics = evaluate_folder(gt, result, sequences=names, benchmark=benchmark, frames=part)
+        pairs = {name: read_pair(*both) for name, both in sequence_files(gt, result, names).items()}
+        folder_metrics = evaluate_pairs(pairs, benchmark, part)
         if as_json:
             each = {name: metrics.as_dict() for name, metrics in folder_metrics.sequences.items()}
             typer.echo(json.dumps({**folder_metrics.combined.as_dict(), "sequences": each}))
@@ -94,14 +94,14 @@ def evaluate(
     else:
         if sequences:
             raise UsageError("--sequences is for folders; these are two files")
-        pairs = [(gt, result)]
-        metrics = evaluate_tracks(gt, result, benchmark=benchmark, frames=part)
+        pairs = {result.stem: read_pair(gt, result)}
+        metrics = evaluate_pair(pairs[result.stem], benchmark, part)
         if as_json:
             typer.echo(json.dumps(metrics.as_dict()))
         else:
             _show({result.stem: metrics})
-    for truth, tracks in pairs:
-        if line := coverage(truth, tracks, benchmark=benchmark, frames=part):
+    for pair in pairs.values():
+        if line := coverage(pair, benchmark=benchmark, frames=part):
             say(f"{program.name}: {line}")
 
 
@@ -139,13 +139,14 @@ def _show(rows: dict[str, TrackingMetrics]) -> None:
             table.add_section()
         values = metrics.as_dict()
         table.add_row(
-            sequence,
+            printable(sequence),
             *(
                 f"{values[name]:.1f}" if isinstance(values[name], float) else str(values[name])
                 for name in _COLUMNS
             ),
         )
-    console = Console(highlight=False)
+    # Names may hold brackets, which are no markup of rich.
+    console = Console(highlight=False, markup=False)
     # Long names of sequences make lines that a narrow terminal breaks; figures must not be cut short.
     console.width = max(
         console.width, Measurement.get(console, console.options.update(width=1000), table).maximum

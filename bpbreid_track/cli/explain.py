@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from .common import Debug, Program
 
 program = Program("bpbreid-explain")
@@ -57,4 +57,4 @@ def explain(
         for number in log.lives:
             lines += ["", *words.story(log, number)]
     for line in lines:
-        typer.echo(line)
+        typer.echo(printable(line))  # names of files may be no text

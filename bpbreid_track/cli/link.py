@@ -73,19 +73,20 @@ def link(
     Exit codes: 0 done, 1 failed, 2 wrong usage.
     """
     from ..io.paths import check_new_folder
-    from ..many.link import MAX_DISTANCE, Clock, find_runs, link_videos, read_clocks, read_tracked
+    from ..many.clocks import Clock, read_clocks
+    from ..many.link import MAX_DISTANCE, find_runs, link_videos, read_tracked
 
     if videos is not None and same_start:
         raise UsageError("--same-start and --videos: give one of them")
     check_new_folder(out)
     with ExitStack() as stack:
         tracked = [read_tracked(folder, entry) for folder, entry in find_runs(_folders(runs, stack))]
-        names = [video.entry.name for video in tracked]
+        names = [video.folder.absolute() / video.entry.name for video in tracked]
         start = 0.0 if same_start else math.nan
-        clocks = {} if videos is None else read_clocks(videos, names)
+        clocks = [None] * len(names) if videos is None else read_clocks(videos, names)
         people = link_videos(
             tracked,
-            [clocks.get(name, Clock(f"{number} {name}", start)) for number, name in enumerate(names)],
+            [clock or Clock(f"{number} {names[number].name}", start) for number, clock in enumerate(clocks)],
             max_distance=MAX_DISTANCE if max_distance is None else max_distance,
             min_seconds=min_seconds,
             max_seconds=math.inf if max_seconds is None else max_seconds,
@@ -115,7 +116,8 @@ def _folders(runs: Sequence[str], stack: ExitStack) -> list[Path]:
     from ..many.results import bring
 
     found = []
-    for number, run in enumerate(runs):
+    # An address that is named twice is fetched once; folders are looked at in ``find_runs``.
+    for number, run in enumerate(dict.fromkeys(run.rstrip("/") if is_stored(run) else run for run in runs)):
         path = Path(run)
         if is_stored(run):
             path = Path(stack.enter_context(TemporaryDirectory(prefix="bpbreid-")), str(number))

@@ -48,16 +48,16 @@ def _show(report: ManyReport, out_dir: str) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console(stderr=True, highlight=False)
+    # Names may hold brackets, which are no markup of rich.
+    console = Console(stderr=True, highlight=False, markup=False)
     with suppress(OSError):  # a terminal that has closed
         if report.failed:
             table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
             table.add_column("failed", overflow="fold")
             table.add_column("why", overflow="fold")
             for source, why in report.failed:
-                table.add_row(Text(source), Text(why))
+                table.add_row(source, why)
             console.print(table)
         sums = [f"{len(report.tracked)} tracked"]
         sums += [f"{len(report.whole)} whole before"] if report.whole else []

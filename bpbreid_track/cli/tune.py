@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ..errors import UsageError
+from ..errors import UsageError, printable
 from .common import INTERRUPTED, Debug, Program
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def tune(
         float,
         typer.Option(metavar="SHARE", help="Share that is not searched on, to see if the gain holds."),
     ] = 0.4,
-    seed: Annotated[int, typer.Option(metavar="N", help="Equal seeds give equal results.")] = 0,
+    seed: Annotated[
+        int, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Equal seeds give equal results.")
+    ] = 0,
     cache: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for boxes and embeddings; else FILE.cache beside FILE."),
@@ -171,10 +173,11 @@ def _show(outcome: Outcome, searched: list[Stretch], held_out: list[Stretch]) ->
         for settings, values in metrics.items():
             figures = [values.as_dict()[name] for name in _COLUMNS]
             cells = [f"{value:.2f}" if isinstance(value, float) else str(value) for value in figures]
-            place = f"{words}: {', '.join(map(str, part))}" if settings == "default" else ""
+            place = printable(f"{words}: {', '.join(map(str, part))}") if settings == "default" else ""
             table.add_row(place, settings, *cells)
         table.add_section()
-    Console(highlight=False).print(table)
+    # Names may hold brackets, which are no markup of rich.
+    Console(highlight=False, markup=False).print(table)
 
 
 def _verdict(outcome: Outcome, out: Path) -> Iterator[str]:

@@ -4,12 +4,45 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import InputError, UsageError, did_you_mean
-from ..io.read_tracks import is_sequence, truth_file
+from ..io.mot_format import MotRows
+from ..io.read_tracks import is_sequence, read_result, read_truth, truth_file
 
 _RESULTS = (".txt", ".csv", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Ground truth and result of a sequence. Each file is read once: it may be a pipe.
+
+    Attributes:
+        gt_path: the file of the ground truth.
+        gt: its rows.
+        result_path: the file of the result.
+        result: its rows.
+        spoken: int64 [F], frames that the result speaks of, in a .jsonl also those without a box.
+    """
+
+    gt_path: Path
+    gt: MotRows
+    result_path: Path
+    result: MotRows
+    spoken: np.ndarray
+
+
+def read_pair(gt: str | os.PathLike[str], result: str | os.PathLike[str]) -> Pair:
+    """Both files, in any format that ``evaluate_tracks`` takes.
+
+    Raises:
+        InputError: one of them is missing or malformed.
+    """
+    gt, result = truth_file(gt), truth_file(result)
+    return Pair(gt, read_truth(gt), result, *read_result(result))
 
 
 def sequence_files(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,9 +17,8 @@ import numpy as np
 
 from ..errors import InputError, UsageError, did_you_mean, install_extra
 from ..io.mot_format import ALL_FRAMES, Frames, MotRows, frames_text
-from ..io.read_tracks import read_result, read_truth, truth_file
 from ..io.seqinfo import read_seqinfo
-from .pairs import sequence_files
+from .pairs import Pair, read_pair, sequence_files
 
 Benchmark = Literal["auto", "MOT15", "MOT16", "MOT17", "MOT20"]
 BENCHMARKS = ("auto", "MOT15", "MOT16", "MOT17", "MOT20")
@@ -110,7 +109,16 @@ def evaluate_tracks(
         InputError: a file is missing or malformed (named with its line), an identity occurs twice in a frame,
             no row of the ground truth counts, or TrackEval is not installed.
     """
-    return _summary(_evaluate(truth_file(gt), truth_file(result), benchmark, frames))
+    return evaluate_pair(read_pair(gt, result), benchmark, frames)
+
+
+def evaluate_pair(pair: Pair, benchmark: Benchmark = "auto", frames: Frames = ALL_FRAMES) -> TrackingMetrics:
+    """``evaluate_tracks`` of files that are read already.
+
+    Raises:
+        InputError: as ``evaluate_tracks``.
+    """
+    return _summary(_evaluate(pair, benchmark, frames))
 
 
 def evaluate_folder(
@@ -135,8 +143,19 @@ def evaluate_folder(
         InputError: as in ``evaluate_tracks``, and for a sequence without result or with two.
         UsageError: a name in ``sequences`` that ``gt_folder`` does not have.
     """
-    pairs = sequence_files(gt_folder, result_folder, sequences)
-    raw = {name: _evaluate(*files, benchmark, frames) for name, files in pairs.items()}
+    files = sequence_files(gt_folder, result_folder, sequences)
+    return evaluate_pairs({name: read_pair(*both) for name, both in files.items()}, benchmark, frames)
+
+
+def evaluate_pairs(
+    pairs: Mapping[str, Pair], benchmark: Benchmark = "auto", frames: Frames = ALL_FRAMES
+) -> FolderMetrics:
+    """``evaluate_folder`` of files that are read already, by the names of their sequences.
+
+    Raises:
+        InputError: as ``evaluate_tracks``.
+    """
+    raw = {name: _evaluate(pair, benchmark, frames) for name, pair in pairs.items()}
     combined = {
         family: metric.combine_sequences({name: each[family] for name, each in raw.items()})
         for family, metric in _metrics().items()
@@ -160,14 +179,12 @@ def _metrics() -> dict[str, Any]:
     return {"HOTA": metrics.HOTA(), "CLEAR": metrics.CLEAR(quiet), "Identity": metrics.Identity(quiet)}
 
 
-def _evaluate(
-    gt_path: Path, result_path: Path, benchmark: Benchmark, frames: Frames
-) -> dict[str, dict[str, Any]]:
+def _evaluate(pair: Pair, benchmark: Benchmark, frames: Frames) -> dict[str, dict[str, Any]]:
     """What TrackEval's metric classes return for one sequence, by the name of the class."""
     if benchmark not in BENCHMARKS:
         raise UsageError(f"benchmark {benchmark!r}{did_you_mean(benchmark, BENCHMARKS)}")
     trackeval = _trackeval()
-    gt, result = read_truth(gt_path), read_result(result_path)
+    gt_path, gt, result_path, result = pair.gt_path, pair.gt, pair.result_path, pair.result
     _require_identities(gt_path, gt)
     _require_identities(result_path, result)
     rules = _rules(gt_path, gt, benchmark)

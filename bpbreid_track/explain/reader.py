@@ -112,7 +112,8 @@ def read_log(path: str | os.PathLike[str]) -> ReasonLog:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines: names may hold letters that it takes for the end of a line.
+        lines = path.read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file; expected one of bpbreid-track --explain") from error
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import InputError, UsageError, did_you_mean
 from ..io.part_file import check_free, write_whole
-from ..io.paths import check_new_folder
+from ..io.paths import check_new_folder, check_not_read
 from ..io.whole_folder import write_folder, write_zip
 from . import cvat
 from .coco import coco_json
@@ -149,9 +149,7 @@ def _check_out(path: Path, to: str, kind: Format, inputs: list[str | os.PathLike
         raise UsageError(f"{path}: {to} is written as {kind.suffix}{also}")
     if not kind.suffix and suffix in _FILE_SUFFIXES:
         raise UsageError(f"{path}: {to} is written as a folder or as .zip")
-    for given in inputs:
-        if given is not None and path.exists() and Path(given).exists() and path.samefile(given):
-            raise UsageError(f"{path}: is read and would be overwritten; give another path")
+    check_not_read(path, inputs)
     if kind.suffix or packed:
         check_free(path)
     else:
@@ -160,6 +158,8 @@ def _check_out(path: Path, to: str, kind: Format, inputs: list[str | os.PathLike
 
 def _notes(tracks: Tracks, footage: Footage | None, to: str, kind: Format) -> list[str]:
     notes = []
+    if tracks.nameless:
+        notes.append(f"{tracks.nameless} boxes without identity are left out")
     if tracks.uncounted:
         notes.append(f"{tracks.uncounted} boxes of confidence 0, which do not count, are left out")
     if any(tracks.name) and not kind.has_names:

@@ -31,6 +31,7 @@ class Tracks:
         filled: bool [R], interpolated: no detector gave this box.
         label: the class of each identity.
         uncounted: boxes of confidence 0 that were left out; ground truth marks so what does not count.
+        nameless: boxes without an identity that were left out.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Tracks:
     filled: np.ndarray
     label: dict[int, str]
     uncounted: int = 0
+    nameless: int = 0
 
     @property
     def labels(self) -> list[str]:
@@ -69,12 +71,12 @@ class Footage:
     """The pictures.
 
     Attributes:
-        name: of the video.
+        name: of the video, in one line of letters that show.
         width: pixels.
         height: pixels.
         frame_rate: frames a second.
         numbers: numbers of the frames, from 1, ascending; of a video they are an estimate at the end.
-        files: names of the pictures, in the same order; empty for a video.
+        files: names of the pictures, likewise, in the same order; empty for a video.
     """
 
     name: str
@@ -90,11 +92,14 @@ def load_tracks(path: str | os.PathLike[str]) -> Tracks:
 
     Raises:
         UsageError: another suffix.
-        InputError: it is missing, is none, or has an identity twice in a frame.
+        InputError: it is missing, is none, has boxes but none with an identity, or an identity twice in a
+            frame.
     """
     text = read_track_text(path)
     order = np.lexsort((text.frame, text.id))
     order = order[text.id[order] >= 0]
+    if len(text.id) and not len(order):
+        raise InputError(f"{path}: none of its {len(text.id)} boxes has an identity; are these detections?")
     counted = text.confidence[order] != 0
     order = order[counted]
     frame, identity = text.frame[order], text.id[order]
@@ -118,6 +123,7 @@ def load_tracks(path: str | os.PathLike[str]) -> Tracks:
         np.array([text.filled[row] for row in order], bool),
         {owner: found.most_common(1)[0][0] for owner, found in kinds.items()},
         int((~counted).sum()),
+        int((text.id < 0).sum()),
     )
 
 
@@ -136,7 +142,8 @@ def look_at(video: str | os.PathLike[str], frame: np.ndarray) -> Footage:
     with open_source(video) as source:
         if source.live:
             raise InputError(f"{video}: is live; give a recording of what was tracked")
-        files = [path.name for path in source.files] if source.frame_numbers else []
+        # Names may hold bytes that are no UTF-8, and letters that XML and .ini cannot hold.
+        files = [printable(path.name) for path in source.files] if source.frame_numbers else []
         numbers: Sequence[int] = list(source.frame_numbers)
         if numbers:
             absent = np.setdiff1d(frame, numbers)
@@ -148,7 +155,8 @@ def look_at(video: str | os.PathLike[str], frame: np.ndarray) -> Footage:
             if last > count + max(2, count // 100):  # how many there are is known when all are decoded
                 raise InputError(f"{video}: ends about frame {count}, and the tracks at frame {last}")
             numbers = range(1, max(count, last) + 1)
-        return Footage(source.name, source.width, source.height, Fraction(source.frame_rate), numbers, files)
+        name, rate = printable(source.name), Fraction(source.frame_rate)
+        return Footage(name, source.width, source.height, rate, numbers, files)
 
 
 def _check(text: TrackText, rows: np.ndarray) -> None:
@@ -156,6 +164,8 @@ def _check(text: TrackText, rows: np.ndarray) -> None:
     for wrong, what in (
         (text.frame[rows] < 1, "frames count from 1"),
         ((text.ltwh[rows, 2:] <= 0).any(axis=1), "width and height must be above 0"),
+        # Formats hold 1/100 pixel, and a box of nothing is none to whoever reads it.
+        ((text.ltwh[rows, 2:] < 0.005).any(axis=1), "a box of no size in pixels; are these fractions?"),
     ):
         if wrong.any():
             raise InputError(f"{text.path}, line {text.line[rows[wrong.argmax()]]}: {what}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-import torch
 
 from ..embeddings import PartEmbeddings
 from ..errors import InputError
@@ -41,21 +40,25 @@ def with_embeddings(detections: sv.Detections, embeddings: PartEmbeddings) -> sv
     return out
 
 
-def embeddings_of(detections: sv.Detections) -> PartEmbeddings:
+def embeddings_of(detections: sv.Detections) -> PartEmbeddings | None:
     """The embeddings that ``with_embeddings`` put there, row by row as the boxes are now.
 
+    None where there is no box and no column either: supervision drops the columns when it merges frames in
+    which nobody is. ``PartTracker.update`` takes that as well.
+
     Raises:
-        InputError: detections without embeddings.
+        InputError: boxes without embeddings.
     """
     missing = [key for key in (EMBEDDING, VISIBILITY) if key not in detections.data]
+    if missing and not len(detections):
+        return None
     if missing:
         raise InputError(
             f"detections carry no {' and no '.join(missing)}; add them by with_embeddings(detections, "
             "encoder.encode(frame, detections.xyxy))"
         )
-    features = np.asarray(detections.data[EMBEDDING], np.float32)
-    visibility = np.asarray(detections.data[VISIBILITY], np.float32)
+    features, visibility = (np.asarray(detections.data[key], np.float32) for key in (EMBEDDING, VISIBILITY))
     names = detections.metadata.get(PART_NAMES)
     if names is None:
         names = ["foreground", *(f"part{number}" for number in range(1, visibility.shape[1]))]
-    return PartEmbeddings(torch.from_numpy(features), torch.from_numpy(visibility), list(names))
+    return PartEmbeddings(features, visibility, list(names))

@@ -106,8 +106,12 @@ class FlatEncoder:
         return {"foreground": dim, "concat": parts * dim, "parts": parts * dim + parts + 2}[self.vector]
 
     def boxes(self, frame: np.ndarray, xyxy: Any) -> np.ndarray:
-        """Vectors float32 [N, ``width``] of boxes [N, 4] in pixels of a BGR frame uint8 [H, W, 3]."""
-        return flat_vectors(self.encoder.encode(frame, np.asarray(xyxy).reshape(-1, 4)), self.vector)
+        """Vectors float32 [N, ``width``] of boxes [N, 4] in pixels of a BGR frame uint8 [H, W, 3].
+
+        Raises:
+            ValueError: boxes of another shape, such as rows with scores, or a frame that is none.
+        """
+        return flat_vectors(self.encoder.encode(frame, xyxy), self.vector)
 
     def never_zero(self, vectors: np.ndarray) -> np.ndarray:
         """The vectors with rows in which nothing shows replaced by random unit vectors.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import InputError, UsageError
@@ -42,3 +43,14 @@ def check_new_folder(path: Path) -> None:
         )
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise InputError(f"{path}: not writable: permission denied")
+
+
+def check_not_read(path: Path, inputs: Iterable[str | os.PathLike[str] | None]) -> None:
+    """Fail where writing ``path`` would replace what is read; inputs that are no files are passed over.
+
+    Raises:
+        UsageError: it is one of them, under whatever name.
+    """
+    for given in inputs:
+        if given is not None and os.path.exists(path) and os.path.exists(given) and path.samefile(given):
+            raise UsageError(f"{path}: is read and would be overwritten; give another path")

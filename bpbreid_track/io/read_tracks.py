@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError, one_line
 from .cvat_xml import read_cvat
 from .mot_format import MotRows, parse_mot, read_ground_truth, read_mot, rows_of, with_labels
-from .track_text import read_track_text
+from .track_text import TrackText, read_track_text
 
 _OWN = {".csv", ".jsonl"}
 _TRUTH_SUFFIXES = {".xml", ".zip"}
@@ -68,21 +68,22 @@ def read_truth(path: str | os.PathLike[str]) -> MotRows:
     return _read(truth_file(path), read_ground_truth)
 
 
-def read_result(path: str | os.PathLike[str]) -> MotRows:
+def read_result(path: str | os.PathLike[str]) -> tuple[MotRows, np.ndarray]:
     """Tracks of a run, or of anybody else, in the same formats.
+
+    Returns:
+        The rows, and int64 [F], the frames that the file speaks of: those with a box, in .jsonl those without
+        one too.
 
     Raises:
         InputError: as ``read_truth``.
     """
-    return _read(truth_file(path), read_mot)
-
-
-def frames_of(path: str | os.PathLike[str], rows: MotRows) -> np.ndarray:
-    """int64 [F], the frames that a result speaks of: those with a box, in .jsonl those without one too."""
     path = truth_file(path)
-    if path.suffix.lower() == ".jsonl":
-        return read_track_text(path).frames
-    return np.unique(rows.frame)
+    if path.suffix.lower() in _OWN:
+        text = read_track_text(path)
+        return _own_rows(text, path), text.frames
+    rows = _read(path, read_mot)
+    return rows, np.unique(rows.frame)
 
 
 def _read(path: Path, read_text: Callable[[Path], MotRows]) -> MotRows:
@@ -92,13 +93,12 @@ def _read(path: Path, read_text: Callable[[Path], MotRows]) -> MotRows:
     if suffix == ".zip":
         return _read_zip(path)
     if suffix in _OWN:
-        return _read_own(path)
+        return _own_rows(read_track_text(path), path)
     return read_text(path)
 
 
-def _read_own(path: Path) -> MotRows:
+def _own_rows(text: TrackText, path: Path) -> MotRows:
     """The rows of a .csv or .jsonl; classes are not looked at, as .txt of the same run has none."""
-    text = read_track_text(path)
     table = np.full((len(text.id), 10), np.nan)
     table[:, 0], table[:, 1], table[:, 2:6], table[:, 6] = text.frame, text.id, text.ltwh, text.confidence
     return rows_of(table, text.line, path)

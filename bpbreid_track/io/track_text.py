@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, UsageError, one_line
-from .mot_format import read_mot
+from .mot_format import parse_mot
 from .sinks.tracks import CsvSink, named_last, plain_text
 
 _SHAPE = ("left", "top", "width", "height", "confidence")
@@ -110,9 +110,9 @@ class _Mot(TrackText):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        text = path.read_bytes().decode("utf-8-sig")
-        self._lines = text.splitlines(keepends=True)
-        rows = read_mot(path)
+        data = path.read_bytes()
+        rows = parse_mot(data, path)
+        self._lines = data.decode("utf-8-sig").splitlines(keepends=True)
         order = np.argsort(rows.line, kind="stable")
         self._line = (rows.line[order] - 1).tolist()
         self.frame, self.id = rows.frame[order], rows.id[order]
@@ -142,7 +142,8 @@ class _Csv(TrackText):
         numbered = [(reader.line_num, row) for row in reader]
         self._head = numbered[0][1] if numbered else []
         if absent := [name for name in ("frame", "id", *_SHAPE) if name not in self._head]:
-            raise ValueError(f"no column {absent[0]}")
+            head = ",".join(("frame", "id", *_SHAPE))
+            raise ValueError(f"no column {absent[0]}; expected a first line with {head}, with commas")
         numbered = [(line, row) for line, row in numbered[1:] if row]
         self._rows = [row for _, row in numbered]
         place = {name: self._head.index(name) for name in self._head}

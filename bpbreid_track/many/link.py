@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
 
 from ..embeddings import PartEmbeddings, maker_of
-from ..errors import InputError, UsageError, did_you_mean
+from ..errors import InputError, UsageError
 from ..identities.across import Seen, impossible, join, mean_views
+from .clocks import Clock
 from .manifest import MANIFEST, Entry, read_manifest
 from .track_files import Boxes, read_boxes
 
@@ -52,19 +51,6 @@ class Tracked:
 
 
 @dataclass(frozen=True)
-class Clock:
-    """Where and when a video was taken.
-
-    Attributes:
-        camera: its name.
-        start: of the first frame, seconds on a clock that all videos share; NaN where that is not known.
-    """
-
-    camera: str
-    start: float = math.nan
-
-
-@dataclass(frozen=True)
 class Person:
     """Some identities that are one person: pairs of the number of a video and an identity in it."""
 
@@ -82,6 +68,8 @@ def find_runs(paths: Sequence[Path]) -> list[tuple[Path, Entry]]:
     Raises:
         InputError: no manifest there, or no finished run.
     """
+    # Folders under their real names: one that is named twice must not be joined with itself.
+    called: dict[Path, Path] = {}
     wanted: dict[Path, set[str] | None] = {}
     for path in paths:
         if not path.exists():
@@ -90,6 +78,7 @@ def find_runs(paths: Sequence[Path]) -> list[tuple[Path, Entry]]:
         folder = path if inside else path.absolute().parent
         if not (folder / MANIFEST).exists():
             raise InputError(f"{path}: no {MANIFEST} there; give the --out-dir of bpbreid-track")
+        folder = called.setdefault(folder.resolve(), folder)
         if inside or path.name == MANIFEST:
             wanted[folder] = None
         elif (names := wanted.setdefault(folder, set())) is not None:
@@ -128,52 +117,6 @@ def read_tracked(folder: Path, entry: Entry) -> Tracked:
             views[identity] = PartEmbeddings.load(path)
             weights = maker_of(path)
     return Tracked(folder, entry, read_boxes(folder / entry.outputs["tracks"]), views, weights)
-
-
-def read_clocks(path: Path, names: Sequence[str]) -> dict[str, Clock]:
-    """Cameras and beginnings of videos from a table with the columns ``name``, ``camera`` and ``start``.
-
-    Args:
-        path: a .csv file; ``camera`` and ``start`` may be absent or empty. A start is in seconds, or a date
-            and time as ISO 8601 has it (without a zone: UTC).
-        names: of the videos, as the manifest has them.
-
-    Raises:
-        InputError: it cannot be read, or names no such video.
-    """
-    clocks: dict[str, Clock] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    for number, row in enumerate(rows, start=2):
-        name = (row.get("name") or "").strip()
-        if name not in names:
-            raise InputError(f"{path}, line {number}: no video {name!r}{did_you_mean(name, names)}")
-        start = (row.get("start") or "").strip()
-        try:
-            seconds = _seconds(start)
-        except ValueError:
-            raise InputError(
-                f"{path}, line {number}: start {start!r} is neither seconds nor a time like "
-                "2026-05-01T15:30:00"
-            ) from None
-        clocks[name] = Clock((row.get("camera") or "").strip() or name, seconds)
-    return clocks
-
-
-def _seconds(text: str) -> float:
-    if not text:
-        return math.nan
-    try:
-        seconds = float(text)
-    except ValueError:
-        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
-    if not math.isfinite(seconds):
-        raise ValueError(text)
-    return seconds
 
 
 def link_videos(

@@ -150,7 +150,7 @@ def _same(path: Path, other: Path) -> bool:
 
 def _list(path: Path, out_dir: Path) -> Iterator[Asked]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         yield _one(path, f"not a list of paths, one a line: {reason}")

@@ -28,7 +28,7 @@ def check_boxes(xyxy: Any, name: str = "xyxy") -> np.ndarray:
         ValueError: another shape, or not numbers.
     """
     if isinstance(xyxy, Tensor):
-        xyxy = xyxy.detach().cpu().numpy()
+        xyxy = xyxy.detach().cpu().double().numpy()  # numpy knows no bfloat16
     try:
         boxes = np.asarray(xyxy, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -72,7 +72,9 @@ class Regions:
     """
 
     def __init__(self, images: Sequence[Any], boxes: Sequence[Any], names: Sequence[str]) -> None:
-        self.images = [check_image(image, name) for image, name in zip(images, names, strict=True)]
+        self.images = [
+            check_image(image, name, may_be_empty=True) for image, name in zip(images, names, strict=True)
+        ]
         pixels, usable = [np.zeros((0, 4), dtype=np.int64)], [np.zeros(0, dtype=bool)]
         for image, xyxy, name in zip(self.images, boxes, names, strict=True):
             found, good = pixel_boxes(check_boxes(xyxy, f"boxes of {name}"), *image.shape[:2])

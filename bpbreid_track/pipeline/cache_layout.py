@@ -127,7 +127,8 @@ def footer(start: int, index: Sequence[Entry], facts: dict[str, Any]) -> bytes:
 
 
 def as_json(facts: dict[str, Any]) -> bytes:
-    return json.dumps(facts, ensure_ascii=False).encode()
+    # Names of files may be no UTF-8: JSON takes what cannot be encoded in its own letters.
+    return json.dumps(facts, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def finished(data: mmap | bytes) -> Parts:

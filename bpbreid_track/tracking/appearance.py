@@ -10,7 +10,6 @@ from .appearance_memory import FORGET_SECONDS, MEAN_SECONDS, AppearanceMemory
 from .association import Trace
 from .boxes import clear_boxes
 from .distance_calibration import DistanceCalibration
-from .encode_policy import hide
 from .evidence import Evidence, MotionCues
 from .tracks import TICK, Boxes
 
@@ -37,6 +36,9 @@ class Appearance:
     ) -> PartEmbeddings | None:
         """The embeddings of N boxes, checked, on the CPU, with nothing visible in boxes not ``wanted``.
 
+        Nor does a part show whose vector is not finite, or whose visibility is none: it would stay in a
+        track's mean for good. Visibilities beyond [0, 1] count as the nearer end.
+
         The first ones say which parts there are; ``tracks`` that were there before get empty rows.
 
         Raises:
@@ -55,7 +57,12 @@ class Appearance:
                 f"embeddings: expected parts {list(names)} with {dim} features as before, got "
                 f"{list(embeddings.part_names)} with {embeddings.dim}; reset() the tracker to change encoders"
             )
-        return hide(embeddings.to("cpu"), ~wanted)
+        features, visibility = embeddings.numpy()
+        sound = np.isfinite(features).all(axis=2)
+        shown = np.where(sound & wanted[:, None] & (visibility > 0), np.minimum(visibility, 1), np.float32(0))
+        if not sound.all():
+            features = np.where(sound[..., None], features, np.float32(0))
+        return PartEmbeddings(features, shown, names)
 
     def wanting(self, tracks: int, now: float, refresh_seconds: float) -> np.ndarray:
         """Which tracks should be encoded for the memory's sake: too few views, or none of late. bool [T]."""

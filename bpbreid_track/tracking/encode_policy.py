@@ -86,14 +86,6 @@ def _rivals(place: np.ndarray, axis: int) -> np.ndarray:
     return np.where(place == best, second, best)
 
 
-def hide(embeddings: PartEmbeddings, rows: np.ndarray) -> PartEmbeddings:
-    """The same embeddings with nothing visible in ``rows``, bool [N]."""
-    if not rows.any():
-        return embeddings
-    features, visibility = embeddings.numpy()
-    return PartEmbeddings(features, np.where(rows[:, None], np.float32(0), visibility), embeddings.part_names)
-
-
 def spread(embeddings: PartEmbeddings, rows: np.ndarray) -> PartEmbeddings:
     """N rows: ``embeddings`` in the mask ``rows`` bool [N], and others in which nothing is visible."""
     if rows.all():

@@ -11,6 +11,7 @@ import numpy as np
 
 from bpbreid_track.errors import InputError
 from bpbreid_track.io.part_file import write_whole
+from bpbreid_track.io.paths import check_not_read
 from bpbreid_track.io.sources.images import IMAGE_SUFFIXES, read_image
 from bpbreid_track.model.encoder import Encoder
 
@@ -40,10 +41,15 @@ def attention_sheet(
 
     Raises:
         InputError: no such folder, no image in it, an unreadable image, or ``out`` cannot be written.
+        UsageError: ``out`` is one of the images.
     """
-    paths = _images_in(Path(folder))
     if limit < 1:
         raise ValueError(f"limit: expected at least 1, got {limit}")
+    target = Path(out)
+    if target.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
+        raise InputError(f"{target}: expected a name that ends in .png or .jpg")
+    paths = _images_in(Path(folder))
+    check_not_read(target, paths)
     chosen = [paths[i] for i in np.unique(np.linspace(0, len(paths) - 1, limit).astype(int))]
     crops = [_read(path) for path in chosen]
     maps, visibility = (values.cpu().numpy() for values in encoder.attend_crops(crops))
@@ -55,9 +61,6 @@ def attention_sheet(
         for part_map, visible in zip(crop_maps, seen, strict=True):
             pictures.append(_framed(_heat(small, part_map), _GREEN if visible > 0 else _RED))
         rows.append(np.hstack(pictures))
-    target = Path(out)
-    if target.suffix.lower() not in {".png", ".jpg", ".jpeg"}:
-        raise InputError(f"{target}: expected a name that ends in .png or .jpg")
     _, encoded = cv2.imencode(target.suffix, np.vstack(rows))
     write_whole(target, encoded.tobytes())
     return target

@@ -105,7 +105,7 @@ def _fit(options: TrainOptions, procs: Processes, *, resume: bool, quiet: bool) 
     set_of = set_of.to(procs.device)
 
     # where an earlier part of the run has come to
-    state = State(options, learner.parts)
+    state = State(options, learner.parts, train.train)
     if resume:
         state.load(folder / "last.pt")
     done = state.progress
@@ -185,7 +185,8 @@ def _run_folder(options: TrainOptions, *, resume: bool) -> Path:
     if not options.output:
         raise UsageError("output: name the folder of the run, such as output=runs/first")
     folder = Path(options.output)
-    if not resume and (folder / "last.pt").is_file():
+    kept = ("last.pt", "last.safetensors", "best.safetensors")
+    if not resume and any((folder / name).is_file() for name in kept):
         raise InputError(
             f"{folder}: holds a training run already; --resume goes on with it, output=OTHER starts a new one"
         )

@@ -45,10 +45,22 @@ def evaluate(
 
 
 def check_test_set(dataset: ReidDataset) -> None:
-    """Raise InputError where ``dataset`` has no query or no gallery."""
+    """Raise InputError where ``dataset`` has no query, no gallery, or no query that can be found there."""
     for name, samples in (("query", dataset.query), ("gallery", dataset.gallery)):
         if not samples:
             raise InputError(f"{dataset.root}: no {name} images; an evaluation needs queries and a gallery")
+    if not _findable(dataset.query, dataset.gallery):
+        raise InputError(
+            f"{dataset.root}: no query shows somebody whom another camera of the gallery shows too; check "
+            "identities and cameras in the names of files"
+        )
+
+
+def check_labels(samples: Sequence[Sample]) -> None:
+    """Raise InputError where an image has no labels, for a network with fixed attention."""
+    blank = next((sample for sample in samples if sample.mask_path is None), None)
+    if blank is not None:
+        raise InputError(f"{blank.path}: no labels; a network with fixed attention needs them at test too")
 
 
 def embed_all(
@@ -95,11 +107,7 @@ def mask_embedder(network: BPBReID, part_group: str) -> Embed:
     )
 
     def embed(samples: Sequence[Sample]) -> PartEmbeddings:
-        blank = next((sample for sample in samples if sample.mask_path is None), None)
-        if blank is not None:
-            raise InputError(
-                f"{blank.path}: no labels; a network with fixed attention needs them at test too"
-            )
+        check_labels(samples)
         images = TrainImages(samples, transform, part_group, soft=True)
         loader = DataLoader(images, batch_size=_MASKED_BATCH)
         rows = [network.embed(pictures.to(device), masks.to(device)) for pictures, masks, _, _ in loader]
@@ -139,11 +147,12 @@ def rank(
 
 
 def _findable(queries: Sequence[Sample], others: Sequence[Sample]) -> bool:
-    """Whether any query has a match by another camera."""
-    cameras: dict[int, set[int]] = {}
+    """Whether any query has a match by another camera, in its scene where there are scenes."""
+    cameras: dict[tuple[int, int | None], set[int]] = {}
     for other in others:
-        cameras.setdefault(other.person_id, set()).add(other.camera)
-    return any(cameras.get(query.person_id, set()) - {query.camera} for query in queries)
+        cameras.setdefault((other.person_id, other.scene), set()).add(other.camera)
+    seen_by = ((cameras.get((query.person_id, query.scene), set()), query.camera) for query in queries)
+    return any(found - {own} for found, own in seen_by)
 
 
 def _ids(queries: Sequence[Sample], others: Sequence[Sample]) -> tuple[np.ndarray, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from bpbreid_track.errors import InputError, UsageError
+from bpbreid_track.io.paths import check_not_read
 from bpbreid_track.model.checkpoint import checkpoint_bytes, read_checkpoint
 from bpbreid_track.model.encoder import find_encoder_weights
 from bpbreid_track.model.export import FORMATS, export
@@ -34,7 +35,7 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
 
     Raises:
         InputError: no such checkpoint, checkpoints that do not fit each other, or ``out`` cannot be written.
-        UsageError: ``half`` for a format that stores float32.
+        UsageError: ``half`` for a format that stores float32, or ``out`` is one of ``weights``.
     """
     sources = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
     target = Path(out)
@@ -43,7 +44,9 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
         raise InputError(f"{target}: encoders are written as .safetensors, {', '.join(FORMATS.values())}")
     if foreign and half:
         raise UsageError(f"{target}: 16-bit floats are for .safetensors; leave --half out")
-    checkpoints = [read_checkpoint(_file(source)) for source in sources]
+    files = [_file(source) for source in sources]
+    check_not_read(target, files)
+    checkpoints = [read_checkpoint(file) for file in files]
     networks = [checkpoint.network.for_inference() for checkpoint in checkpoints]
     for source, network in zip(sources, networks, strict=True):
         if network.options != networks[0].options:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import torch
@@ -16,7 +17,7 @@ from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.part_groups import part_names
 
 from .data import ReidDataset, TrainImages, build_transforms, joined, load_dataset
-from .evaluate import check_test_set
+from .evaluate import check_labels, check_test_set
 from .options import TrainOptions
 from .processes import Processes
 from .sampler import BatchSampler
@@ -29,7 +30,8 @@ def datasets(options: TrainOptions) -> tuple[ReidDataset, list[ReidDataset]]:
 
     Raises:
         UsageError: no data set named.
-        InputError: no training images, no labels where they are needed, no queries in ``data.test_root``.
+        InputError: no training images, no labels where they are needed, a set that is named twice, or one to
+            test on in which no query can be found.
     """
     data = options.data
     if not data.root:
@@ -42,13 +44,25 @@ def datasets(options: TrainOptions) -> tuple[ReidDataset, list[ReidDataset]]:
         if options.needs_masks:
             _check_labels(one)
         sets.append(one)
+    _require_each_once("root", sets)
+    fixed = options.model.attention == "fixed"
     tests = [one for one in sets if one.query and one.gallery]
     if data.test_root:
-        fixed = options.model.attention == "fixed"
         tests = [load_dataset(root, layout, with_masks=fixed) for root, layout in data.tests()]
-        for test in tests:
-            check_test_set(test)
+        _require_each_once("test_root", tests)
+    for test in tests:  # before hours of training, not after them
+        check_test_set(test)
+        if fixed:
+            check_labels([*test.query, *test.gallery])
     return joined(sets), tests
+
+
+def _require_each_once(setting: str, sets: Sequence[ReidDataset]) -> None:
+    """Raise where two sets are one folder: its people would be two people each."""
+    roots: dict[Path, ReidDataset] = {}
+    for one in sets:
+        if (other := roots.setdefault(one.root.resolve(), one)) is not one:
+            raise InputError(f"data.{setting}: {other.root} and {one.root} are one data set; name it once")
 
 
 def named_sets(sets: Sequence[ReidDataset]) -> dict[str, ReidDataset]:

@@ -136,7 +136,9 @@ class RunLog:
         self._losses = Table(folder / "log.csv", step)
         self._scores = Table(folder / "scores.csv", step)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._console = Console(
+            stderr=True, quiet=quiet, highlight=False, markup=False
+        )  # names hold brackets, which are no markup
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

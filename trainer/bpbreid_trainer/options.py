@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -220,7 +220,7 @@ class TrainOptions(Settings):
         0.0, ge=0, lt=1, description="Decay of a moving average of the weights, which is then saved; 0: off."
     )
 
-    seed: int = Field(1, ge=0)
+    seed: int = Field(1, ge=0, lt=2**63)
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="Of the forward pass; auto: bf16 or fp16 on CUDA, else fp32."
@@ -228,7 +228,9 @@ class TrainOptions(Settings):
     compile: bool = Field(
         False, description="Compile the backbone with torch.compile: a start of a minute, then faster steps."
     )
-    workers: int | Literal["auto"] = Field("auto", description="Processes that load images; auto: the cores.")
+    workers: Annotated[int, Field(ge=0, le=1024)] | Literal["auto"] = Field(
+        "auto", description="Processes that load images; auto: the cores."
+    )
 
     evaluate_every: int = Field(10, ge=0, description="Epochs between evaluations; 0: only at the end.")
     save_seconds: float = Field(300.0, ge=0, description="Longest time between two saves; 0: only by epoch.")

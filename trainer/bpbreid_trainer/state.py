@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from bpbreid_track.errors import InputError, one_line
 from bpbreid_track.model.safe_torch import read_torch
 
+from .data import Sample
 from .options import TrainOptions
 
 # Settings that may differ when a run goes on: they change how fast or how long it runs, not what it computes.
@@ -20,6 +22,7 @@ _FREE = (
     "output",
     "description",
     "epochs",
+    "stop_after",
     "device",
     "compile",
     "workers",
@@ -51,10 +54,14 @@ class Progress:
 
 @dataclass
 class State:
-    """Everything that training changes. ``parts`` have ``state_dict`` and ``load_state_dict``."""
+    """Everything that training changes. ``parts`` have ``state_dict`` and ``load_state_dict``.
+
+    ``samples`` are the training images: of others batches and the numbers of identities would differ.
+    """
 
     options: TrainOptions
     parts: dict[str, Any]
+    samples: Sequence[Sample] = ()
     progress: Progress = field(default_factory=Progress)
 
     def save(self, path: Path) -> None:
@@ -62,6 +69,7 @@ class State:
         document = {
             "options": self.options.model_dump(mode="json"),
             "progress": vars(self.progress),
+            "images": _images(self.samples),
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "random": torch.get_rng_state(),
         }
@@ -88,12 +96,18 @@ class State:
         free = set(_FREE)
         if self.options.schedule.shape == "cosine":  # then the learning rates depend on it
             free.remove("epochs")
-        for key in sorted(ours.keys() | {str(key) for key in saved}):
-            if key not in free and ours.get(key) != saved.get(key):
+        for key, was, now in _differences(saved, ours):
+            if key not in free:
                 raise InputError(
-                    f"{path}: this run began with {key} {saved.get(key)!r}, now it is {ours.get(key)!r}; "
+                    f"{path}: this run began with {key} {was!r}, now it is {now!r}; "
                     "resume with the same settings or choose another output"
                 )
+        images = document.get("images")  # states of earlier versions do not say
+        if images is not None and images != _images(self.samples):
+            raise InputError(
+                f"{path}: this run began with other training images or other names, {str(images)[:60]}, now "
+                f"{_images(self.samples)}; put them back or choose another output"
+            )
         try:
             progress = Progress(**document["progress"])
             for name, part in self.parts.items():
@@ -105,6 +119,27 @@ class State:
             reason = one_line(error)
             raise InputError(f"{path}: a damaged state ({type(error).__name__}: {reason})") from error
         self.progress = progress
+
+
+def _images(samples: Sequence[Sample]) -> str:
+    """How many images there are, and a word made of their names, identities and cameras."""
+    word = hashlib.sha256()
+    for sample in samples:
+        name = "/".join(sample.path.parts[-2:])
+        word.update(f"{name} {sample.person_id} {sample.camera}\n".encode("utf-8", "surrogateescape"))
+    return f"{len(samples)} ({word.hexdigest()[:16]})"
+
+
+def _differences(
+    saved: Mapping[Any, Any], ours: Mapping[Any, Any], above: str = ""
+) -> Iterator[tuple[str, Any, Any]]:
+    """Settings that differ, under their full names: what they were and what they are."""
+    for key in sorted({*map(str, saved), *map(str, ours)}):
+        was, now = saved.get(key), ours.get(key)
+        if isinstance(was, Mapping) and isinstance(now, Mapping):
+            yield from _differences(was, now, f"{above}{key}.")
+        elif was != now:
+            yield f"{above}{key}", was, now
 
 
 def average_states(states: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

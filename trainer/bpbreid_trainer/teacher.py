@@ -43,7 +43,9 @@ class Teacher:
 
     def __init__(self, path: str | Path) -> None:
         path = Path(path)
-        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; teacher.network is an .xml or .onnx file")
+        if path.suffix.lower() not in _SUFFIXES:
             raise InputError(
                 f"{path}: not a teacher: an .xml or .onnx file of a network of one vector a person"
             )

@@ -110,11 +110,11 @@ class TextSink:
 
     def _head(self, text: str) -> None:
         """Begin the file with what belongs to no frame."""
-        self._file.write(text.encode())
+        self._file.write(_as_bytes(text))
 
     def _append(self, text: str) -> None:
         """Add all of one frame."""
-        self._file.write(text.encode())
+        self._file.write(_as_bytes(text))
         if not self._frames:
             self._file.appear()
         self._frames += 1
@@ -131,6 +131,11 @@ class TextSink:
     def discard(self) -> None:
         """Leave what was there before."""
         self._file.discard()
+
+
+def _as_bytes(text: str) -> bytes:
+    """UTF-8. Names of files may hold bytes that are none: they become escapes, which JSON reads back."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 class MotSink(TextSink):

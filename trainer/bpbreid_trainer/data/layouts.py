@@ -112,7 +112,7 @@ def _msmt17_list(path: Path, folder: Path | None) -> list[Sample]:
     if folder is None or not path.is_file():
         return []
     samples = []
-    for number, row in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, row in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not row.strip():
             continue
         try:
