@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,12 @@ def test_damaged_steps_of_the_camera_are_one_clear_line(pets: Path, det: Path, t
     rewrite(tmp_path / "c", camera="nonsense")
     with pytest.raises(InputError, match="c: this cache is damaged"):
         tracks_of(pets, det, tmp_path, "second.csv")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are Unicode there")
+def test_a_source_whose_name_is_no_utf8_has_a_cache_too(pets: Path, det: Path, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"stra\xdfe")
+    odd.symlink_to(pets, target_is_directory=True)
+    expected = tracks_of(odd, det, tmp_path, "first.csv")
+    assert tracks_of(odd, det, tmp_path, "second.csv") == expected
+    assert CacheReader(tmp_path / "c").facts["made_from"]["source"]["name"] == odd.name
