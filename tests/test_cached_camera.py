@@ -75,7 +75,10 @@ def test_damaged_steps_of_the_camera_are_one_clear_line(pets: Path, det: Path, t
 @pytest.mark.skipif(os.name == "nt", reason="names of files are Unicode there")
 def test_a_source_whose_name_is_no_utf8_has_a_cache_too(pets: Path, det: Path, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"stra\xdfe")
-    odd.symlink_to(pets, target_is_directory=True)
+    odd.mkdir()
+    for picture in sorted((pets / "img1").iterdir())[:5]:
+        (odd / picture.name).symlink_to(picture)
     expected = tracks_of(odd, det, tmp_path, "first.csv")
     assert tracks_of(odd, det, tmp_path, "second.csv") == expected
-    assert CacheReader(tmp_path / "c").facts["made_from"]["source"]["name"] == odd.name
+    kept = CacheReader(tmp_path / "c").facts["made_from"]["source"]["name"] == odd.name
+    assert kept

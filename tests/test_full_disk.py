@@ -64,7 +64,7 @@ def test_full_disk_leaves_no_half_row(
 @posix
 def test_full_disk_keeps_the_frames_of_a_cache(pets: Path, det: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"detector": det, "encoder": "none", "max_frames": 60, "cache": tmp_path / "c"}
-    with small_disk(4000), pytest.raises(InputError, match="c: cannot be written: File too large"):
+    with small_disk(4500), pytest.raises(InputError, match="c: cannot be written: File too large"):
         track_video(pets, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
     stored = len(StoredFrames(tmp_path / "c"))

@@ -218,9 +218,8 @@ def _complete(file: PartFile, index: list[Entry], facts: dict[str, Any]) -> None
     while True:
         try:
             file.failed = False
-            file.write(
-                layout.footer(file.tell(), index, facts if not broken else facts | {"complete": False})
-            )
+            told = facts | {"complete": False, "camera": ""} if broken else facts
+            file.write(layout.footer(file.tell(), index, told))
             break
         except InputError:
             # The index of all frames takes less room than the records of a few.
