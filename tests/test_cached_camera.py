@@ -78,7 +78,10 @@ def test_a_source_whose_name_is_no_utf8_has_a_cache_too(pets: Path, det: Path, t
     odd.mkdir()
     for picture in sorted((pets / "img1").iterdir())[:5]:
         (odd / picture.name).symlink_to(picture)
-    expected = tracks_of(odd, det, tmp_path, "first.csv")
-    assert tracks_of(odd, det, tmp_path, "second.csv") == expected
+    # No more than there are pictures: a warning would hold the name, which pytest-xdist cannot pass on.
+    boxes = tmp_path / "det.txt"
+    boxes.write_text("".join(row + "\n" for row in det.read_text().split() if int(row.split(",")[0]) <= 5))
+    expected = tracks_of(odd, boxes, tmp_path, "first.csv")
+    assert tracks_of(odd, boxes, tmp_path, "second.csv") == expected
     kept = CacheReader(tmp_path / "c").facts["made_from"]["source"]["name"] == odd.name
     assert kept
