@@ -1,4 +1,4 @@
-"""Names of outputs, made from what a source is called."""
+"""Names of files: of outputs, made from what a source is called, and in text."""
 
 from __future__ import annotations
 
@@ -37,3 +37,12 @@ def shortened(stem: str) -> str:
     (200, 100)
     """
     return stem.encode()[:_LONGEST].decode(errors="ignore")
+
+
+def escaped_utf8(text: str) -> bytes:
+    """UTF-8. Names of files may hold bytes that are none: they become escapes, which JSON reads back.
+
+    >>> escaped_utf8(os.fsdecode(b"stra\\xdfe"))
+    b'stra\\\\udcdfe'
+    """
+    return text.encode("utf-8", "backslashreplace")

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 from .._version import __version__
 from ..errors import InputError, one_line
 from ..io.locks import writing
+from ..io.names import escaped_utf8
 
 MANIFEST = "runs.jsonl"
 State = Literal["begun", "done", "failed", "interrupted"]
@@ -111,7 +112,7 @@ def _entries(path: str, data: bytes) -> Iterator[Entry]:
 
 def line_of(entry: Entry) -> bytes:
     """An entry as it is written."""
-    return json.dumps(asdict(entry), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return escaped_utf8(json.dumps(asdict(entry), ensure_ascii=False)) + b"\n"
 
 
 class ManifestWriter:

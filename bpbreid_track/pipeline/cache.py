@@ -10,7 +10,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import supervision as sv
@@ -23,9 +23,6 @@ from ..tracking.camera_motion import CameraStep
 from .cache_file import CacheReader, CacheWriter, damaged, take_up
 from .cache_layout import Record
 from .cached_camera import as_text, from_text
-
-if TYPE_CHECKING:
-    pass
 
 Found = tuple[sv.Detections, PartEmbeddings | None]
 
@@ -238,6 +235,7 @@ class Cache:
 
 
 def steps_of(text: str, path: Path) -> list[CameraStep]:
+    """The steps that the cache ``path`` keeps as ``text``; none where that is empty."""
     try:
         return from_text(text) if text else []
     except ValueError as error:

@@ -32,6 +32,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..io.names import escaped_utf8
+
 MAGIC = b"BPBREID-CACHE 1\n"
 END = b"BPBREID-END\n"
 FOOTER = struct.Struct("<QQI12s")
@@ -127,8 +129,7 @@ def footer(start: int, index: Sequence[Entry], facts: dict[str, Any]) -> bytes:
 
 
 def as_json(facts: dict[str, Any]) -> bytes:
-    # Names of files may be no UTF-8: JSON takes what cannot be encoded in its own letters.
-    return json.dumps(facts, ensure_ascii=False).encode(errors="backslashreplace")
+    return escaped_utf8(json.dumps(facts, ensure_ascii=False))
 
 
 def finished(data: mmap | bytes) -> Parts:

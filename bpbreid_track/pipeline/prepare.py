@@ -121,8 +121,8 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
     # Where some boxes or frames are left out, other corners of the pictures are followed.
     follows = settings.tracker.camera_motion == "flow" and settings.detector.every == 1
     kept = cache if follows and regions.region is None else None
-    steps = None if kept is None else kept.camera(request.max_frames)
-    camera = None if steps is None else KnownCamera(steps)
+    known = None if kept is None else kept.camera(request.max_frames)
+    camera = None if known is None else KnownCamera(known)
     history = TrackHistory() if request.settled_later else None
     identities = _identities(request, encoder, history, by_motion)
     page = None
@@ -141,7 +141,7 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
         regions=regions,
         cache=cache,
         camera=camera,
-        steps=None if kept is None else kept.steps,
+        steps=kept.steps if kept is not None and camera is None else None,
         shown=window is not None,
         handed_on=request.on_frame is not None,
         use_timestamps=not own_rate,

@@ -297,9 +297,10 @@ class PartTracker:
 
     def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
         """Move the tracks to where they should be in this frame; drop those nobody waits for any more."""
-        self.camera_step = step = CameraStep()
+        step = CameraStep()
         if frame is not None and self.config.camera_motion == "flow":
-            self.camera_step = step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
+            step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
+        self.camera_step = step
         self.stats.cuts += step.cut
         if step.cut:
             self._tracks.has_position[:] = False

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..config import SmoothConfig, TrackerConfig
 from ..errors import InputError, UsageError
@@ -24,9 +23,6 @@ from ..pipeline.stage import Item
 from ..pipeline.stored_frames import StoredFrames
 from ..tracking.camera_motion import CameraStep, KnownCamera
 from ..tracking.tracker import PartTracker
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -136,9 +136,8 @@ class RunLog:
         self._losses = Table(folder / "log.csv", step)
         self._scores = Table(folder / "scores.csv", step)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
-        self._console = Console(
-            stderr=True, quiet=quiet, highlight=False, markup=False
-        )  # names hold brackets, which are no markup
+        # Names may hold brackets, which are no markup of rich.
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, markup=False)
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),

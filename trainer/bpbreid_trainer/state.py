@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,16 @@ class State:
     samples: Sequence[Sample] = ()
     progress: Progress = field(default_factory=Progress)
 
+    @cached_property
+    def _images(self) -> str:
+        return _summary(self.samples)
+
     def save(self, path: Path) -> None:
         """Write to ``path``; whoever reads it meanwhile finds the old file."""
         document = {
             "options": self.options.model_dump(mode="json"),
             "progress": vars(self.progress),
-            "images": _images(self.samples),
+            "images": self._images,
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "random": torch.get_rng_state(),
         }
@@ -103,10 +108,10 @@ class State:
                     "resume with the same settings or choose another output"
                 )
         images = document.get("images")  # states of earlier versions do not say
-        if images is not None and images != _images(self.samples):
+        if images is not None and images != self._images:
             raise InputError(
                 f"{path}: this run began with other training images or other names, {str(images)[:60]}, now "
-                f"{_images(self.samples)}; put them back or choose another output"
+                f"{self._images}; put them back or choose another output"
             )
         try:
             progress = Progress(**document["progress"])
@@ -121,7 +126,7 @@ class State:
         self.progress = progress
 
 
-def _images(samples: Sequence[Sample]) -> str:
+def _summary(samples: Sequence[Sample]) -> str:
     """How many images there are, and a word made of their names, identities and cameras."""
     word = hashlib.sha256()
     for sample in samples:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from ...errors import UsageError
+from ..names import escaped_utf8
 from ..part_file import PartFile, check_free
 from ..sources.base import Frame
 
@@ -110,11 +111,11 @@ class TextSink:
 
     def _head(self, text: str) -> None:
         """Begin the file with what belongs to no frame."""
-        self._file.write(_as_bytes(text))
+        self._file.write(escaped_utf8(text))
 
     def _append(self, text: str) -> None:
         """Add all of one frame."""
-        self._file.write(_as_bytes(text))
+        self._file.write(escaped_utf8(text))
         if not self._frames:
             self._file.appear()
         self._frames += 1
@@ -131,11 +132,6 @@ class TextSink:
     def discard(self) -> None:
         """Leave what was there before."""
         self._file.discard()
-
-
-def _as_bytes(text: str) -> bytes:
-    """UTF-8. Names of files may hold bytes that are none: they become escapes, which JSON reads back."""
-    return text.encode("utf-8", "backslashreplace")
 
 
 class MotSink(TextSink):
