@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Trains the encoder that comes with the package: labels, six stages on one data set, an average of the weights
-# after the second to the sixth, the sixth counting twice, and four stages on two data sets with a teacher.
+# after the second to the sixth, the sixth counting twice, and five stages on two data sets with a teacher.
 #
 #   scripts/train_default_encoder.sh DATA MORE TEACHER [FOLDER]
 #
@@ -50,4 +50,6 @@ fit default_encoder_9 runs/default_encoder_9 data.root="[$data, $more]" data.mas
     weights=runs/default_encoder_8/last.safetensors teacher.network="$teacher"
 fit default_encoder_10 runs/default_encoder_10 data.root="[$data, $more]" data.masks="[labels, more-labels]" \
     weights=runs/default_encoder_9/last.safetensors teacher.network="$teacher"
-bpbreid-train export runs/default_encoder_10 --half --out default.safetensors
+fit default_encoder_11 runs/default_encoder_11 data.root="[$data, $more]" data.masks="[labels, more-labels]" \
+    weights=runs/default_encoder_10/last.safetensors teacher.network="$teacher"
+bpbreid-train export runs/default_encoder_11 --half --out default.safetensors

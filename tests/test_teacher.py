@@ -197,8 +197,3 @@ def test_a_width_that_the_teacher_does_not_have_is_named(shared: Path, tmp_path:
     settings["model"]["dim"] = 64
     with pytest.raises(UsageError, match=r"set model\.dim=256"):
         fit(TrainOptions.model_validate(settings), quiet=True)
-
-
-def test_made_up_people_and_losses_on_identities_do_not_go_together() -> None:
-    with pytest.raises(ValueError, match=r"augment\.collage with losses on identities"):
-        TrainOptions.model_validate({"augment": {"collage": 0.5}})

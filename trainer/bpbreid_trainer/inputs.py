@@ -18,7 +18,7 @@ from bpbreid_track.model.part_groups import part_names
 
 from .data import ReidDataset, TrainImages, build_transforms, joined, load_dataset
 from .evaluate import check_labels, check_test_set
-from .options import TrainOptions
+from .options import MADE_UP, TrainOptions
 from .processes import Processes
 from .sampler import BatchSampler
 
@@ -103,7 +103,7 @@ def train_images(
     transform = build_transforms(
         (height, width),
         part_names(group),
-        **options.augment.model_dump(exclude={"collage"}),
+        **options.augment.model_dump(exclude=set(MADE_UP)),
         mean=options.model.mean,
         std=options.model.std,
         source_size=options.model.source_size,
@@ -115,7 +115,7 @@ def train_images(
         map_size=(math.ceil(height / stride), math.ceil(width / stride)),
         soft=options.model.attention == "fixed",
         clean=clean,
-        collage=options.augment.collage,
+        made_up=options.augment.model_dump(include=set(MADE_UP)),
     )
 
 

@@ -89,6 +89,9 @@ def _matched(**lists: Some) -> list[tuple[str, ...]]:
     return matched
 
 
+MADE_UP = ("collage", "redress", "backdrop", "blend")
+
+
 class AugmentOptions(Settings):
     """Random changes to training images and their labels. The paper crops and erases."""
 
@@ -103,6 +106,13 @@ class AugmentOptions(Settings):
     )
     collage: float = Field(
         0.0, ge=0, le=1, description="Probability of somebody else's lower half; for a teacher alone."
+    )
+    redress: float = Field(
+        0.0, ge=0, le=1, description="Probability of other colours by part; for a teacher alone."
+    )
+    backdrop: float = Field(0.0, ge=0, le=1, description="Probability of another scene; for a teacher alone.")
+    blend: float = Field(
+        0.0, ge=0, le=1, description="Probability of somebody else shining through; for a teacher alone."
     )
     truncate: float = Field(
         0.0, ge=0, le=1, description="Probability of a box around a part of the person only."
@@ -268,7 +278,7 @@ class TrainOptions(Settings):
                 f"parts {self.parts!r} with model.attention {self.model.attention!r}: "
                 "stripes such as strp_6 and attention 'stripes' go together"
             )
-        made_up = [name for name in ("recolour", "collage") if getattr(self.augment, name)]
+        made_up = [name for name in ("recolour", *MADE_UP) if getattr(self.augment, name)]
         if made_up and any(any(pair) for pair in self.loss.by_embedding().values()):
             raise ValueError(
                 f"augment.{made_up[0]} with losses on identities: it makes other people of them; "

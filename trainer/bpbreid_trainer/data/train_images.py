@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 
-import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from .draws import integer, uniform
 from .grouping import NOT_COUNTED, THRESHOLD, channels_of, group_fields, label_map, soft_maps
+from .made_up import blended, redress, set_before, stacked
 from .mask_files import read_fields
 from .placement import Placement
 from .samples import Sample, read_image
@@ -34,7 +34,7 @@ class TrainImages(Dataset[Item]):
         soft: give part probabilities instead of labels, as fixed attention and the published program need.
         clean: give the picture without occlusions and losses as well, of this height and width, and where
             the parts are in it, on maps of that height and width, for a teacher to look at.
-        collage: probability that the lower half is somebody else's.
+        made_up: probability of each change of ``made_up``: collage, redress, backdrop, blend.
 
     Attributes:
         labels: identity 0 .. I-1 of each sample, in the order of the data set's numbers.
@@ -51,7 +51,7 @@ class TrainImages(Dataset[Item]):
         map_size: tuple[int, int] | None = None,
         soft: bool = False,
         clean: tuple[tuple[int, int], tuple[int, int]] | None = None,
-        collage: float = 0.0,
+        made_up: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self.samples = list(samples)
         self.transform = transform
@@ -61,7 +61,8 @@ class TrainImages(Dataset[Item]):
         self.num_identities = len(self.person_ids)
         height, width = transform.size
         self.map_size = map_size or (height // 4, width // 4)
-        self.soft, self.clean, self.collage = soft, clean, collage
+        self.soft, self.clean = soft, clean
+        self._made_up = {name: share for name, share in made_up.items() if share}
         self._channels = channels_of(part_group)
         if len(self._channels) != len(transform.mirror):
             raise ValueError(
@@ -92,9 +93,7 @@ class TrainImages(Dataset[Item]):
         rng = Generator().manual_seed(int(seed))
         occluder = partial(self._occluder, sample)
         source, whole = read_image(sample.path), self._parts(sample)
-        if self.collage and uniform(rng) < self.collage:
-            other = self._somebody_else(sample, rng)
-            source, whole = _stacked(source, whole, read_image(other.path), self._parts(other), rng)
+        source, whole = self._make_up(sample, source, whole, rng)
         image, placement, clean = self.transform(source, rng, occluder)
         parts = placement.sample(whole, self.map_size, self.transform.mirror)
         target = soft_maps(parts) if self.soft else label_map(parts)
@@ -106,6 +105,22 @@ class TrainImages(Dataset[Item]):
         size, map_size = self.clean
         strength = Placement(size).sample(whole, map_size, self.transform.mirror)
         return *item, resize(clean, size), strength * (strength >= THRESHOLD)
+
+    def _make_up(
+        self, sample: Sample, image: np.ndarray, parts: Tensor, rng: Generator
+    ) -> tuple[np.ndarray, Tensor]:
+        """Somebody made of ``sample`` and others, and where the parts are."""
+        drawn = {name for name, share in self._made_up.items() if uniform(rng) < share}
+        if "collage" in drawn:
+            other = self._somebody_else(sample, rng)
+            image, parts = stacked(image, parts, read_image(other.path), self._parts(other), rng)
+        if "redress" in drawn:
+            image = redress(image, parts, rng)
+        if "backdrop" in drawn:
+            image = set_before(image, parts, read_image(self._somebody_else(sample, rng).path), rng)
+        if "blend" in drawn:
+            image = blended(image, read_image(self._somebody_else(sample, rng).path), rng)
+        return image, parts
 
     def _parts(self, sample: Sample) -> Tensor:
         if sample.mask_path is None:
@@ -121,19 +136,3 @@ class TrainImages(Dataset[Item]):
         start = integer(rng, len(self.samples))
         others = (self.samples[(start + step) % len(self.samples)] for step in range(len(self.samples)))
         return next((sample for sample in others if sample.person_id != target.person_id), target)
-
-
-def _stacked(
-    upper: np.ndarray, upper_parts: Tensor, lower: np.ndarray, lower_parts: Tensor, rng: Generator
-) -> tuple[np.ndarray, Tensor]:
-    """The upper part of one picture over the lower part of another, cut near the waist; parts likewise."""
-    cut = uniform(rng, 0.4, 0.6)
-    height, width = upper.shape[:2]
-    image = upper.copy()
-    row = round(cut * height)
-    image[row:] = cv2.resize(lower, (width, height), interpolation=cv2.INTER_LINEAR)[row:]
-    # A picture without labels has one cell of zeros: both are brought to the finer of the two.
-    size = [max(sides) for sides in zip(upper_parts.shape[1:], lower_parts.shape[1:], strict=True)]
-    parts, below = (F.interpolate(p[None], size, mode="nearest")[0] for p in (upper_parts, lower_parts))
-    row = round(cut * size[0])
-    return image, torch.cat([parts[:, :row], below[:, row:]], 1)
