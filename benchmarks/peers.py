@@ -37,6 +37,7 @@ class Peer:
         takes_vectors: whether it can use one appearance vector a box.
         needs_vectors: whether it is nothing without one.
         settings: what was set beside its defaults.
+        compiled: whether it is there beyond its package; may compile it, with the package's own build.
     """
 
     name: str
@@ -46,10 +47,11 @@ class Peer:
     takes_vectors: bool = False
     needs_vectors: bool = False
     settings: str = "defaults"
+    compiled: Callable[[], bool] = lambda: True
 
     @property
     def installed(self) -> bool:
-        return _version(self.package) is not None
+        return _version(self.package) is not None and self.compiled()
 
     @property
     def version(self) -> str:
@@ -120,6 +122,32 @@ def _boxmot(name: str, backend: str = "python", **options: Any) -> Callable[[flo
     return build
 
 
+def _boxmot_compiles(name: str) -> Callable[[], bool]:
+    """Whether BoxMOT's C++ tracker is there: it builds it once, with CMake, OpenCV 4 and Eigen."""
+
+    def compiled() -> bool:
+        bindings = importlib.import_module(f"boxmot.native.trackers.{name}")
+        try:
+            getattr(bindings, f"ensure_{name}_cpp_library")()
+        except RuntimeError:
+            return False
+        return True
+
+    return compiled
+
+
+def _visiontrack(frame_rate: float, vectors: bool) -> Step:
+    import visiontrack_cpp
+
+    tracker = visiontrack_cpp.ByteTracker()
+
+    def step(xyxy: np.ndarray, scores: np.ndarray, *_: np.ndarray | None) -> Rows:
+        ids, boxes, confidence, _ = tracker.update(xyxy, scores)
+        return as_rows(ids, boxes, confidence)
+
+    return step
+
+
 def _norfair(frame_rate: float, vectors: bool) -> Step:
     import norfair
 
@@ -186,6 +214,13 @@ PEERS = (
     Peer("ultralytics OC-SORT", "ultralytics", KALMAN, _ultralytics("ocsort")),
     Peer("ultralytics FastTrack", "ultralytics", KALMAN, _ultralytics("fasttrack")),
     Peer("boxmot ByteTrack", "boxmot", KALMAN, _boxmot("bytetrack", frame_rate=30)),
+    Peer(
+        "boxmot ByteTrack, C++",
+        "boxmot",
+        KALMAN,
+        _boxmot("bytetrack", "cpp", frame_rate=30),
+        compiled=_boxmot_compiles("bytetrack"),
+    ),
     Peer("boxmot OC-SORT", "boxmot", DETECTOR, _boxmot("ocsort")),
     Peer(
         "boxmot BoT-SORT",
@@ -194,6 +229,15 @@ PEERS = (
         _boxmot("botsort", frame_rate=30, use_cmc=False, use_embeddings=False),
         True,
         settings="no camera motion",
+    ),
+    Peer(
+        "boxmot BoT-SORT, C++",
+        "boxmot",
+        KALMAN,
+        _boxmot("botsort", "cpp", frame_rate=30, use_cmc=False, use_embeddings=False),
+        True,
+        settings="no camera motion",
+        compiled=_boxmot_compiles("botsort"),
     ),
     Peer(
         "boxmot BoostTrack",
@@ -220,6 +264,7 @@ PEERS = (
         True,
         settings="no camera motion",
     ),
+    Peer("visiontrack-cpp ByteTrack", "visiontrack-cpp", KALMAN, _visiontrack),
     Peer(
         "norfair",
         "norfair-enough",

@@ -71,7 +71,7 @@ class Settings(BaseModel):
             new = cls._former[key]
             del known[key]
             if new is None:
-                hint = "has no effect any more: its value is a constant; leave it out"
+                hint = "has no effect any more: nothing is left to choose there; leave it out"
             elif new in values:
                 raise ValueError(f"{key!r} is now called {new!r}; state one of them")
             else:

@@ -366,17 +366,15 @@ def masked_distance_of_arrays(
     The tracker's, whose few rows torch would not make faster, and which may run where torch is not loaded.
     """
     weights_a, weights_b = np.sqrt(visibility_a), np.sqrt(visibility_b)
-    total = np.zeros((len(features_a), len(features_b)), np.float32)
-    for part in range(features_a.shape[1]):
-        a, b = features_a[:, part], features_b[:, part]
-        squares = a @ b.T
-        squares *= -2
-        squares += np.einsum("nd,nd->n", a, a)[:, None]
-        squares += np.einsum("md,md->m", b, b)
-        np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
-        squares *= weights_a[:, part, None]
-        squares *= weights_b[:, part]
-        total += squares
+    parts_a, parts_b = features_a.swapaxes(0, 1), features_b.swapaxes(0, 1)
+    distances = parts_a @ parts_b.swapaxes(1, 2)  # [P, N, M]
+    distances *= -2
+    distances += np.einsum("pnd,pnd->pn", parts_a, parts_a)[:, :, None]
+    distances += np.einsum("pmd,pmd->pm", parts_b, parts_b)[:, None]
+    np.sqrt(np.maximum(distances, 0, out=distances), out=distances)
+    distances *= weights_a.T[:, :, None]
+    distances *= weights_b.T[:, None]
+    total = distances.sum(axis=0)
     weight = weights_a @ weights_b.T
     return np.divide(total, weight, out=np.full_like(total, np.inf), where=weight > 0)
 

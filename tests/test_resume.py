@@ -80,6 +80,14 @@ def test_weights_of_a_training_are_not_replaced_by_another(reid_set, tmp_path, n
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"days of work"]
 
 
+def test_a_file_in_place_of_the_folder_of_a_run_is_named_and_stays(reid_set, tmp_path):
+    taken = tmp_path / "notes"
+    taken.write_text("mine")
+    with pytest.raises(InputError, match="notes: a file, and the folder of a run is wanted; output=OTHER"):
+        fit(options(reid_set, taken), quiet=True)
+    assert taken.read_text() == "mine"
+
+
 def test_resuming_needs_something_to_resume_and_the_same_settings(finished, reid_set, tmp_path):
     with pytest.raises(InputError, match="nothing to resume"):
         fit(options(reid_set, tmp_path / "none"), resume=True, quiet=True)

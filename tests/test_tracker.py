@@ -364,3 +364,11 @@ def test_one_bad_embedding_does_not_spoil_what_is_remembered(feature: float, vis
     assert tracker.memory is not None
     assert np.isfinite(tracker.memory.features).all()
     assert (tracker.memory.evidence == 1).all()
+
+
+@pytest.mark.parametrize("given", [np.array([[10.0, 10, 50, 120]]), [[10, 10, 50, 120]], None])
+def test_what_is_not_detections_is_refused_with_the_mend(given: object) -> None:
+    tracker = PartTracker()
+    with pytest.raises(TypeError, match=r"expected sv\.Detections, got .*sv\.Detections\(xyxy=boxes"):
+        tracker.update(given, timestamp=1.0)  # type: ignore[arg-type]
+    assert tracker.update(boxes([10, 10, 50, 120]), timestamp=1.0).tracker_id.tolist() == [1]

@@ -172,6 +172,7 @@ class PartTracker:
         Raises:
             ValueError: embeddings that do not fit the boxes or earlier embeddings, a timestamp that does
                 not increase, or a frame of another type or shape.
+            TypeError: something else than ``sv.Detections``.
         """
         asked = self.encoder if embeddings is None and frame is not None else None
         encode = resolve_encode(self.config.encode, asked)
@@ -202,8 +203,8 @@ class PartTracker:
         """
         if frame is not None:
             frame = check_image(frame)
-        now, elapsed = self._clock(timestamp)
         boxes = boxes_of(detections)
+        now, elapsed = self._clock(timestamp)
         self._predict(elapsed, now, frame, boxes)
         lost = lifecycle.lost(self._tracks, now, elapsed)
         noise, picture = self._motion.noise, self._picture_area(boxes)

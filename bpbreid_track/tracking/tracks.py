@@ -71,7 +71,15 @@ def boxes_of(detections: sv.Detections) -> Boxes:
     """Columns of ``detections``; rows that are no box get score -1, so that no round takes them.
 
     A score is a share: one above 1 counts as 1, else its logarithm would speak for any pair.
+
+    Raises:
+        TypeError: something else than ``sv.Detections``, such as a bare array.
     """
+    if not hasattr(detections, "xyxy"):
+        raise TypeError(
+            f"expected sv.Detections, got {type(detections).__name__}; "
+            "make one of boxes and scores: sv.Detections(xyxy=boxes, confidence=scores)"
+        )
     xyxy = np.asarray(detections.xyxy, np.float64).reshape(-1, 4)
     count = len(xyxy)
     scores = detections.confidence

@@ -185,6 +185,8 @@ def _run_folder(options: TrainOptions, *, resume: bool) -> Path:
     if not options.output:
         raise UsageError("output: name the folder of the run, such as output=runs/first")
     folder = Path(options.output)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: a file, and the folder of a run is wanted; output=OTHER names one")
     kept = ("last.pt", "last.safetensors", "best.safetensors")
     if not resume and any((folder / name).is_file() for name in kept):
         raise InputError(
