@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains the encoder that comes with the package: labels, six stages on one data set, an average of the weights
-# after the second to the sixth, the sixth counting twice, and five stages on two data sets with a teacher.
+# after the second to the sixth, the sixth counting twice, and five stages on two data sets with a teacher,
+# the last two of which are averaged.
 #
 #   scripts/train_default_encoder.sh DATA MORE TEACHER [FOLDER]
 #
@@ -8,10 +9,10 @@
 # TEACHER an OpenVINO .xml of a network of one vector of 256 numbers. FOLDER (default: .) takes labels/, more-labels/,
 # all/ and runs/ and, in the end, split.safetensors and former.safetensors, the average with and without the people
 # of DATA's query and bounding_box_test kept back, and default.safetensors. What was cut off goes on where it stopped
-# when the same command is given again. On two CPU cores the first six stages take about six hours, the others five.
+# when the same command is given again. On two CPU cores the first six stages take about six hours, the others six.
 set -euo pipefail
 
-[ $# -ge 3 ] && [ -d "$1" ] && [ -d "$2" ] && [ -f "$3" ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 3 ] && [ -d "$1" ] && [ -d "$2" ] && [ -f "$3" ] || { sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 data=$(cd "$1" && pwd)
 more=$(cd "$2" && pwd)
 teacher=$(cd "$(dirname "$3")" && pwd)/$(basename "$3")
@@ -52,4 +53,4 @@ fit default_encoder_10 runs/default_encoder_10 data.root="[$data, $more]" data.m
     weights=runs/default_encoder_9/last.safetensors teacher.network="$teacher"
 fit default_encoder_11 runs/default_encoder_11 data.root="[$data, $more]" data.masks="[labels, more-labels]" \
     weights=runs/default_encoder_10/last.safetensors teacher.network="$teacher"
-bpbreid-train export runs/default_encoder_11 --half --out default.safetensors
+bpbreid-train export runs/default_encoder_{11,10} --half --out default.safetensors

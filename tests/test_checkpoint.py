@@ -9,12 +9,14 @@ import pytest
 import torch
 from authors_files import small_state
 from safetensors.torch import load_file, save_file
+from small_encoders import network
 
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.checkpoint import load_checkpoint, load_weights, read_checkpoint, save_checkpoint
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.model.part_groups import part_names
+from bpbreid_trainer.export import export_encoder
 
 EIGHT = ("head", "left_arm", "right_arm", "torso", "left_leg", "right_leg", "left_feet", "right_feet")
 
@@ -192,3 +194,19 @@ def test_a_checkpoint_can_be_read_by_others(tmp_path: Path) -> None:
     plain.write_text("as any other file")
     save_checkpoint(BPBReID(ModelOptions(backbone="efficientnet_lite0", part_names=("upper", "lower"))), path)
     assert path.stat().st_mode == plain.stat().st_mode
+
+
+def test_an_average_is_of_one_architecture_and_mirrors_as_the_first_does(tmp_path: Path) -> None:
+    made = {"first": network(1), "second": network(2, mirror=True), "wide": network(3, dim=32)}
+    for name, net in made.items():
+        save_checkpoint(net, tmp_path / f"{name}.safetensors")
+    first, second, wide = (tmp_path / f"{name}.safetensors" for name in made)
+    export_encoder([first, second], tmp_path / "both.safetensors")
+    both = read_checkpoint(tmp_path / "both.safetensors").network
+    assert not both.options.mirror
+    kept = both.state_dict()
+    key = next(name for name in kept if name.endswith("weight"))
+    expected = (made["first"].state_dict()[key] + made["second"].state_dict()[key]) / 2
+    torch.testing.assert_close(kept[key], expected)
+    with pytest.raises(InputError, match=r"wide\.safetensors: another architecture"):
+        export_encoder([first, wide], tmp_path / "none.safetensors")

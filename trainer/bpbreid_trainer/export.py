@@ -14,6 +14,7 @@ from bpbreid_track.io.paths import check_not_read
 from bpbreid_track.model.checkpoint import checkpoint_bytes, read_checkpoint
 from bpbreid_track.model.encoder import find_encoder_weights
 from bpbreid_track.model.export import FORMATS, export
+from bpbreid_track.model.network import BPBReID
 
 from .state import average_states, write_whole
 
@@ -49,7 +50,7 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
     checkpoints = [read_checkpoint(file) for file in files]
     networks = [checkpoint.network.for_inference() for checkpoint in checkpoints]
     for source, network in zip(sources, networks, strict=True):
-        if network.options != networks[0].options:
+        if _architecture(network) != _architecture(networks[0]):
             raise InputError(f"{source}: another architecture than {sources[0]}, nothing to average")
     provenance = checkpoints[0].provenance
     if len(networks) > 1:
@@ -63,6 +64,11 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
     dtype = torch.float16 if half else None
     data = checkpoint_bytes(networks[0], provenance, dtype=dtype)
     write_whole(target, lambda part: part.write_bytes(data))
+
+
+def _architecture(network: BPBReID) -> dict[str, Any]:
+    """What has to be the same for weights to be averaged: all but what is done to pictures before them."""
+    return network.options.model_dump(exclude={"mirror"})
 
 
 def without_folders(value: Any) -> Any:
