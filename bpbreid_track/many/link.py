@@ -18,7 +18,7 @@ from .manifest import MANIFEST, Entry, read_manifest
 from .track_files import Boxes, read_boxes
 
 # Mean part distance above which two groups stay apart: see docs/across_videos.md.
-MAX_DISTANCE = 0.7
+MAX_DISTANCE = 0.72
 
 
 @dataclass(frozen=True)
