@@ -7,6 +7,8 @@ so: the box of the detector or the box of its Kalman filter, of matched rows onl
 
 from __future__ import annotations
 
+import functools
+import importlib
 import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -122,18 +124,15 @@ def _boxmot(name: str, backend: str = "python", **options: Any) -> Callable[[flo
     return build
 
 
-def _boxmot_compiles(name: str) -> Callable[[], bool]:
+@functools.cache
+def _boxmot_compiles(name: str) -> bool:
     """Whether BoxMOT's C++ tracker is there: it builds it once, with CMake, OpenCV 4 and Eigen."""
-
-    def compiled() -> bool:
-        bindings = importlib.import_module(f"boxmot.native.trackers.{name}")
-        try:
-            getattr(bindings, f"ensure_{name}_cpp_library")()
-        except RuntimeError:
-            return False
-        return True
-
-    return compiled
+    bindings = importlib.import_module(f"boxmot.native.trackers.{name}")
+    try:
+        getattr(bindings, f"ensure_{name}_cpp_library")()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _visiontrack(frame_rate: float, vectors: bool) -> Step:
@@ -219,7 +218,7 @@ PEERS = (
         "boxmot",
         KALMAN,
         _boxmot("bytetrack", "cpp", frame_rate=30),
-        compiled=_boxmot_compiles("bytetrack"),
+        compiled=lambda: _boxmot_compiles("bytetrack"),
     ),
     Peer("boxmot OC-SORT", "boxmot", DETECTOR, _boxmot("ocsort")),
     Peer(
@@ -237,7 +236,7 @@ PEERS = (
         _boxmot("botsort", "cpp", frame_rate=30, use_cmc=False, use_embeddings=False),
         True,
         settings="no camera motion",
-        compiled=_boxmot_compiles("botsort"),
+        compiled=lambda: _boxmot_compiles("botsort"),
     ),
     Peer(
         "boxmot BoostTrack",

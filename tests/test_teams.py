@@ -25,7 +25,7 @@ from bpbreid_track.io.track_text import read_track_text
 from bpbreid_track.pipeline.repaint import TrackRowsByFrame
 
 DIM = 64
-FRAMES = 6
+FRAMES = 12
 
 
 def kits(*sizes: int, apart: float = 1.0, noise: float = 0.4, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -164,7 +164,7 @@ def test_players_of_a_real_match_are_in_their_team_for_the_whole_of_their_life(
     # So few views, nearly the same, tell little: some players are nobody's, but none is the other team's.
     assert called["other"].count("other") == 2
     assert [sorted(set(called[team])) for team in "AB"] == [["white"], ["green"]]
-    assert min(len(called["A"]), len(called["B"])) >= 4
+    assert len(called["A"]) + len(called["B"]) > 10
 
 
 def test_the_page_shows_the_team_of_everybody(played: Path) -> None:
