@@ -198,8 +198,8 @@ class UltralyticsDetector:
         threads = torch.get_num_threads()
         pictures = stream_count(threads if wanted == "auto" else min(threads, wanted))
         most = self._config.max_detections
-        self.runtime = run_by(self.runtime, network, weights, most, self._predict, pictures)
-        self.description += f" ({RUNTIME_NAMES[self.runtime]})"
+        self.runtime, precision = run_by(self.runtime, network, weights, most, self._predict, pictures)
+        self.description += f" ({RUNTIME_NAMES[self.runtime]}{', bf16' if precision == 'bf16' else ''})"
         if self.runtime == "openvino" and wanted == "auto":
             self.batch_size = pictures
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,24 +24,27 @@ class OpenVinoStreams:
 
     Args:
         core: of OpenVINO.
-        model: ``openvino.Model``, or the path of one.
-        precision: ``fp32`` or ``bf16``.
+        steps: the network, or several in a row, each of which takes what the one before it gives: an
+            ``openvino.Model`` or the path of one, and its precision, ``fp32`` or ``bf16``.
         threads: of all streams together.
         streams: pictures side by side; ``stream_count`` says how many make sense.
     """
 
-    def __init__(self, core: Any, model: Any, precision: str, threads: int, streams: int) -> None:
-        settings = {
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": str(streams),
-            # By itself OpenVINO takes bf16 where the CPU has it.
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
-            # Threads tied to cores wait there for whatever else runs on it, other networks among them.
-            "ENABLE_CPU_PINNING": False,
-        }
-        network = core.compile_model(model, "CPU", settings)
-        self._requests = [network.create_infer_request() for _ in range(streams)]
-        self._outputs = range(len(network.outputs))
+    def __init__(self, core: Any, steps: Sequence[tuple[Any, str]], threads: int, streams: int) -> None:
+        networks = []
+        for model, precision in steps:
+            settings = {
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": str(streams),
+                # By itself OpenVINO takes bf16 where the CPU has it.
+                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+                # Threads tied to cores wait there for whatever else runs on it, other networks among them.
+                "ENABLE_CPU_PINNING": False,
+            }
+            networks.append(core.compile_model(model, "CPU", settings))
+        # For each stream the requests of its steps.
+        self._streams = [[network.create_infer_request() for network in networks] for _ in range(streams)]
+        self._outputs = range(len(networks[-1].outputs))
         self._in_use = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
@@ -51,18 +56,29 @@ class OpenVinoStreams:
         Returns:
             Arrays [N, ...], one for each output, which are the caller's.
         """
-        shares = np.array_split(images, min(len(self._requests), max(len(images), 1)))
-        requests = self._requests[: len(shares)]
+        shares = np.array_split(images, min(len(self._streams), max(len(images), 1)))
+        streams = self._streams[: len(shares)]
         with self._in_use:
-            for request, share in zip(requests, shares, strict=True):
-                request.start_async([np.ascontiguousarray(share)], share_inputs=True)
-            for request in requests:
-                request.wait()
+            for (first, *_), share in zip(streams, shares, strict=True):
+                first.start_async([np.ascontiguousarray(share)], share_inputs=True)
+            for before, after in itertools.pairwise(range(len(streams[0]))):
+                for requests in streams:
+                    _hand_on(requests[before], requests[after])
+            for requests in streams:
+                requests[-1].wait()
             # A request writes its next answer into the same memory.
             return [
-                np.concatenate([request.get_output_tensor(index).data for request in requests])
+                np.concatenate([requests[-1].get_output_tensor(index).data for requests in streams])
                 for index in self._outputs
             ]
+
+
+def _hand_on(request: Any, following: Any) -> None:
+    """Wait for one step and start the next one on what it gives, where it lies."""
+    request.wait()
+    for index in range(len(following.input_tensors)):
+        following.set_input_tensor(index, request.get_output_tensor(index))
+    following.start_async()
 
 
 def stream_count(threads: int) -> int:

@@ -201,7 +201,7 @@ class OpenVinoRuntime(Runtime):
         else:
             _check_precision(path, precision, self.precision)
         threads = torch.get_num_threads()
-        self._network = OpenVinoStreams(core, model, self.precision, threads, stream_count(threads))
+        self._network = OpenVinoStreams(core, [(model, self.precision)], threads, stream_count(threads))
         self.device = torch.device("cpu")
         if not self._ours:
             self._try_out()

@@ -75,7 +75,8 @@ class Teacher:
         )
         precision, threads = "bf16" if cpu_has_bf16() else "fp32", torch.get_num_threads()
         self._body, self._head = (
-            OpenVinoStreams(core, model, precision, threads, stream_count(threads)) for model in (body, head)
+            OpenVinoStreams(core, [(model, precision)], threads, stream_count(threads))
+            for model in (body, head)
         )
 
     def __call__(self, pictures: Tensor, parts: Tensor) -> Tensor:
