@@ -30,8 +30,8 @@ SCORE = 0.1
 Run = Callable[[argparse.Namespace, Path], tuple[int, float]]
 
 
-def _ours(config: str | None = None, runtime: str = "auto", **options: Any) -> Run:
-    """``bpbreid-track`` with a preset, or with the defaults at the size of the others."""
+def _ours(config: str | None = None, runtime: str = "auto", video: bool = True, **options: Any) -> Run:
+    """``bpbreid-track`` with a preset, or with the defaults at the size of the others; else only tracks."""
 
     def run(arguments: argparse.Namespace, out: Path) -> tuple[int, float]:
         from bpbreid_track import track_video
@@ -41,7 +41,8 @@ def _ours(config: str | None = None, runtime: str = "auto", **options: Any) -> R
             "encoder": {"runtime": runtime},
         }
         given = {"detector": arguments.weights, "config": settings, "device": "cpu", **options}
-        report = track_video(arguments.video, out / "ours.mp4", max_frames=arguments.frames, **given)
+        outputs = {"out": out / "ours.mp4"} if video else {"tracks": out / "ours.txt"}
+        report = track_video(arguments.video, **outputs, max_frames=arguments.frames, **given)
         return report.frames, report.seconds
 
     return run
@@ -130,6 +131,8 @@ WAYS: dict[str, Run] = {
     "bpbreid-track": _ours(),
     "bpbreid-track, all through torch": _ours(runtime="torch"),
     "bpbreid-track, motion only": _ours(encoder=None),
+    "bpbreid-track, no video written": _ours(video=False),
+    "bpbreid-track, motion only, no video written": _ours(video=False, encoder=None),
     "bpbreid-track, preset cpu (640, every other frame)": _ours("cpu"),
     "detector alone, OpenVINO": _detector_alone("openvino"),
     "detector alone, torch": _detector_alone("torch"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import textwrap
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BOX_TASKS = {"detect", "segment", "pose"}
+# Longer side of the input on which a runtime is held against torch.
+_COMPARED_AT = 320
 
 
 class Detector(Protocol):
@@ -147,6 +150,8 @@ class UltralyticsDetector:
         runtime: what runs the network: ``torch``, ``openvino`` or ``onnx``. What cannot be exported, or finds
             other boxes then, is run by torch, and a warning says why. ``torch`` too for weights in another
             format than .pt, which Ultralytics runs by what they are for.
+        precision: what the network computes in: ``bf16`` through OpenVINO on CPUs with AMX, for all but the
+            end of the head; else ``fp32``, and ``fp16`` on CUDA.
         classes: class ids that are kept; None for a network without a class "person", where all are.
         class_names: names by number of the classes that were asked for; empty where none were.
         by_motion: numbers of those that are no people.
@@ -173,6 +178,7 @@ class UltralyticsDetector:
         self._device = _ultralytics_device(device)
         self.runtime = choose_runtime(config.runtime, Path(weights), self._device)
         on_gpu = self._device.startswith("cuda")
+        self.precision = "fp16" if on_gpu else "fp32"
         self.batch_size = config.batch_size if config.batch_size != "auto" else (8 if on_gpu else 1)
         self._precision = _half_precision() if on_gpu else {}
         self._model = _load_model(Path(weights))
@@ -198,8 +204,10 @@ class UltralyticsDetector:
         threads = torch.get_num_threads()
         pictures = stream_count(threads if wanted == "auto" else min(threads, wanted))
         most = self._config.max_detections
-        self.runtime, precision = run_by(self.runtime, network, weights, most, self._predict, pictures)
-        self.description += f" ({RUNTIME_NAMES[self.runtime]}{', bf16' if precision == 'bf16' else ''})"
+        # Runtimes are compared on a small picture: what large ones take of memory never comes back.
+        predict = functools.partial(self._predict, image_size=_COMPARED_AT)
+        self.runtime, self.precision = run_by(self.runtime, network, weights, most, predict, pictures)
+        self.description += f" ({RUNTIME_NAMES[self.runtime]}{', bf16' if self.precision == 'bf16' else ''})"
         if self.runtime == "openvino" and wanted == "auto":
             self.batch_size = pictures
 
@@ -215,13 +223,13 @@ class UltralyticsDetector:
             return self._config.image_size
         return automatic_image_size(height, width, is_pose=self._is_pose)
 
-    def _predict(self, images: list[np.ndarray]) -> list[sv.Detections]:
+    def _predict(self, images: list[np.ndarray], image_size: int | None = None) -> list[sv.Detections]:
         import torch
 
         threads = torch.get_num_threads()
         results = self._model.predict(
             images,
-            imgsz=self.image_size(*images[0].shape[:2]),
+            imgsz=image_size or self.image_size(*images[0].shape[:2]),
             conf=self._config.confidence,
             iou=self._config.iou,
             max_det=self._config.max_detections,

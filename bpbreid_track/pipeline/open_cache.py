@@ -79,11 +79,11 @@ def _found_by(detector: Detector, settings: DetectorConfig) -> dict[str, Any]:
     found_by: dict[str, Any] = {"name": detector.name}
     if hasattr(detector, "files"):
         found_by["content"] = fingerprint.of_files(detector.files)
-    # What runs the network moves boxes by fractions of a pixel; ``auto`` says not which it is.
+    # What runs the network, and what in, moves boxes by fractions of a pixel; ``auto`` says not which it is.
     found_by |= settings.model_dump(mode="json", exclude={"batch_size", "classes"})
     if settings.classes:
         found_by["classes"] = list(settings.classes)
-    return found_by | {"runtime": getattr(detector, "runtime", None)}
+    return found_by | {name: getattr(detector, name, None) for name in ("runtime", "precision")}
 
 
 def _encoded_by(encoder: Encoder | StoredEncoder | None) -> dict[str, Any]:
