@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,13 +43,14 @@ class SizedNetwork:
         self._size: tuple[int, ...] | None = None
         self._sizes = 0
         self._network: OpenVinoStreams | None = None
+        self._in_use = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        """All outputs for float32 [N, 3, H, W], each [N, ...]."""
-        network = self._for(images.shape[1:])
-        parts = [
-            network(images[start : start + self._pictures]) for start in range(0, len(images), self._pictures)
-        ]
+        """All outputs for float32 [N, 3, H, W], each [N, ...]; threads take turns."""
+        starts = range(0, len(images), self._pictures)
+        with self._in_use:
+            network = self._for(images.shape[1:])
+            parts = [network(images[start : start + self._pictures]) for start in starts]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _for(self, size: tuple[int, ...]) -> OpenVinoStreams:
