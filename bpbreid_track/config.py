@@ -140,8 +140,8 @@ class DetectorConfig(Settings):
     )
     runtime: Literal["auto", "torch", "openvino", "onnx"] = Field(
         "auto",
-        description="What runs the network of a .pt on a CPU; auto: OpenVINO where it is installed (with AMX in "
-        "bf16 up to the end of the head), then onnxruntime (with onnx), then torch.",
+        description="What runs the network of a .pt on a CPU; auto: OpenVINO where it is installed (with AMX "
+        "in bf16 up to the end of the head), then onnxruntime (with onnx), then torch.",
     )
 
 
