@@ -22,6 +22,7 @@ from .encode_policy import BoxEncoder, encode_rows, in_doubt, resolve_encode
 from .evidence import MotionCues, motion_cues, weigh
 from .motion_calibration import MotionCalibration
 from .observer import AssociatedFrame, Observer
+from .place import place_spread
 from .tracks import Boxes, Tracks, TrackView, boxes_of, view_of
 
 if TYPE_CHECKING:
@@ -207,8 +208,10 @@ class PartTracker:
         now, elapsed = self._clock(timestamp)
         self._predict(elapsed, now, frame, boxes)
         lost = lifecycle.lost(self._tracks, now, elapsed)
-        noise, picture = self._motion.noise, self._picture_area(boxes)
-        cues = motion_cues(self._tracks, boxes, lost, self.config, noise.measurement, picture)
+        spread = self._motion.noise.measurement
+        if self._appearance.memory is not None:
+            spread = place_spread(spread, elapsed)
+        cues = motion_cues(self._tracks, boxes, lost, self.config, spread, self._picture_area(boxes))
         wanted = np.ones(len(boxes.scores), bool)
         if encode == "ambiguous":
             wanted = self._in_doubt(boxes, cues, now)
