@@ -11,8 +11,8 @@ teams is judged too, as ``run``.
 What a torso looks like is taken from clear boxes of every ``--step``-th frame:
 
 * embedding: torso part of the encoder;
-* colour: shares of pixels in 5 x 12 x 12 bins of L, a and b in the middle of the upper half, square roots;
-* both: one beside the other.
+* colour: square roots of the shares of colours (``torso_colours``);
+* both: as ``--teams`` puts one beside the other (``side_by_side``).
 
 ``views`` bounds how many boxes an identity shows, drawn by ``--seed``. Teams have no names, so they are
 called as suits the truth best.
@@ -28,7 +28,6 @@ from itertools import permutations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import supervision as sv
 
@@ -38,14 +37,14 @@ from report import as_text, circumstances  # noqa: E402
 
 from bpbreid_track import Encoder  # noqa: E402
 from bpbreid_track.config import OTHERS, TEAM_NAMES, TrackerConfig  # noqa: E402
-from bpbreid_track.identities.teams import find_teams, torso_rows  # noqa: E402
+from bpbreid_track.identities.teams import find_teams, side_by_side, torso_rows  # noqa: E402
+from bpbreid_track.identities.torso_colours import torso_colours  # noqa: E402
 from bpbreid_track.io.mot_format import read_mot  # noqa: E402
 from bpbreid_track.io.open_source import open_source  # noqa: E402
 from bpbreid_track.io.track_text import read_track_text  # noqa: E402
 from bpbreid_track.tracking.boxes import clear_boxes  # noqa: E402
 
 _LEAST_OVERLAP = 0.5
-_EDGES = [np.linspace(0, 100.01, 6), np.linspace(-90, 90, 13), np.linspace(-90, 90, 13)]
 
 
 class Tracks(NamedTuple):
@@ -79,8 +78,8 @@ def written_tracks(path: Path, sequence: Path) -> Tracks:
     return Tracks(read.frame, read.id, xyxy, read.confidence, person, read.team)
 
 
-def looks(source: str, tracks: Tracks, step: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Rows of ``tracks`` that are looked at, and unit vectors of each by kind."""
+def looks(source: str, tracks: Tracks, step: int) -> tuple[np.ndarray, dict[str, list[np.ndarray]]]:
+    """Rows of ``tracks`` that are looked at, and by kind the sets of unit vectors that tell them."""
     encoder, config = Encoder.load("default"), TrackerConfig()
     torso = torso_rows(encoder.part_names)
     used, embeddings, colours = list[int](), list[np.ndarray](), list[np.ndarray]()
@@ -96,30 +95,16 @@ def looks(source: str, tracks: Tracks, step: int) -> tuple[np.ndarray, dict[str,
                 used.append(int(row))
                 embeddings.append(features[at, torso].ravel() / np.sqrt(len(torso)))
                 colours.append(colour)
-    kinds = {"embedding": np.array(embeddings), "colour": np.array(colours)}
-    kinds["both"] = np.hstack([kinds["embedding"], kinds["colour"]]) / np.sqrt(2)
+    embedding, colour = np.array(embeddings), np.array(colours)
+    kinds = {"embedding": [embedding], "colour": [colour], "both": [embedding, colour]}
     return np.array(used), kinds
 
 
-def torso_colours(image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
-    """Square roots of the shares of colours, float64 [720], where a torso is in a box; None outside."""
-    left, top, right, bottom = box
-    across, down = right - left, bottom - top
-    x = np.array([left + 0.25 * across, left + 0.75 * across]).round().astype(int).clip(0, image.shape[1])
-    y = np.array([top + 0.18 * down, top + 0.5 * down]).round().astype(int).clip(0, image.shape[0])
-    part = image[y[0] : y[1], x[0] : x[1]]
-    if not part.size:
-        return None
-    lab = cv2.cvtColor(part.astype(np.float32) / 255, cv2.COLOR_BGR2Lab).reshape(-1, 3)
-    counts = np.histogramdd(lab, bins=_EDGES)[0].ravel()
-    return np.sqrt(counts / max(1.0, counts.sum()))
-
-
-def sorted_into(vectors: np.ndarray, ids: np.ndarray, count: int) -> dict[int, str]:
-    """Team of each identity, by the unit vectors [K, D] of its views."""
-    every = np.unique(ids)
-    means = np.stack([vectors[ids == identity].mean(axis=0) for identity in every])
-    teams = find_teams(means, np.array([(ids == identity).sum() for identity in every]), count)
+def sorted_into(sets: list[np.ndarray], ids: np.ndarray, count: int) -> dict[int, str]:
+    """Team of each identity, by sets of unit vectors [K, D] of its views."""
+    every, views = np.unique(ids, return_counts=True)
+    means = [np.stack([vectors[ids == identity].mean(axis=0) for identity in every]) for vectors in sets]
+    teams = find_teams(side_by_side(means, views), views, count)
     if teams is None:
         return {}
     names = [*TEAM_NAMES[:count], OTHERS]
@@ -156,8 +141,8 @@ def measured(
             ids = tracks.id[used[order]]
             kept = [order[np.flatnonzero(ids == identity)[:most]] for identity in np.unique(ids)]
             chosen = np.concatenate(kept)
-        for kind, vectors in kinds.items():
-            found = sorted_into(vectors[chosen], tracks.id[used[chosen]], count)
+        for kind, sets in kinds.items():
+            found = sorted_into([vectors[chosen] for vectors in sets], tracks.id[used[chosen]], count)
             team = [found.get(identity, "") for identity in tracks.id.tolist()]
             table.append({"by": kind, "views": most or "all"} | accuracy(tracks, team, truth))
     if any(tracks.team):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +45,40 @@ def test_openvino_gives_the_embeddings_of_torch_and_is_exported_once(
     assert torch.equal(found.features, again.encode(frame(), BOXES).features)
     # Attention maps are torch's.
     torch.testing.assert_close(fast.attend(frame(), BOXES).maps, exact.attend(frame(), BOXES).maps)
+
+
+def test_a_copy_and_a_pickled_encoder_are_run_by_openvino_too_also_where_the_export_is_gone(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    encoder = Encoder.load(weights.name, device="cpu", precision="fp32", runtime="openvino")
+    expected = encoder.encode(frame(), BOXES)
+    data = pickle.dumps(encoder)
+    others = [copy.deepcopy(encoder), pickle.loads(data)]
+    shutil.rmtree(tmp_path / "cache")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    others.append(pickle.loads(data))
+    for other in others:
+        assert other.runtime == "openvino"
+        found = other.encode(frame(), BOXES)
+        assert torch.equal(found.features, expected.features)
+        assert torch.equal(found.visibility, expected.visibility)
+
+
+def test_a_pickled_encoder_is_run_by_torch_where_its_weights_are_gone_and_one_line_says_so(
+    weights: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder = Encoder.load(weights, device="cpu", precision="fp32", runtime="openvino")
+    expected = encoder.encode(frame(), BOXES)
+    data = pickle.dumps(encoder)
+    weights.unlink()
+    caplog.clear()
+    other = pickle.loads(data)
+    assert other.runtime == "torch"
+    assert len(caplog.records) == 1
+    assert "net.safetensors is run by torch, OpenVINO failed" in caplog.text
+    torch.testing.assert_close(other.encode(frame(), BOXES).features, expected.features, atol=1e-4, rtol=0)
 
 
 def test_where_openvino_fails_torch_does_it_and_one_line_says_so(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from pathlib import Path
 
 import cv2
@@ -62,6 +64,15 @@ def test_an_exported_file_gives_what_the_network_gives(
     torch.testing.assert_close(found.features, expected.features, atol=1e-4, rtol=0)
     torch.testing.assert_close(found.visibility, expected.visibility, atol=1e-4, rtol=0)
     assert found.part_names == ("foreground", "upper", "lower")
+
+
+@formats
+def test_a_copy_and_a_pickled_encoder_open_the_file_anew(files: dict[str, Path], format: str) -> None:
+    encoder = Encoder.load(files[format], device="cpu", precision="fp32")
+    expected = encoder.encode(noise(), [[5, 3, 46, 90]])
+    for other in (copy.deepcopy(encoder), pickle.loads(pickle.dumps(encoder))):
+        assert other.network is not encoder.network
+        assert torch.equal(other.encode(noise(), [[5, 3, 46, 90]]).features, expected.features)
 
 
 @formats

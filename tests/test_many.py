@@ -283,7 +283,11 @@ def test_wrong_usage_is_one_line(
 
 
 def test_bad_videos_do_not_stop_the_good_ones_and_resume_does_the_rest(
-    shared: Path, pets: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    shared: Path,
+    pets: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     write_clip(tmp_path / "clips/a.mp4", pets, 1)
     write_clip(tmp_path / "clips/z.mp4", pets, 100)
@@ -299,6 +303,7 @@ def test_bad_videos_do_not_stop_the_good_ones_and_resume_does_the_rest(
     table = [line for line in shown.err.splitlines() if line.strip().startswith("clips/")]
     assert [line.split()[0] for line in table] == ["clips/broken.mp4", "clips/empty.mp4", "clips/notes.txt"]
     assert "2 tracked, 3 failed; 12 frames" in shown.err
+    assert caplog.text.count("is not the file that Ultralytics publishes under this name") == 1
     known = {entry.name: entry for entry in read_manifest(tmp_path / "tracked" / MANIFEST).values()}
     assert {name: entry.state for name, entry in known.items()} == {
         "a": "done",

@@ -77,12 +77,12 @@ def find_detector_weights(name: str) -> FoundWeights:
     """
     path = Path(name).expanduser()
     if name != "auto" and path.exists():
-        return _described(path)
+        return described_weights(path)
     if name != "auto" and (len(path.parts) > 1 or path.suffix not in {"", ".pt"}):
         raise InputError(f"{name}: no such detector weights; {_OFFLINE_MEND}")
     wanted = AUTO_WEIGHTS if name == "auto" else f"{path.stem}.pt"
     if name != "auto" and Path(wanted).is_file():
-        return _described(Path(wanted))
+        return described_weights(Path(wanted))
     ultralytics = import_ultralytics()
     _require_published(name, wanted)
 
@@ -91,7 +91,7 @@ def find_detector_weights(name: str) -> FoundWeights:
     folders = [cache_folder(), *([theirs.absolute()] if name != "auto" or theirs.is_absolute() else [])]
     for folder in folders:
         if (folder / wanted).is_file():
-            return _described(folder / wanted)
+            return described_weights(folder / wanted)
         tried.append(str(folder))
     # The same file as the published one: no reason to wait for a network.
     if wanted == WHEEL_WEIGHTS and (carried := wheel_weights()):
@@ -108,20 +108,26 @@ def find_detector_weights(name: str) -> FoundWeights:
     raise InputError(f"detector weights {wanted} not found; tried {', '.join(tried)}; {_OFFLINE_MEND}")
 
 
-def _described(path: Path) -> FoundWeights:
-    """Weights on this machine, with where they lie and whether they are what Ultralytics publishes."""
+def described_weights(path: Path, *, warn: bool = True) -> FoundWeights:
+    """Weights on this machine, with where they lie and whether they are what Ultralytics publishes.
+
+    Args:
+        path: a file or folder.
+        warn: say so where they are not; False for who has been told.
+    """
     known = PUBLISHED_SHA256.get(path.name)
     if known is None or not path.is_file():
         return FoundWeights(path, str(path.absolute()))
     found = sha256(path)
     if found == known:
         return FoundWeights(path, f"{path.absolute()} (the published file)")
-    logger.warning(
-        "%s is not the file that Ultralytics publishes under this name (sha256 %s..., published %s...)",
-        path.absolute(),
-        found[:12],
-        known[:12],
-    )
+    if warn:
+        logger.warning(
+            "%s is not the file that Ultralytics publishes under this name (sha256 %s..., published %s...)",
+            path.absolute(),
+            found[:12],
+            known[:12],
+        )
     return FoundWeights(path, f"{path.absolute()} (not the published file)")
 
 

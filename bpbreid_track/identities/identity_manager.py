@@ -115,7 +115,7 @@ class IdentityManager:
         self._sums.add(ids, *seen.numpy())
         if self._settings.teams:
             self._torsos = self._torsos or TorsoSums(seen.part_names)
-            self._torsos.add(ids, *seen.numpy())
+            self._torsos.add(ids, *seen.numpy(), frame.image, detections.xyxy[rows])
         if self._save:
             self._views.add(ids, seen, frame.timestamp)
             self._pictures.add(ids, frame.image, detections.xyxy[rows], seen.numpy().visibility)

@@ -1,8 +1,8 @@
 """Who plays together: identities sorted by what they wear on the torso, into teams and others.
 
-The evidence of a person is the mean of its torso embeddings over all clear views, and the measure is the mean
-cosine of these views to the mean of a team. Its expectation does not depend on how many views there are, so
-long and short tracks are held to one limit. T identities, N teams, D features.
+The evidence of a person is the mean over all clear views of its torso, as the encoder and as colours describe
+it, and the measure is the mean cosine of these views to the mean of a team. Its expectation does not depend
+on how many views there are: long and short tracks are held to one limit. T identities, N teams, D features.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from ..config import OTHERS, TEAM_NAMES
+from .torso_colours import torso_colours
 
 # Identities that may stand for a team when the search begins: those that were seen most.
 _CANDIDATES = 32
@@ -52,7 +53,7 @@ def torso_rows(part_names: Sequence[str]) -> list[int]:
 
 
 class TorsoSums:
-    """Sums of torso vectors of every identity: D numbers each, and how many they are.
+    """Sums of embeddings and of colours of the torso of every identity, and how many they are.
 
     Args:
         part_names: of the encoder.
@@ -60,26 +61,40 @@ class TorsoSums:
 
     def __init__(self, part_names: Sequence[str]) -> None:
         self._rows = torso_rows(part_names)
-        self._sums: dict[int, np.ndarray] = {}
+        self._sums: dict[int, np.ndarray] = {}  # the embedding's numbers, then the shares of colours
+        self._dim = 0  # how many are the embedding's
         self._views: dict[int, int] = {}
 
-    def add(self, ids: np.ndarray, features: np.ndarray, visibility: np.ndarray) -> None:
+    def add(
+        self,
+        ids: np.ndarray,
+        features: np.ndarray,
+        visibility: np.ndarray,
+        image: np.ndarray,
+        xyxy: np.ndarray,
+    ) -> None:
         """Take in one clear view of each of ``ids``; one whose torso does not show tells nothing.
 
         Args:
             ids: int64 [N].
             features: float32 [N, P, D].
             visibility: float32 [N, P].
+            image: uint8 [H, W, 3], BGR.
+            xyxy: [N, 4], the boxes in it, pixels.
         """
         shown = (visibility[:, self._rows] > 0).all(axis=1)
         vectors = features[:, self._rows].reshape(len(ids), -1) / np.sqrt(len(self._rows))
+        self._dim = vectors.shape[1]
         for row in np.flatnonzero(shown):
-            identity = int(ids[row])
-            self._sums[identity] = self._sums.get(identity, 0.0) + vectors[row].astype(np.float64)
+            identity, colours = int(ids[row]), torso_colours(image, xyxy[row])
+            if colours is None:
+                continue
+            both = np.concatenate([vectors[row], colours])
+            self._sums[identity] = self._sums.get(identity, 0.0) + both
             self._views[identity] = self._views.get(identity, 0) + 1
 
     def together(self, groups: Iterable[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
-        """Mean torso vector float64 [G, D], not of unit length, and views int64 [G] of each of G groups."""
+        """What each of G groups wears (``side_by_side``), float64 [G, D], and views int64 [G]."""
         sums, views = list[np.ndarray](), list[int]()
         blank = np.zeros_like(next(iter(self._sums.values()), np.zeros(1)))
         for group in groups:
@@ -87,7 +102,33 @@ class TorsoSums:
             count = sum(self._views[identity] for identity in known)
             sums.append(sum((self._sums[identity] for identity in known), blank) / max(1, count))
             views.append(count)
-        return np.array(sums).reshape(len(views), -1), np.array(views, np.int64)
+        means, count_of = np.array(sums).reshape(len(views), -1), np.array(views, np.int64)
+        return side_by_side([means[:, : self._dim], means[:, self._dim :]], count_of), count_of
+
+
+def side_by_side(kinds: Sequence[np.ndarray], views: np.ndarray) -> np.ndarray:
+    """Kinds of evidence as one, the distances of each in units of their own spread.
+
+    The spread is how far all people are from the mean of everybody: a kind by which all look much alike would
+    otherwise have no say beside one by which they do not. One by which nobody differs is left out.
+
+    Args:
+        kinds: of each float64 [T, D_k], mean of the unit vectors of each identity.
+        views: int64 [T], how many they were.
+
+    Returns:
+        float64 [T, D], mean of unit vectors again, which hold one kind beside the other.
+
+    >>> one = np.array([[1.0, 0], [0, 1]])
+    >>> side_by_side([one, one], np.array([5, 5])).round(2).tolist()
+    [[0.71, 0.0, 0.71, 0.0], [0.0, 0.71, 0.0, 0.71]]
+    """
+    shares = views / max(1, views.sum())
+    spreads = np.array([1 - np.linalg.norm(shares @ means) for means in kinds])
+    weights = np.where(spreads < _SAME, 0.0, 1 / np.maximum(spreads, _SAME))
+    weights = weights if weights.any() else np.ones(len(kinds))
+    parts = zip(kinds, weights / weights.sum(), strict=True)
+    return np.hstack([means * np.sqrt(weight) for means, weight in parts])
 
 
 def names_of_teams(torsos: TorsoSums, groups: Mapping[int, Sequence[int]], count: int) -> dict[int, str]:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..detection.detectors import Detector, PrecomputedDetector, load_detector
+from ..detection.detectors import Detector, PrecomputedDetector, UltralyticsDetector
+from ..detection.weights import described_weights
 from ..errors import InputError, with_notes
 from ..io.locks import FolderClaim, TakenError, writing
 from ..io.stores import Store, called, fetch
@@ -78,7 +79,10 @@ class Worker:
             torch.set_num_threads(self._threads)
             cv2.setNumThreads(self._threads)
         if not order.boxes_given:
-            self._detector = load_detector(order.detector, order.config.detector, order.device)
+            # Whoever placed the order has been told what weights these are.
+            path, description = described_weights(Path(order.detector), warn=False)
+            config = order.config.detector
+            self._detector = UltralyticsDetector(path, config, order.device, description=description)
         self._encoder = load_encoder(order.encoder, order.config, order.device, order.precision)
         return __version__
 

@@ -52,6 +52,7 @@ class Encoder:
 
     A network given as a module is copied when the encoder is made (eval mode, BatchNorms folded, weights in
     the precision's type); ``encoder.network`` stays as it was given, and later changes to it are not seen.
+    Encoders can be copied and pickled; a copy opens anew what is run by OpenVINO or from an exported file.
 
     Args:
         network: a ``BPBReID``, or an exported network (``open_runtime``).
@@ -102,6 +103,7 @@ class Encoder:
         self.precision: str
         self._forward: Callable[[Tensor], tuple[Tensor, Tensor]]
         self._copy: BPBReID | None = None
+        self._weights: Path | None = None
         self.runtime = "torch"
         self._padded = False
         if isinstance(network, BPBReID):
@@ -177,10 +179,27 @@ class Encoder:
             mirror=mirror,
         )
         if isinstance(network, BPBReID) and not compile and encoder._may_run_through_openvino(runtime):
-            copy = openvino_copy(network, path, encoder.precision)
-            if copy is not None:
-                encoder.runtime, encoder._forward = "openvino", copy.run
+            encoder._run_through_openvino(path.absolute())
         return encoder
+
+    def _run_through_openvino(self, weights: Path) -> None:
+        """Let OpenVINO run the network of ``weights``; torch, with a warning, where that fails."""
+        assert isinstance(self.network, BPBReID)
+        assert self._copy is not None
+        self._weights = weights
+        opened = openvino_copy(self.network, weights, self.precision)
+        self.runtime = "torch" if opened is None else "openvino"
+        self._forward = self._copy.embed_tensors if opened is None else opened.run
+
+    def __getstate__(self) -> dict[str, Any]:
+        left_out = {"_forward"} if self.runtime == "openvino" else set[str]()
+        return {name: value for name, value in vars(self).items() if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        # The export lies in a cache folder, which may be gone or on another machine.
+        if self.runtime == "openvino" and self._weights is not None:
+            self._run_through_openvino(self._weights)
 
     def _may_run_through_openvino(self, wanted: str) -> bool:
         if wanted not in _RUNTIMES:

@@ -105,12 +105,23 @@ class Runtime:
             )
 
 
-class OnnxRuntime(Runtime):
+class FileRuntime(Runtime):
+    """What a file alone makes. A copy, also a pickled one, opens the file anew; it has to be there still."""
+
+    _arguments: tuple[Any, ...]  # of the constructor
+
+    def __reduce__(self) -> tuple[type[Runtime], tuple[Any, ...]]:
+        path, *others = self._arguments
+        return type(self), (path.absolute(), *others)  # another process may have another current folder
+
+
+class OnnxRuntime(FileRuntime):
     """An .onnx file through onnxruntime, on CUDA where asked for and there."""
 
     def __init__(
         self, path: Path, device: str | torch.device, precision: str, stated: VectorInput | None = None
     ) -> None:
+        self._arguments = (path, device, precision, stated)
         onnxruntime = library("onnxruntime", path)
         available = onnxruntime.get_available_providers()
         cuda = "CUDAExecutionProvider" in available and str(device) != "cpu"
@@ -166,12 +177,13 @@ class OnnxRuntime(Runtime):
         return np.concatenate(rows)
 
 
-class OpenVinoRuntime(Runtime):
+class OpenVinoRuntime(FileRuntime):
     """An OpenVINO .xml file with the .bin beside it, on the CPU."""
 
     def __init__(
         self, path: Path, device: str | torch.device, precision: str, stated: VectorInput | None = None
     ) -> None:
+        self._arguments = (path, device, precision, stated)
         openvino = library("openvino", path)
         if str(device) not in {"auto", "cpu"}:
             raise UsageError(f"{path}: OpenVINO files run on the CPU here, not on {device}")
@@ -214,11 +226,12 @@ class OpenVinoRuntime(Runtime):
         return features, visibility
 
 
-class TorchScriptRuntime(Runtime):
+class TorchScriptRuntime(FileRuntime):
     """A TorchScript file, on any device of PyTorch. It is a program: open only those of makers you trust."""
 
     def __init__(self, path: Path, device: str | torch.device, precision: str) -> None:
         log.warning("%s: a TorchScript program, which is run: use it only if you trust its maker", path)
+        self._arguments = (path, device, precision)
         self.device = resolve_device(device)
         extra = {METADATA_KEY: ""}
         try:

@@ -226,8 +226,8 @@ def _identities(
 def _cached_frames(cache: Cache, reader: Source, request: Request, outputs: Outputs, looked_at: bool) -> Read:
     """Frames of a source whose boxes may be known already: pictures only where somebody needs them."""
     pictures = looked_at or bool({"crops", "video"} & outputs.paths.keys())
-    # A cache knows nothing of frames that were not searched.
-    pictures |= request.settings.detector.every > 1
+    # Teams are told by colours, and a cache knows nothing of frames that were not searched.
+    pictures |= request.settings.teams > 0 or request.settings.detector.every > 1
 
     def read(max_frames: int | None, shown: bool) -> Iterable[Frame]:
         return cache.frames(reader, max_frames, pictures=pictures or shown)
