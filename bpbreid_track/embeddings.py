@@ -286,6 +286,15 @@ def maker_of(path: str | os.PathLike[str]) -> str:
         return str(data["made_by"]) if "made_by" in data else ""
 
 
+def require_embeddings(name: str, value: object) -> None:
+    """Raise TypeError where ``value``, called ``name``, is no PartEmbeddings, such as a bare array."""
+    if not isinstance(value, PartEmbeddings):
+        raise TypeError(
+            f"{name}: expected PartEmbeddings, got {type(value).__name__}; "
+            "PartEmbeddings(features, visibility, part_names) makes them of arrays"
+        )
+
+
 def part_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
     """Visibility-masked part distance of all pairs, Eq. 9 of the paper.
 
@@ -302,6 +311,7 @@ def part_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
         float32 [N, M] on the device of ``a``.
 
     Raises:
+        TypeError: one of them is no PartEmbeddings.
         ValueError: ``a`` and ``b`` differ in their parts or in D.
 
     >>> a = PartEmbeddings([[[1.0, 0.0], [0.0, 1.0]]], [[1, 0]], ["foreground", "head"])
@@ -309,6 +319,8 @@ def part_distance(a: PartEmbeddings, b: PartEmbeddings) -> Tensor:
     >>> round(part_distance(a, b).item(), 4)
     1.4142
     """
+    require_embeddings("a", a)
+    require_embeddings("b", b)
     if a.part_names != b.part_names or a.dim != b.dim:
         raise ValueError(
             f"part_distance: expected the same parts and width, got {list(a.part_names)} x {a.dim} "

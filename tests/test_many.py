@@ -12,7 +12,7 @@ import av
 import cv2
 import pytest
 
-from bpbreid_track import track_video
+from bpbreid_track import track_video, track_videos
 from bpbreid_track.cli.track import run
 from bpbreid_track.config import RunConfig
 from bpbreid_track.errors import InputError, Notice, UsageError
@@ -402,3 +402,12 @@ def test_two_calls_do_not_write_into_one_folder(tmp_path: Path, capfd: pytest.Ca
     assert run(["a.mp4", "--out-dir", "tracked", "--encoder", "none", "--detector", "det.txt"]) == 1
     assert "another run is writing it" in capfd.readouterr().err
     claim.release()
+
+
+@pytest.mark.parametrize("sources", ["a.mp4", Path("a.mp4")])
+def test_one_source_that_is_no_list_is_not_taken_letter_by_letter(sources: str | Path) -> None:
+    with pytest.raises(UsageError, match=r"^sources: expected a list, got .*a\.mp4.* alone"):
+        track_videos(sources, "tracked")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"^write: expected a list, got 'txt' alone"):
+        track_videos(["a.mp4"], "tracked", write="txt")
+    assert not Path("tracked").exists()

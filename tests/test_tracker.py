@@ -8,7 +8,7 @@ import supervision as sv
 import torch
 from scenes import PARTS, Scene, Walker, crossing, identities
 
-from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
+from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig, part_distance
 
 
 def boxes(*xyxy: list[float], score: float = 0.9) -> sv.Detections:
@@ -372,3 +372,13 @@ def test_what_is_not_detections_is_refused_with_the_mend(given: object) -> None:
     with pytest.raises(TypeError, match=r"expected sv\.Detections, got .*sv\.Detections\(xyxy=boxes"):
         tracker.update(given, timestamp=1.0)  # type: ignore[arg-type]
     assert tracker.update(boxes([10, 10, 50, 120]), timestamp=1.0).tracker_id.tolist() == [1]
+
+
+def test_settings_and_embeddings_of_another_type_are_named() -> None:
+    with pytest.raises(TypeError, match=r"^config: expected a TrackerConfig, got dict"):
+        PartTracker({"frame_rate": 25})  # type: ignore[arg-type]
+    vectors = np.ones((1, 8), np.float32)
+    with pytest.raises(TypeError, match=r"^embeddings: expected PartEmbeddings, got ndarray"):
+        PartTracker().update(boxes([10, 10, 50, 120]), embeddings=vectors)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^a: expected PartEmbeddings, got ndarray"):
+        part_distance(vectors, vectors)  # type: ignore[arg-type]

@@ -103,6 +103,11 @@ def track_videos(
     >>> report = track_videos(["monday/", "a.mp4"], "tracked", link=True)  # doctest: +SKIP
     """
     start = time.perf_counter()
+    # A text is a sequence too, of letters: "." and "0" in a path would be the current folder and a camera.
+    if isinstance(sources, (str, bytes, os.PathLike)):
+        raise UsageError(f"sources: expected a list, got {sources!r} alone; put it into brackets")
+    if isinstance(write, str):
+        raise UsageError(f"write: expected a list, got {write!r} alone; put it into brackets")
     if max_frames is not None and max_frames < 1:
         raise UsageError(f"max_frames: expected at least 1, got {max_frames}")
     if workers is not None and workers < 1:

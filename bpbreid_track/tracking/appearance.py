@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..config import TrackerConfig
-from ..embeddings import PartEmbeddings
+from ..embeddings import PartEmbeddings, require_embeddings
 from .appearance_memory import FORGET_SECONDS, MEAN_SECONDS, AppearanceMemory
 from .association import Trace
 from .boxes import clear_boxes
@@ -42,10 +42,12 @@ class Appearance:
         The first ones say which parts there are; ``tracks`` that were there before get empty rows.
 
         Raises:
+            TypeError: they are no PartEmbeddings.
             ValueError: they do not fit the boxes, or those before them.
         """
         if embeddings is None:
             return None
+        require_embeddings("embeddings", embeddings)
         if len(embeddings) != len(wanted):
             raise ValueError(f"embeddings: expected {len(wanted)} rows, one a box, got {len(embeddings)}")
         if self.memory is None:

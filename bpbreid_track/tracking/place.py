@@ -16,8 +16,8 @@ TAIL = 3.0
 PICTURES = 3.0
 # At least so many squares of the box's height: what boxes have not reached yet may be picture all the same.
 LEAST_AREA = 100.0
-# Seconds that the error of a detector persists. Measured against the truth of nine sequences (two detectors, 7
-# to 30 frames a second) its autocorrelation falls to 1 / e after 0.07 to 0.86 s, median 0.13, and has an
+# Seconds that the error of a detector persists. Measured against the truth of nine sequences (two detectors,
+# 7 to 30 frames a second) its autocorrelation falls to 1 / e after 0.07 to 0.86 s, median 0.13, and has an
 # integral time of 0.18 to 1.45 s, median 0.36 (``docs/decisions.md``).
 ERROR_SECONDS = 0.25
 _LOG_T = math.lgamma((TAIL + 1) / 2) - math.lgamma(TAIL / 2) - 0.5 * math.log(TAIL * math.pi)
@@ -67,8 +67,8 @@ def place_spread(measurement: np.ndarray, elapsed: float) -> np.ndarray:
 
     The filter takes each detection for a new look at a person. But what hides or distorts one does so in the
     next as well: of errors that persist for T seconds 1 / T a second are independent, however many frames
-    there are (Bayley and Hammersley 1946). Trusted by the frame, small steps to a neighbour would outweigh any
-    difference in looks. By motion alone places are compared only with one another, and stay as they are.
+    there are (Bayley and Hammersley 1946). Trusted by the frame, small steps to a neighbour would outweigh
+    any difference in looks. By motion alone places are compared only with one another, and stay as they are.
 
     Args:
         measurement: [4] standard deviation of one detection, in heights.

@@ -119,6 +119,8 @@ class PartTracker:
         camera_motion: CameraMotion | None = None,
         numbers: Iterator[int] | None = None,
     ) -> None:
+        if config is not None and not isinstance(config, TrackerConfig):
+            raise TypeError(f"config: expected a TrackerConfig, got {type(config).__name__}")
         self.config = config or TrackerConfig()
         self._given_numbers = numbers
         self.encoder = encoder
