@@ -144,6 +144,20 @@ def test_a_result_without_rows_misses_everybody(tmp_path):
     assert (metrics.HOTA, metrics.MOTA, metrics.IDF1, metrics.FN, metrics.ML) == (0, 0, 0, 13 * FRAMES, 13)
 
 
+def test_loca_rises_when_boxes_get_bad_and_motp_does_not(tmp_path):
+    gt, result = tmp_path / "gt.txt", tmp_path / "result.txt"
+    found = []
+    for left in (0, 10, 30):
+        for path, place in ((gt, 0), (result, left)):
+            path.write_text("".join(f"{frame},1,{place},0,40,100,1,-1,-1,-1\n" for frame in range(1, 6)))
+        found.append(evaluate_tracks(gt, result))
+    perfect, middling, bad = found
+    assert [metrics.MOTP for metrics in found] == pytest.approx([100, 60, 0])
+    assert perfect.HOTA > middling.HOTA > bad.HOTA
+    assert perfect.LocA == pytest.approx(100)
+    assert bad.LocA > middling.LocA
+
+
 def test_distractors_are_forgiven_only_where_classes_say_so(tmp_path):
     gt = "1,1,0,0,40,100,1,1,1\n1,2,300,0,40,100,0,7,1\n"
     (tmp_path / "gt.txt").write_text(gt)

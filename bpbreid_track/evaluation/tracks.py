@@ -38,7 +38,8 @@ class TrackingMetrics:
         HOTA: geometric mean of DetA and AssA, averaged over the overlap thresholds 0.05, 0.10, ... 0.95.
         DetA, DetRe, DetPr: detection accuracy, recall and precision, averaged likewise.
         AssA, AssRe, AssPr: association accuracy, recall and precision, averaged likewise.
-        LocA: mean overlap of the matched boxes.
+        LocA: mean overlap of the matched boxes, averaged likewise. A threshold at which none matches counts
+            as 100, so bad boxes can have more of it than middling ones; MOTP says how boxes sit.
         IDF1, IDP, IDR: F1, precision and recall of the best one-to-one assignment of identities, at IoU 0.5.
         MOTA: 1 - (FN + FP + IDSW) / boxes of the ground truth, at IoU 0.5. Can be negative.
         MOTP: mean overlap of the boxes matched for MOTA.
