@@ -11,7 +11,7 @@ from scipy import stats
 from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 from bpbreid_track.tracking import kalman
 from bpbreid_track.tracking.motion_calibration import STREET, MotionCalibration
-from bpbreid_track.tracking.place import PICTURES, TAIL, place_log_ratio
+from bpbreid_track.tracking.place import PICTURES, TAIL, place_log_ratio, place_spread
 
 HERE = [100.0, 200, 40, 100]
 PICTURE = 640.0 * 480
@@ -52,6 +52,27 @@ def test_a_step_is_little_after_a_seventh_of_a_second_and_much_after_a_thirtieth
 
 def test_a_wrong_height_speaks_against_a_pair() -> None:
     assert ratio(0.5, [100.0, 200, 80, 200]) < ratio(0.5, HERE) - 2
+
+
+def _worth_of_a_step(rate: float, trusted_by_the_frame: bool) -> float:
+    """How much better the place is where somebody stood for a second than one a third of a width beside."""
+    state = kalman.start(np.array([HERE]), STREET)
+    for _ in range(round(rate)):
+        kalman.predict(state, 1 / rate, STREET)
+        state = kalman.update(state, np.array([HERE]), STREET.measurement * 100)
+    kalman.predict(state, 1 / rate, STREET)
+    spread = STREET.measurement if trusted_by_the_frame else place_spread(STREET.measurement, 1 / rate)
+    here, beside = place_log_ratio(state, np.array([HERE, [113.0, 200, 40, 100]]), spread, PICTURE)[0]
+    return float(here - beside)
+
+
+def test_beside_parts_a_place_is_worth_hardly_more_at_many_frames_a_second() -> None:
+    by_frame, by_second = (
+        [_worth_of_a_step(rate, trusted) for rate in (4.0, 60.0)] for trusted in (True, False)
+    )
+    assert by_second[0] == by_frame[0]
+    assert 0 < by_second[1] < 1.2 * by_second[0]
+    assert by_frame[1] > 1.5 * by_frame[0]
 
 
 def test_of_whoever_is_hidden_from_the_waist_down_the_upper_edge_still_speaks() -> None:
