@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,7 +59,11 @@ class SizedNetwork:
         if self._network is None or not known:
             self._size, self._sizes = size, self._sizes + 1
             self._network = None  # its memory goes before that of the next comes
-            self._network = self._compiled(None if self._sizes > _MOST_SIZES else size)
+            if self._sizes <= _MOST_SIZES:
+                # What cannot be made for this size may still take it, or says why it does not.
+                with suppress(RuntimeError):
+                    self._network = self._compiled(size)
+            self._network = self._network or self._compiled(None)
         return self._network
 
     def _compiled(self, size: tuple[int, ...] | None) -> OpenVinoStreams:
