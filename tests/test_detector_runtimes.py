@@ -116,6 +116,34 @@ def test_a_network_split_at_its_head_gives_what_the_whole_gives(
     assert layers[0] > 4 * layers[1] > 0
 
 
+def test_an_output_that_is_no_part_of_the_head_comes_out_of_the_second_half_too() -> None:
+    openvino = pytest.importorskip("openvino")
+    operations = openvino.opset13
+
+    def layer(images: Any, seed: int) -> Any:
+        kernel = np.random.default_rng(seed).normal(size=(3, 3, 1, 1)).astype(np.float32)
+        return operations.convolution(images, operations.constant(kernel), [1, 1], [0, 0], [0, 0], [1, 1])
+
+    def made() -> Any:
+        picture = operations.parameter([1, 3, 8, 8], openvino.Type.f32)
+        features = layer(picture, 0)
+        edges, scores = operations.softmax(layer(features, 1), 1), operations.sigmoid(layer(features, 2))
+        outputs = [operations.concat([edges, scores], 1), layer(features, 3)]
+        return openvino.Model([operations.result(output) for output in outputs], [picture])
+
+    halves = split_at_head(openvino, made())
+    assert halves is not None
+    picture = np.random.default_rng(9).random((1, 3, 8, 8)).astype(np.float32)
+    core = openvino_core(openvino)
+    whole, in_two = (
+        OpenVinoStreams(core, steps, 1, 1)(picture)
+        for steps in ([(made(), "fp32")], [(half, "fp32") for half in halves])
+    )
+    assert [output.shape for output in in_two] == [(1, 6, 8, 8), (1, 3, 8, 8)]
+    for found, expected in zip(in_two, whole, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_a_network_with_another_head_is_not_split() -> None:
     openvino = pytest.importorskip("openvino")
     operations = openvino.opset13

@@ -7,7 +7,7 @@ tenth of the work, so they alone stay in fp32 (figures in ``docs/decisions.md``)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -33,20 +33,16 @@ def split_at_head(openvino: Any, model: Any) -> tuple[Any, Any] | None:
     if exact is None:
         return None
 
+    outside = pixels - exact - {result.get_name() for result in model.get_results()}
     cut: dict[tuple[str, int], list[Any]] = {}
-    waiting, seen = list(model.get_results()), set()
-    while waiting:
-        node = waiting.pop()
-        if node.get_name() in seen:
+    for node in _before(model.get_results(), end=lambda node: node.get_name() in outside):
+        if node.get_name() in outside:
             continue
-        seen.add(node.get_name())
         for entry in node.inputs():
             source = entry.get_source_output()
             name = source.get_node().get_name()
-            if name in pixels and name not in exact:
+            if name in outside:
                 cut.setdefault((name, source.get_index()), []).append(entry)
-            else:
-                waiting.append(source.get_node())
     operations = openvino.opset13
     sources = [entries[0].get_source_output() for entries in cut.values()]
     results = [operations.result(source) for source in sources]
@@ -66,8 +62,10 @@ def _exact_layers(nodes: list[Any], pixels: set[str]) -> set[str] | None:
     if found is None:
         return None
     sigmoid, softmax = found
-    exact = (_with_all_before([sigmoid]) - _with_all_before([softmax])) & pixels
-    exact |= {node.get_name() for node in _last_convolutions(softmax)}
+    exact = (_names_before([sigmoid]) - _names_before([softmax])) & pixels
+    # The convolutions before the Softmax that no other stands behind.
+    near = _before([softmax], end=_is_convolution)
+    exact |= {node.get_name() for node in near if _is_convolution(node)}
     for node in nodes:
         if node.get_name() in pixels and any(parent.get_name() in exact for parent in _parents(node)):
             exact.add(node.get_name())
@@ -80,28 +78,13 @@ def _scores_and_edges(nodes: list[Any]) -> tuple[Any, Any] | None:
         sigmoids = [parent for parent in _parents(join) if parent.get_type_name() == "Sigmoid"]
         if len(sigmoids) != 1:
             continue
-        others = _with_all_before(parent for parent in _parents(join) if parent is not sigmoids[0])
+        others = _names_before(parent for parent in _parents(join) if parent is not sigmoids[0])
         # A Softmax that the classes need too is one of attention.
-        others -= _with_all_before(sigmoids)
+        others -= _names_before(sigmoids)
         edges = [node for node in nodes if node.get_name() in others and node.get_type_name() == "Softmax"]
         if edges:
             return sigmoids[0], edges[-1]
     return None
-
-
-def _last_convolutions(node: Any) -> list[Any]:
-    """The convolutions before ``node`` that no other stands behind."""
-    found, waiting, seen = [], [node], set()
-    while waiting:
-        here = waiting.pop()
-        if here.get_name() in seen:
-            continue
-        seen.add(here.get_name())
-        if here.get_type_name() == "Convolution":
-            found.append(here)
-        else:
-            waiting += _parents(here)
-    return found
 
 
 def _of_pixels(nodes: list[Any]) -> set[str]:
@@ -116,15 +99,23 @@ def _of_pixels(nodes: list[Any]) -> set[str]:
     return found
 
 
-def _with_all_before(nodes: Iterable[Any]) -> set[str]:
-    """Names of these layers and of all that they depend on."""
-    waiting, seen = list(nodes), set()
+def _before(nodes: Iterable[Any], end: Callable[[Any], bool] = lambda node: False) -> list[Any]:
+    """These layers and those that they depend on, each once; behind an ``end`` nothing is looked at."""
+    waiting, seen = list(nodes), dict[str, Any]()
     while waiting:
         node = waiting.pop()
         if node.get_name() not in seen:
-            seen.add(node.get_name())
-            waiting += _parents(node)
-    return seen
+            seen[node.get_name()] = node
+            waiting += [] if end(node) else _parents(node)
+    return list(seen.values())
+
+
+def _names_before(nodes: Iterable[Any]) -> set[str]:
+    return {node.get_name() for node in _before(nodes)}
+
+
+def _is_convolution(node: Any) -> bool:
+    return bool(node.get_type_name() == "Convolution")
 
 
 def _parents(node: Any) -> list[Any]:

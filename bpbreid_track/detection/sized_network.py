@@ -52,6 +52,8 @@ class SizedNetwork:
         with self._in_use:
             network = self._for(images.shape[1:])
             parts = [network(images[start : start + self._pictures]) for start in starts]
+        if len(parts) == 1:  # the usual case: megabytes that need not be copied
+            return parts[0]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _for(self, size: tuple[int, ...]) -> OpenVinoStreams:

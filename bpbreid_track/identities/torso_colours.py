@@ -9,7 +9,7 @@ import numpy as np
 _BINS = (5, 12, 12)
 _OF_L = np.arange(256) * _BINS[0] // 256
 _OF_AB = ((np.arange(256) - 128 + 90) // 15).clip(0, _BINS[1] - 1)
-LENGTH = int(np.prod(_BINS))
+_LENGTH = int(np.prod(_BINS))
 # A larger torso is looked at in as many rows and columns as this at most twice: shares need no more pixels.
 _SIDE = 32
 
@@ -36,4 +36,4 @@ def torso_colours(image: np.ndarray, xyxy: np.ndarray) -> np.ndarray | None:
         return None
     lab = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_BGR2Lab).reshape(-1, 3)
     bins = (_OF_L[lab[:, 0]] * _BINS[1] + _OF_AB[lab[:, 1]]) * _BINS[2] + _OF_AB[lab[:, 2]]
-    return np.sqrt(np.bincount(bins, minlength=LENGTH) / len(bins))
+    return np.sqrt(np.bincount(bins, minlength=_LENGTH) / len(bins))
