@@ -264,6 +264,13 @@ class SmoothConfig(Settings):
         "around it, and gaps up to so long are filled. 0: boxes as the detector gave them; so are those of a "
         "camera, which waits for nothing.",
     )
+    bridge_seconds: float = Field(
+        3.0,
+        ge=0,
+        le=60,
+        description="Track files: who was out of sight for longer than that, up to so long, and was known "
+        "again by their parts, has boxes in between where they came out as their speed had it. 0: none.",
+    )
 
 
 class LinkConfig(Settings):

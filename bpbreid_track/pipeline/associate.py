@@ -115,3 +115,4 @@ class Replay(FrameStage):
 
     def step(self, item: Item) -> None:
         item.detections = self._recorded.replay(item.frame)
+        item.time, item.step = self._recorded.moment(item.frame)

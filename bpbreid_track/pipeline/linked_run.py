@@ -19,6 +19,7 @@ from ..identities.teams import teams_in_order
 from ..identities.track_history import TrackHistory
 from ..io.open_source import open_source
 from ..io.sources.base import Source
+from .bridges import Bridges
 from .interrupts import Interrupts
 from .outputs import Outputs
 from .progress import ProgressView
@@ -68,6 +69,7 @@ class LinkedRun:
         pictures: video, crops and page.
         interrupts: those of the first reading.
         frame_rate: frames a second that overrule the timestamps; None for the timestamps.
+        bridges: adds rows to the track file; None: nothing does.
     """
 
     def __init__(
@@ -81,12 +83,13 @@ class LinkedRun:
         pictures: Outputs,
         interrupts: Interrupts,
         frame_rate: float | None,
+        bridges: Bridges | None,
     ) -> None:
         self._source, self._reader, self._again = source, reader, again
         self._identities, self._history = identities, history
         self._interrupts = interrupts
         self._tracks, self._pictures = tracks, pictures
-        self._frame_rate = frame_rate
+        self._frame_rate, self._bridges = frame_rate, bridges
 
     def open(self) -> None:
         """Make the files of the pictures; that of the linked tracks comes in place of the first reading's."""
@@ -124,11 +127,13 @@ class LinkedRun:
                 error = raised
             recording = self._record(report)
             try:
-                self._tracks.open(self._reader)
+                self._tracks.open(self._reader, bridges=self._bridges)
                 rest = Unpictured(self._history, self._reader)
                 settled = _blank(report)
                 self._again(rest, recording, self._tracks, None).go(settled, None, None, None)
                 report.lines, report.zones = settled.lines, settled.zones
+                if report.filled is not None:
+                    report.filled += self._tracks.bridged
             except InputError as raised:
                 error = error or raised
             wanted = bool(self._pictures.paths) or on_frame is not None
@@ -164,7 +169,7 @@ class LinkedRun:
                 report.notes.append(
                     "no teams can be told: too few people were seen clearly, or all look alike"
                 )
-        return ReplayTracker(self._history, linked, columns)
+        return ReplayTracker(self._history, linked, columns, times)
 
     def _paint(
         self,

@@ -18,6 +18,7 @@ from ..io.sinks.counts import CountSink, check_count_path
 from ..io.sinks.crops import CropSink
 from ..io.sinks.tracks import Sink, TextSink, check_track_path, open_track_sink
 from ..io.sinks.video import VideoSink, check_video_path
+from .bridges import Bridges
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -82,6 +83,8 @@ class Outputs:
         self._sinks: list[tuple[str, Sink]] = []
         self._explain: ExplainSink | None = None
         self._counts: CountSink | None = None
+        self._tracks: Sink | None = None
+        self._bridges: Bridges | None = None
 
     def check(self, inputs: Iterable[object]) -> None:
         """Fail before any work is done where writing would fail, or would replace what is read.
@@ -122,12 +125,15 @@ class Outputs:
 
             check_page_path(self.paths["report"])
 
-    def open(self, source: Source, about: dict[str, Any] | None = None) -> None:
+    def open(
+        self, source: Source, about: dict[str, Any] | None = None, bridges: Bridges | None = None
+    ) -> None:
         """Make the files.
 
         Args:
             source: gives size and rate of the video.
             about: what the run consists of, for the file of reasons.
+            bridges: adds rows to the track file; None: nothing does.
         """
         try:
             if "crops" in self.paths:
@@ -144,7 +150,7 @@ class Outputs:
                     live=source.live,
                 )
             if "tracks" in self.paths:
-                self._sinks.append(("tracks", open_track_sink(self.paths["tracks"], self._extra)))
+                self._tracks, self._bridges = open_track_sink(self.paths["tracks"], self._extra), bridges
             if "explain" in self.paths:
                 self._explain = ExplainSink(self.paths["explain"], about or {})
             if "counts" in self.paths:
@@ -160,6 +166,9 @@ class Outputs:
         painted: np.ndarray | None,
         reasons: tuple[list[MatchReason], list[int]] | None = None,
         events: Sequence[Event] = (),
+        *,
+        time: float = 0.0,
+        cut: bool = False,
     ) -> None:
         """Append one frame everywhere.
 
@@ -169,11 +178,19 @@ class Outputs:
             painted: uint8 [H, W, 3] BGR for the video.
             reasons: why the boxes have their tracks, as ``ReasonRecorder.take`` gives them.
             events: on lines and in zones.
+            time: seconds by the clock of the tracker.
+            cut: whether the picture is another view than the last.
         """
         if self._video is not None and painted is not None:
             self._video.write(painted, frame.timestamp)
         for _, sink in self._sinks:
             sink.write(frame, detections)
+        if self._tracks is not None:
+            ready = [(frame, detections)]
+            if self._bridges is not None:
+                ready = self._bridges.add(frame, detections, time, cut=cut)
+            for settled in ready:
+                self._tracks.write(*settled)
         if self._explain is not None and reasons is not None:
             self._explain.write(frame, *reasons)
         if self._counts is not None:
@@ -188,19 +205,30 @@ class Outputs:
     def close(self) -> None:
         """Finish all of them, also where one of them fails to; ``finished`` lists those that are complete."""
         first_error: Exception | None = None
+        try:
+            self._end_tracks()
+        except Exception as error:  # all are to be finished first
+            first_error = error
         for kind, sink in self._open():
             try:
                 if self._all_or_nothing and isinstance(sink, TextSink) and sink.failed:
                     sink.discard()
                     continue
                 sink.close()
-            except Exception as error:  # the other sinks are to be finished first
+            except Exception as error:
                 first_error = first_error or error
             else:
                 broken = self.broken if isinstance(sink, VideoSink) and sink.failed else self.finished
                 broken.append(self.paths[kind])
         if first_error is not None:
             raise first_error
+
+    def _end_tracks(self) -> None:
+        """Write the frames that waited for somebody to come back; a file that broke off gets no more."""
+        held = [] if self._bridges is None else self._bridges.finish()
+        if self._tracks is not None and not (isinstance(self._tracks, TextSink) and self._tracks.failed):
+            for settled in held:
+                self._tracks.write(*settled)
 
     def discard(self) -> None:
         """Leave what was there before ``open``."""
@@ -212,10 +240,17 @@ class Outputs:
         if self._video is not None:
             yield "video", self._video
         yield from self._sinks
+        if self._tracks is not None:
+            yield "tracks", self._tracks
         if self._explain is not None:
             yield "explain", self._explain
         if self._counts is not None:
             yield "counts", self._counts
+
+    @property
+    def bridged(self) -> int:
+        """Rows that were added to the track file."""
+        return 0 if self._bridges is None else self._bridges.filled
 
     @property
     def notes(self) -> list[str]:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from ..config import RunConfig
 from ..detection.classes import classes_by_motion
 from ..detection.detectors import Detector, PrecomputedDetector
 from ..errors import UsageError
@@ -18,6 +19,7 @@ from ..io.sinks.window import WindowSink
 from ..io.sources.base import Frame, Source
 from ..tracking.camera_motion import KnownCamera
 from ..tracking.encode_policy import resolve_encode
+from .bridges import Bridges
 from .cache import Cache
 from .cached_networks import asked_for, stored_networks, weights_of
 from .counting import Regions, load_regions
@@ -163,6 +165,7 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
             *request.linked_outputs(),
             interrupts,
             settings.tracker.frame_rate if own_rate else None,
+            _bridges(settings, encoder, by_motion),
         )
     report = TrackingReport(
         source=reader.name,
@@ -172,7 +175,7 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
         outputs={kind: str(path) for kind, path in outputs.paths.items()},
     )
     about = {key: getattr(report, key) for key in ("source", "detector", "encoder", "config")}
-    written.open(reader, about)
+    written.open(reader, about, _bridges(settings, encoder, by_motion))
     stack.callback(written.discard)
     if linked is not None:
         linked.open()
@@ -196,6 +199,13 @@ def _networks(
     if isinstance(detector, PrecomputedDetector):
         detector.check_frames(reader)
     return detector, load_encoder(request.encoder, settings, request.device, request.precision)
+
+
+def _bridges(settings: RunConfig, encoder: Encoder | None, by_motion: frozenset[int]) -> Bridges | None:
+    """What fills in long absences: of people who were known by their parts, where frames wait at all."""
+    seconds = settings.smooth.bridge_seconds
+    wanted = encoder is not None and seconds > 0 and settings.smooth.lag_seconds > 0
+    return Bridges(seconds, by_motion) if wanted else None
 
 
 def _identities(

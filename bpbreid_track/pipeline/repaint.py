@@ -10,6 +10,7 @@ import supervision as sv
 
 from ..config import RunConfig
 from ..io.sources.base import Frame, Source
+from ..tracking.camera_motion import CameraStep
 from .counting import Regions
 from .interrupts import Interrupts
 from .outputs import Outputs
@@ -68,6 +69,10 @@ class TrackRowsByFrame:
             tracker_id=self._id[low:high],
             data=data,
         )
+
+    def moment(self, frame: Frame) -> tuple[float, CameraStep | None]:
+        """Its time in seconds; nobody looked at the camera."""
+        return frame.timestamp, None
 
 
 def repaint(

@@ -11,6 +11,7 @@ import supervision as sv
 from ..identities.linking import Linked
 from ..identities.track_history import TrackHistory
 from ..io.sources.base import Frame, Source
+from ..tracking.camera_motion import CameraStep
 
 # Stands in for a picture that nobody looks at.
 NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
@@ -22,6 +23,9 @@ class Settled(Protocol):
     def replay(self, frame: Frame) -> sv.Detections:
         """The boxes of ``frame``, with ``tracker_id``."""
 
+    def moment(self, frame: Frame) -> tuple[float, CameraStep | None]:
+        """Its time in seconds, and what the camera did before it; None: nobody looked."""
+
 
 class ReplayTracker:
     """The settled boxes of a run, in place of detector and tracker.
@@ -30,10 +34,18 @@ class ReplayTracker:
         history: the frames.
         linked: their boxes.
         texts: what is said of an identity, by column: ``name`` with a gallery, ``team`` with teams.
+        times: float64 [F], seconds of every frame.
     """
 
-    def __init__(self, history: TrackHistory, linked: Linked, texts: dict[str, dict[int, str]]) -> None:
+    def __init__(
+        self,
+        history: TrackHistory,
+        linked: Linked,
+        texts: dict[str, dict[int, str]],
+        times: np.ndarray,
+    ) -> None:
         self._rows, self._texts = linked.rows, texts
+        self._times, self._steps = times, history.steps
         self._class_names = history.class_names
         self._row_of = {index: row for row, index in enumerate(history.indices)}
         self._starts = np.searchsorted(linked.rows.frame, np.arange(len(history.indices) + 1))
@@ -53,6 +65,11 @@ class ReplayTracker:
             tracker_id=part.id,
             data=data,
         )
+
+    def moment(self, frame: Frame) -> tuple[float, CameraStep | None]:
+        """Its time in seconds, and what the camera did before it."""
+        row = self._row_of[frame.index]
+        return float(self._times[row]), self._steps[row]
 
 
 def _texts(numbers: np.ndarray, texts: dict[int, str]) -> np.ndarray:

@@ -98,7 +98,7 @@ class Smooth(Stage):
         count = len(boxes)
         if new.any():
             like = [self._box(row) for row in found.before[new].tolist()]
-            boxes = _with_filled(boxes, like, corners[new], found.confidence[new])
+            boxes = with_filled(boxes, like, corners[new], found.confidence[new])
         boxes.data["filled"] = np.arange(len(boxes)) >= count
         self._filled += len(boxes) - count
         item.detections = boxes
@@ -115,7 +115,7 @@ class Smooth(Stage):
         report.filled = self._filled
 
 
-def _with_filled(
+def with_filled(
     boxes: sv.Detections, like: list[sv.Detections], xyxy: np.ndarray, confidence: np.ndarray
 ) -> sv.Detections:
     """Boxes that nobody found behind those that were: all that is not said of them is as in ``like``."""

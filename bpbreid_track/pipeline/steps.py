@@ -81,10 +81,20 @@ class Write(FrameStage):
 
     def step(self, item: Item) -> None:
         with self.watches["write"].measure():
-            self._outputs.write(item.frame, item.detections, item.painted, item.reasons, item.events)
+            self._outputs.write(
+                item.frame,
+                item.detections,
+                item.painted,
+                item.reasons,
+                item.events,
+                time=item.time,
+                cut=item.step is not None and item.step.cut,
+            )
 
     def report(self, report: TrackingReport) -> None:
         report.notes += self._outputs.notes
+        if report.filled is not None:
+            report.filled += self._outputs.bridged
 
     def describe(self) -> str:
         return self._outputs.describe()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from ..io.read_tracks import read_truth, truth_file
 from ..io.sinks.tracks import MotSink
 from ..io.sources.base import Frame
 from ..pipeline.api import track_video
+from ..pipeline.bridges import Bridges
 from ..pipeline.replay import NO_PICTURE
 from ..pipeline.smooth import Smooth
 from ..pipeline.stage import Item
@@ -173,20 +174,31 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
         known["encode"] = footage.encode
     camera = KnownCamera(footage.camera[stretch.start : stretch.stop])
     tracker = PartTracker(config.model_copy(update=known), camera_motion=camera)
-    smooth, sink = Smooth(SmoothConfig().lag_seconds, NO_PICTURE.nbytes), MotSink(out)
-    first = footage.frames[stretch.start].index
-    try:
+    settings, sink = SmoothConfig(), MotSink(out)
+    first = footage.frames[stretch.start]
+    bridges = Bridges(settings.bridge_seconds) if first.embeddings is not None else None
+
+    def items() -> Iterator[Item]:
+        smooth = Smooth(settings.lag_seconds, NO_PICTURE.nbytes)
         for row in range(stretch.start, stretch.stop):
             stored = footage.frames[row]
             found = tracker.update(
                 stored.detections, NO_PICTURE, embeddings=stored.embeddings, timestamp=stored.timestamp
             )
-            frame = Frame(stored.index - first, stored.timestamp, NO_PICTURE)
-            item = Item(frame, found, time=stored.timestamp, step=tracker.camera_step)
-            for ready in smooth([item]):
-                sink.write(ready.frame, ready.detections)
-        for ready in smooth.finish():
-            sink.write(ready.frame, ready.detections)
+            frame = Frame(stored.index - first.index, stored.timestamp, NO_PICTURE)
+            yield from smooth([Item(frame, found, time=stored.timestamp, step=tracker.camera_step)])
+        yield from smooth.finish()
+
+    try:
+        for item in items():
+            settled = [(item.frame, item.detections)]
+            if bridges is not None:
+                cut = item.step is not None and item.step.cut
+                settled = bridges.add(item.frame, item.detections, item.time, cut=cut)
+            for each in settled:
+                sink.write(*each)
+        for each in [] if bridges is None else bridges.finish():
+            sink.write(*each)
     finally:
         sink.close()
 
