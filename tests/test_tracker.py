@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import supervision as sv
@@ -180,6 +183,15 @@ def test_timestamps_rule_over_the_frame_rate() -> None:
     assert tracker.update(boxes([0, 0, 40, 100]), timestamp=15.0).tracker_id.tolist() == [2]
     with pytest.raises(ValueError, match=r"more than the last one, 15\.0"):
         tracker.update(boxes(), timestamp=15.0)
+
+
+def test_timestamps_are_numbers_of_any_kind() -> None:
+    tracker = PartTracker()
+    for timestamp in (Fraction(1, 25), np.float32(0.1), np.int64(1), 2):
+        tracker.update(boxes([0, 0, 40, 100]), timestamp=timestamp)
+    for wrong in ("3", [3.0], datetime.timedelta(seconds=3)):
+        with pytest.raises(TypeError, match="timestamp: expected a number of seconds"):
+            tracker.update(boxes(), timestamp=wrong)  # type: ignore[arg-type]
 
 
 def test_a_walk_is_followed_at_any_frame_rate() -> None:

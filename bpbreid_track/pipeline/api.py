@@ -75,6 +75,7 @@ def track_video(
         config: a preset's name, a YAML file, a nested dict, a ``RunConfig`` or a ``TrackerConfig``.
         on_frame: called as ``on_frame(frame, detections)`` for each frame in order, in the calling thread,
             once the frame is written; ``detections`` carries ``tracker_id``. What it raises ends the run.
+            Rows of the track file may wait for ``smooth.bridge_seconds`` longer.
         crops: folder for the crops of each identity, new or empty.
         show: open a window; closing it, q or Esc end the run.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, for detector and encoder.

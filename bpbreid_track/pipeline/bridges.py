@@ -49,7 +49,7 @@ class _Seen(NamedTuple):
 
 
 class Bridges:
-    """Holds the rows of frames back until nobody who is missing in them can come back any more.
+    """Holds rows back as long as somebody who is missing in them may come back.
 
     Args:
         seconds: longest time out of sight, above 0.
@@ -64,6 +64,7 @@ class Bridges:
         self._waiting: deque[_Waiting] = deque()
         self._seen: dict[int, deque[_Seen]] = {}
         self._back: deque[tuple[int, float, float]] = deque()  # identity, last seen, seen again
+        self._last = -np.inf
         self.filled = 0
 
     def add(
@@ -80,17 +81,18 @@ class Bridges:
         if cut:
             self._settle(np.inf)
             self._seen.clear()
-        last = self._waiting[-1].time if self._waiting else time
         self._waiting.append(_Waiting(replace(frame, image=NO_PICTURE), time, detections))
         for identity, seen in self._rows(detections, time):
             track = self._seen.setdefault(identity, deque())
-            if track and track[-1].time < last and time - track[-1].time <= self._seconds + TICK:
+            if track and track[-1].time < self._last and time - track[-1].time <= self._seconds + TICK:
                 self._back.append((identity, track[-1].time, time))
             track.append(seen)
+        self._last = time
         self._settle(time - _LOOK + TICK)
         self._forget(time - self._seconds - 2 * _LOOK - TICK)
+        gaps = self._open_gaps(time)
         ready = []
-        while self._waiting[0].time < time - self._seconds - _LOOK - TICK:
+        while self._waiting and self._waiting[0].time <= gaps:
             ready.append(self._next())
         return ready
 
@@ -98,6 +100,15 @@ class Bridges:
         """The frames that are left."""
         self._settle(np.inf)
         return [self._next() for _ in range(len(self._waiting))]
+
+    def _open_gaps(self, now: float) -> float:
+        """When the first of those was last seen who may still get boxes: frames up to then are settled."""
+        away = [
+            track[-1].time
+            for track in self._seen.values()
+            if track[-1].time < now and now - track[-1].time <= self._seconds + TICK
+        ]
+        return min([*away, *(left for _, left, _ in self._back)], default=now)
 
     def _settle(self, until: float) -> None:
         """Lay the bridges of those who were back at ``until`` or before."""

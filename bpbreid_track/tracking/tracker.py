@@ -7,6 +7,7 @@ import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -175,7 +176,7 @@ class PartTracker:
         Raises:
             ValueError: embeddings that do not fit the boxes or earlier embeddings, a timestamp that does
                 not increase, or a frame of another type or shape.
-            TypeError: something else than ``sv.Detections``.
+            TypeError: something else than ``sv.Detections``, or a timestamp that is no number.
         """
         asked = self.encoder if embeddings is None and frame is not None else None
         encode = resolve_encode(self.config.encode, asked)
@@ -274,8 +275,12 @@ class PartTracker:
 
     def _clock(self, timestamp: float | None) -> tuple[float, float]:
         """Time of this frame, and seconds since the last one (0 on the first)."""
-        if timestamp is not None and not math.isfinite(timestamp):
-            raise ValueError(f"timestamp: expected seconds, got {timestamp}")
+        if timestamp is not None:
+            if not isinstance(timestamp, Real):
+                raise TypeError(f"timestamp: expected a number of seconds, got {type(timestamp).__name__}")
+            timestamp = float(timestamp)
+            if not math.isfinite(timestamp):
+                raise ValueError(f"timestamp: expected seconds, got {timestamp}")
         if self._now is None:
             self._now = timestamp if timestamp is not None else 0.0
             return self._now, 0.0
