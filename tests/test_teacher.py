@@ -18,7 +18,7 @@ from bpbreid_track.model.options import ModelOptions
 from bpbreid_trainer.engine import fit
 from bpbreid_trainer.logs import read_table
 from bpbreid_trainer.options import TrainOptions
-from bpbreid_trainer.teacher import Teacher, imitation_loss, map_loss, shown_rows
+from bpbreid_trainer.teacher import Teacher, imitation_loss, shown_rows
 
 NETWORK = "weights/person-reidentification-retail-0277.xml"
 
@@ -189,43 +189,6 @@ def test_a_network_comes_closer_to_its_teacher(shared: Path, tmp_path: Path) -> 
     assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:2])
     encoder = Encoder.load(tmp_path / "run" / "last.safetensors", device="cpu")
     assert encoder.encode_crops(crops_of(shared, 1)).features.min() < 0  # signed
-
-
-def test_the_map_of_a_teacher_is_learnt_place_by_place(shared: Path, tmp_path: Path) -> None:
-    pytest.importorskip("openvino")
-    settings = settings_of(make_reid_set(shared, tmp_path / "set"), shared, tmp_path / "run")
-    settings["teacher"] |= {"weight": 0.0, "map_weight": 1.0}
-    fit(TrainOptions.model_validate({**settings, "stop_after": 6}), quiet=True)
-    fit(TrainOptions.model_validate(settings), quiet=True, resume=True)  # what reads the map goes on too
-    losses = [row["teacher_map"] for row in read_table(tmp_path / "run" / "log.csv")]
-    assert np.mean(losses[-3:]) < 0.85 * np.mean(losses[:2])
-    assert Encoder.load(tmp_path / "run" / "last.safetensors", device="cpu").part_names[0] == "foreground"
-
-
-def test_a_teacher_looks_at_pictures_of_any_size_in_its_own_colours(shared: Path) -> None:
-    pytest.importorskip("openvino")
-    teacher = Teacher(shared / NETWORK)
-    crops = [cv2.resize(crop, (128, 256)) for crop in crops_of(shared, 2)]
-    pictures = (
-        torch.from_numpy(np.stack([crop[..., ::-1] for crop in crops])).permute(0, 3, 1, 2).contiguous()
-    )
-    found = teacher.look(pictures / 255)
-    assert found.shape == (2, teacher.map_channels, *teacher.map_size)
-    whole = teacher(pictures, torch.zeros(2, 1, *teacher.map_size))[:, 0]
-    vectors = torch.from_numpy(teacher._head(found.numpy())[0]).flatten(1)
-    assert F.cosine_similarity(vectors, whole).min() > 0.9999
-    smaller = F.interpolate(pictures / 255, (192, 96), mode="bilinear", antialias=True)
-    assert 1 - map_loss(teacher.look(smaller), found) > 0.8
-
-
-def test_map_loss_is_the_mean_cosine_distance_of_places() -> None:
-    generator = torch.Generator().manual_seed(0)
-    ours, theirs = torch.randn(2, 3, 8, 4, 2, generator=generator)
-    each = [
-        1 - F.cosine_similarity(ours[n, :, y, x], theirs[n, :, y, x], dim=0)
-        for n, y, x in np.ndindex(3, 4, 2)
-    ]
-    assert map_loss(ours, theirs).item() == pytest.approx(torch.stack(each).mean().item(), abs=1e-6)
 
 
 def test_a_width_that_the_teacher_does_not_have_is_named(shared: Path, tmp_path: Path) -> None:

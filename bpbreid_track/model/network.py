@@ -126,8 +126,6 @@ class BPBReID(nn.Module):
             nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
             self.reduce_before = nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
             channels = width
-        self.map_channels = channels
-        """Width C of the feature map that is pooled."""
         self.part_classifier: PartClassifier | None = None
         if options.attention == "learned":
             self.part_classifier = PartClassifier(

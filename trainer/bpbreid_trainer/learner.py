@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bpbreid_track.errors import UsageError
@@ -19,7 +19,7 @@ from .options import TrainOptions
 from .processes import average_gradients, gather, gather_outputs
 from .speedups import freeze_stages, preferred_format
 from .state import average_states
-from .teacher import Teacher, imitation_loss, map_loss, shown_rows, taught_rows, tested_rows
+from .teacher import Teacher, imitation_loss, shown_rows, taught_rows, tested_rows
 
 
 class Learner:
@@ -54,14 +54,8 @@ class Learner:
         self.network.to(device, memory_format=self._memory_format).train()  # type: ignore[call-overload]
         freeze_stages(self.network.backbone, options.freeze)
         self._objective = options.loss.build()
-        self.teacher = _teacher(options, self.network.dim)
-        self._learning = nn.ModuleDict({"network": self.network})
-        if self.teacher is not None and options.teacher.map_weight:
-            # Of use in training only: it reads the teacher's map off that of the network.
-            reader = nn.Conv2d(self.network.map_channels, self.teacher.map_channels, 1)
-            self._learning["reader"] = reader.to(device)
         self._optimizer = torch.optim.Adam(
-            self._learning.parameters(),
+            self.network.parameters(),
             lr=options.learning_rate,
             weight_decay=options.weight_decay,
             fused=device.type == "cuda",
@@ -69,13 +63,14 @@ class Learner:
         self.dtype = autocast_dtype(options.precision, device)
         self._scaler = torch.amp.GradScaler(device.type, enabled=self.dtype == torch.float16)
         self.parts: dict[str, Any] = {
-            **self._learning,
+            "network": self.network,
             "optimizer": self._optimizer,
             "scaler": self._scaler,
         }
         self._ema = _Average(self.network, options.ema) if options.ema else None
         if self._ema is not None:
             self.parts["ema"] = self._ema
+        self.teacher = _teacher(options, self.network.dim)
 
     @property
     def kept(self) -> BPBReID:
@@ -117,11 +112,6 @@ class Learner:
             taught = taught_rows(self.teacher(*original), model).to(device)
             wrong = imitation_loss(tested_rows(everything, model), gather(taught), gather(shown))
             terms["teacher"] = self._options.teacher.weight * wrong
-            if "reader" in self._learning:
-                mean, std = (torch.tensor(value)[:, None, None] for value in (model.mean, model.std))
-                theirs = self.teacher.look(pictures.cpu() * std + mean).to(device)
-                wrong = map_loss(self._learning["reader"](outputs.features.float()), theirs)
-                terms["teacher_map"] = self._options.teacher.map_weight * wrong
         if not terms:
             raise UsageError("loss: every weight is 0, nothing to train")
         self._descend(torch.stack(list(terms.values())).sum())
@@ -130,10 +120,10 @@ class Learner:
     def _descend(self, loss: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         self._scaler.scale(loss).backward()
-        average_gradients(self._learning)
+        average_gradients(self.network)
         if self._options.gradient_clip:
             self._scaler.unscale_(self._optimizer)
-            torch.nn.utils.clip_grad_norm_(self._learning.parameters(), self._options.gradient_clip)
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self._options.gradient_clip)
         self._scaler.step(self._optimizer)
         self._scaler.update()
         if self._ema is not None:

@@ -164,9 +164,6 @@ class TeacherOptions(Settings):
         "", description="An .xml (OpenVINO) or .onnx file that gives one vector a person. Empty: none."
     )
     weight: float = Field(10.0, ge=0, description="Of the cosine distance between its vectors and ours.")
-    map_weight: float = Field(
-        0.0, ge=0, description="Of the cosine distance between its last feature map and ours, place by place."
-    )
 
 
 class ScheduleOptions(Settings):

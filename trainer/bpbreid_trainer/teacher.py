@@ -3,10 +3,6 @@
 The teacher's last feature map is weighted by where a part is, as in Eq. 3, before its own head makes a
 vector of it: so a network that knows no parts teaches them. It looks at pictures before anything was cut
 off, covered or blurred, and at the labels there; the network has to say the same of what is left of them.
-
-The map itself can be learnt too, place by place, of what the network is shown. A vector says one thing of a
-picture and can be guessed from anything in it, such as the pavement of a data set; a map says what the
-teacher makes of each place (hints, Romero et al. 2015).
 """
 
 from __future__ import annotations
@@ -39,7 +35,6 @@ class Teacher:
     Attributes:
         size: height and width of the pictures that it takes.
         map_size: height and width of its last feature map.
-        map_channels: C of that map.
         dim: E.
 
     Raises:
@@ -72,7 +67,6 @@ class Teacher:
         pooling = _pooling(head, path)
         shape = [side.get_length() for side in list(pooling.input(0).get_partial_shape())[1:]]
         self.map_size = (shape[1], shape[2])
-        self.map_channels: int = shape[0]
         features = openvino.opset13.parameter([-1, *shape], openvino.Type.f32)
         pooling.input(0).replace_source_output(features.output(0))
         head = openvino.Model(head.get_results(), [features])
@@ -96,30 +90,17 @@ class Teacher:
         Returns:
             Unit vectors float32 [N, 1 + K, E], the whole person first.
         """
-        features = self.look(pictures.cpu().float() / 255)
+        mean, std = (torch.tensor(value)[:, None, None] for value in (self._options.mean, self._options.std))
+        images = (pictures.cpu().float() / 255 - mean) / std
+        if self._bgr:
+            images = images.flip(1)
+        features = torch.from_numpy(self._body(images.numpy())[0])
         maps = torch.cat([torch.ones_like(parts[:, :1]), parts], 1).cpu().float()
         # Of mean 1, as the head is used to: it was trained on the sum over all of the map.
         maps = maps / maps.mean((2, 3), keepdim=True).clamp_min(1e-6)
         weighted = features[:, None] * maps[:, :, None]
         vectors = torch.from_numpy(self._head(weighted.flatten(0, 1).numpy())[0]).flatten(1)
         return F.normalize(vectors, dim=-1).unflatten(0, maps.shape[:2])
-
-    def look(self, pictures: Tensor) -> Tensor:
-        """Its last feature map.
-
-        Args:
-            pictures: float [N, 3, h, w] in [0, 1], RGB, of any size.
-
-        Returns:
-            float32 [N, C, *map_size].
-        """
-        if tuple(pictures.shape[2:]) != self.size:
-            pictures = F.interpolate(pictures, self.size, mode="bilinear", antialias=True)
-        mean, std = (torch.tensor(value)[:, None, None] for value in (self._options.mean, self._options.std))
-        images = (pictures - mean) / std
-        if self._bgr:
-            images = images.flip(1)
-        return torch.from_numpy(self._body(images.numpy())[0])
 
 
 def _pooling(model: Any, path: Path) -> Any:
@@ -190,20 +171,3 @@ def imitation_loss(rows: Tensor, taught: Tensor, shown: Tensor) -> Tensor:
     """
     wrong = 1 - (rows * taught).sum(-1)
     return (wrong * shown).sum() / shown.sum().clamp_min(1)
-
-
-def map_loss(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Mean cosine distance of two feature maps, place by place: ``mean_nhw (1 - <x_nhw, t_nhw>)``.
-
-    Args:
-        ours: x, float [N, C, H, W].
-        theirs: t, float [N, C, h, w] of any resolution; brought to that of ``ours``.
-
-    Returns:
-        Scalar in [0, 2].
-
-    >>> map_loss(torch.ones(1, 2, 4, 4), torch.ones(1, 2, 2, 2)).item() < 1e-6
-    True
-    """
-    theirs = F.interpolate(theirs, ours.shape[2:], mode="bilinear", antialias=True)
-    return 1 - F.cosine_similarity(ours, theirs, dim=1).mean()
