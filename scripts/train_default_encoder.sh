@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains the encoder that comes with the package: labels, six stages on one data set, an average of the weights
-# after the second to the sixth, the sixth counting twice, and six stages on two data sets with a teacher, the
-# last of which begins with an average of the two before it.
+# after the second to the sixth, the sixth counting twice, and five stages on two data sets with a teacher,
+# the last two of which are averaged.
 #
 #   scripts/train_default_encoder.sh DATA MORE TEACHER [FOLDER]
 #
@@ -53,7 +53,4 @@ fit default_encoder_10 runs/default_encoder_10 data.root="[$data, $more]" data.m
     weights=runs/default_encoder_9/last.safetensors teacher.network="$teacher"
 fit default_encoder_11 runs/default_encoder_11 data.root="[$data, $more]" data.masks="[labels, more-labels]" \
     weights=runs/default_encoder_10/last.safetensors teacher.network="$teacher"
-bpbreid-train export runs/default_encoder_{11,10} --half --out eleventh.safetensors
-fit default_encoder_12 runs/default_encoder_12 data.root="[all, $more]" data.masks="[all/labels, more-labels]" \
-    weights=eleventh.safetensors teacher.network="$teacher"
-bpbreid-train export runs/default_encoder_12 --half --out default.safetensors
+bpbreid-train export runs/default_encoder_{11,10} --half --out default.safetensors

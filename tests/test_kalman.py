@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import expm
 
 from bpbreid_track.tracking import kalman
 
@@ -15,21 +16,26 @@ NOISE = kalman.Noise(
 )
 
 
+def discretised(height: float, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Transition and process noise [8, 8] of the continuous model, by Van Loan's matrix exponential."""
+    drift = np.zeros((8, 8))
+    drift[:4, 4:] = np.eye(4)
+    drift[4:, 4:] = -np.eye(4) / kalman.SPEED_SECONDS
+    spectrum = np.diag(np.square(np.concatenate([NOISE.jitter, NOISE.acceleration]) * height))
+    both = expm(np.block([[-drift, spectrum], [np.zeros((8, 8)), drift.T]]) * seconds)
+    transition = both[8:, 8:].T
+    return transition, transition @ both[:8, 8:]
+
+
 def textbook(boxes: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.ndarray]:
     """One track with full 8 x 8 matrices; returns mean [8] and covariance [8, 8]."""
     height = boxes[0][3]
     mean = np.concatenate([boxes[0], np.zeros(4)])
     speed = np.square(NOISE.speed * height)
     covariance = np.diag(np.concatenate([(2 * NOISE.measurement * height) ** 2, speed]))
-    transition = np.eye(8)
-    transition[:4, 4:] = seconds * np.eye(4)
     observe = np.eye(4, 8)
     for box in boxes[1:]:
-        h2, a2 = mean[3] ** 2, NOISE.acceleration**2
-        process = np.zeros((8, 8))
-        process[:4, :4] = np.diag((NOISE.jitter**2 * seconds + a2 * seconds**3 / 3) * h2)
-        process[:4, 4:] = process[4:, :4] = np.diag(a2 * seconds**2 / 2 * h2)
-        process[4:, 4:] = np.diag(a2 * seconds * h2)
+        transition, process = discretised(mean[3], seconds)
         mean = transition @ mean
         covariance = transition @ covariance @ transition.T + process
         innovation = observe @ covariance @ observe.T + np.diag((NOISE.measurement * box[3]) ** 2)
@@ -77,6 +83,20 @@ def test_uncertainty_grows_while_a_track_is_lost() -> None:
         kalman.predict(state, 0.5, NOISE)
         deviations.append(state[kalman.VAR_POSITION, 0, 0])
     assert np.all(np.diff(deviations) > 0)
+
+
+def test_a_speed_is_forgotten_and_places_do_not_run_away() -> None:
+    state = kalman.start(np.array([[100.0, 200, 40, 100]]), NOISE)
+    state[kalman.VELOCITY, 0, 0] = 50
+    for _ in range(60):
+        kalman.predict(state, 1.0, NOISE)
+    assert abs(state[kalman.VELOCITY, 0, 0]) < 1e-6
+    assert state[kalman.POSITION, 0, 0] == pytest.approx(100 + 50 * kalman.SPEED_SECONDS)
+    before = state[kalman.VAR_POSITION, 0, 0]
+    kalman.predict(state, 1.0, NOISE)
+    # As a random walk: so much a second, however long ago it was.
+    walk = (NOISE.acceleration[0] * kalman.SPEED_SECONDS) ** 2 + NOISE.jitter[0] ** 2
+    assert state[kalman.VAR_POSITION, 0, 0] - before == pytest.approx(walk * 100**2, rel=1e-6)
 
 
 def test_boxes_survive_the_way_to_centres_and_back() -> None:

@@ -134,7 +134,8 @@ def test_on_frame_runs_in_order_in_the_calling_thread_after_writing(
         assert detections.tracker_id is not None
         calls.append(frame.index)
 
-    track_video(pets, tracks=tracks, detector=det, max_frames=FRAMES, on_frame=on_frame)
+    waits = {"smooth": {"bridge_seconds": 0}}  # or rows wait for those who may come back
+    track_video(pets, tracks=tracks, detector=det, max_frames=FRAMES, on_frame=on_frame, config=waits)
     assert calls == list(range(FRAMES))
 
 

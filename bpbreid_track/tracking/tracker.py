@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from ..embeddings import PartEmbeddings
 
-# Predictions reach no farther than so many seconds: over longer gaps a constant velocity is a bad guess, and
-# most people who are still in view have not gone far.
+# Predictions reach no farther than so many seconds from one frame to the next: most people who are in view
+# again have not gone far.
 _LONGEST_STEP = 3.0
 
 
