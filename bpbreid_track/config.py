@@ -269,7 +269,8 @@ class SmoothConfig(Settings):
         ge=0,
         le=60,
         description="Track files: who was out of sight for longer than that, up to so long, and was known "
-        "again by their parts, has boxes in between where they came out as their speed had it. 0: none.",
+        "again by their parts, has boxes in between where they came out as their speed had it. 0: none; nor "
+        "are there any with lag_seconds 0.",
     )
 
 

@@ -16,18 +16,18 @@ NOISE = kalman.Noise(
 )
 
 
-def discretised(height: float, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+def discretised(height: float, seconds: float, fading: bool) -> tuple[np.ndarray, np.ndarray]:
     """Transition and process noise [8, 8] of the continuous model, by Van Loan's matrix exponential."""
     drift = np.zeros((8, 8))
     drift[:4, 4:] = np.eye(4)
-    drift[4:, 4:] = -np.eye(4) / kalman.SPEED_SECONDS
+    drift[4:, 4:] = -fading * np.eye(4) / kalman.SPEED_SECONDS
     spectrum = np.diag(np.square(np.concatenate([NOISE.jitter, NOISE.acceleration]) * height))
     both = expm(np.block([[-drift, spectrum], [np.zeros((8, 8)), drift.T]]) * seconds)
     transition = both[8:, 8:].T
     return transition, transition @ both[:8, 8:]
 
 
-def textbook(boxes: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.ndarray]:
+def textbook(boxes: list[np.ndarray], seconds: float, fading: bool) -> tuple[np.ndarray, np.ndarray]:
     """One track with full 8 x 8 matrices; returns mean [8] and covariance [8, 8]."""
     height = boxes[0][3]
     mean = np.concatenate([boxes[0], np.zeros(4)])
@@ -35,7 +35,7 @@ def textbook(boxes: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.nd
     covariance = np.diag(np.concatenate([(2 * NOISE.measurement * height) ** 2, speed]))
     observe = np.eye(4, 8)
     for box in boxes[1:]:
-        transition, process = discretised(mean[3], seconds)
+        transition, process = discretised(mean[3], seconds, fading)
         mean = transition @ mean
         covariance = transition @ covariance @ transition.T + process
         innovation = observe @ covariance @ observe.T + np.diag((NOISE.measurement * box[3]) ** 2)
@@ -45,8 +45,9 @@ def textbook(boxes: list[np.ndarray], seconds: float) -> tuple[np.ndarray, np.nd
     return mean, covariance
 
 
+@pytest.mark.parametrize("fading", [True, False])
 @pytest.mark.parametrize("seconds", [1 / 60, 1 / 7], ids=["60 fps", "7 fps"])
-def test_filter_equals_the_textbook(seconds: float) -> None:
+def test_filter_equals_the_textbook(seconds: float, fading: bool) -> None:
     rng = np.random.default_rng(0)
     walks = [
         [np.array([100 + 6 * t, 200 - t, 40, 100 + k]) + rng.normal(0, 2, 4) for t in range(12)]
@@ -54,11 +55,11 @@ def test_filter_equals_the_textbook(seconds: float) -> None:
     ]
     state = kalman.start(np.array([walk[0] for walk in walks]), NOISE)
     for step in range(1, 12):
-        kalman.predict(state, seconds, NOISE)
+        kalman.predict(state, seconds, NOISE, fading=fading)
         boxes = np.array([walk[step] for walk in walks])
         state = kalman.update(state, boxes, NOISE.measurement * boxes[:, 3:])
     for track, walk in enumerate(walks):
-        mean, covariance = textbook(walk, seconds)
+        mean, covariance = textbook(walk, seconds, fading)
         np.testing.assert_allclose(state[kalman.POSITION, track], mean[:4], rtol=1e-9)
         np.testing.assert_allclose(state[kalman.VELOCITY, track], mean[4:], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(state[kalman.VAR_POSITION, track], np.diag(covariance)[:4], rtol=1e-9)

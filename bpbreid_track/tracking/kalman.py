@@ -71,26 +71,35 @@ def start(boxes: np.ndarray, noise: Noise) -> np.ndarray:
     return state
 
 
-def predict(state: np.ndarray, seconds: float, noise: Noise) -> None:
+def predict(state: np.ndarray, seconds: float, noise: Noise, *, fading: bool = True) -> None:
     """Advance all tracks by ``seconds``, in place.
 
     With a = 1 / ``SPEED_SECONDS`` and accelerations of spectral density q, speeds follow
     ``dv = -a v dt + sqrt(q) dw`` (Ornstein-Uhlenbeck), and positions are their integral.
+
+    Args:
+        state: [5, T, 4].
+        seconds: at least 0.
+        noise: accelerations have the spectral density q = ``noise.acceleration ** 2``.
+        fading: False: speeds last, a = 0.
     """
     position, velocity, var_position, covariance, var_velocity = state
-    decay = SPEED_SECONDS * -math.expm1(-seconds / SPEED_SECONDS)  # (1 - e^-at) / a
-    kept = 1 - decay / SPEED_SECONDS  # e^-at
-    # Shares of q, for variance of the position, covariance and variance of the velocity.
-    fast = SPEED_SECONDS / 2 * (1 - kept**2)
-    both = decay**2 / 2
-    far = SPEED_SECONDS**2 * max(0.0, seconds - 2 * decay + fast)
+    # A speed carries so far, so much of it is left; shares of q for variance of the position, covariance and
+    # variance of the velocity.
+    reach, kept, far, both, fast = seconds, 1.0, seconds**3 / 3, seconds**2 / 2, seconds
+    if fading:
+        reach = SPEED_SECONDS * -math.expm1(-seconds / SPEED_SECONDS)
+        kept = 1 - reach / SPEED_SECONDS
+        fast = SPEED_SECONDS / 2 * (1 - kept**2)
+        both = reach**2 / 2
+        far = SPEED_SECONDS**2 * max(0.0, seconds - 2 * reach + fast)
     square = np.square(position[:, 3:])
-    position += decay * velocity
+    position += reach * velocity
     velocity *= kept
     gained = noise.acceleration**2 * square
-    var_position += decay * (2 * covariance + decay * var_velocity)
+    var_position += reach * (2 * covariance + reach * var_velocity)
     var_position += (seconds * noise.jitter**2) * square + far * gained
-    covariance += decay * var_velocity
+    covariance += reach * var_velocity
     covariance *= kept
     covariance += both * gained
     var_velocity *= kept**2

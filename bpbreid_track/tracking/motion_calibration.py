@@ -1,12 +1,17 @@
-"""How far the people of a stream stray from where the filter expects them, learnt while it tracks."""
+"""How far the people of a stream stray from where the filter expects them, learnt while it tracks.
+
+From frame to frame, and over the seconds that somebody is out of sight: two different things. What a frame
+shows is mostly the error of the detector; where somebody is after seconds is a matter of how fast people go.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
-from .kalman import Noise
+from .kalman import POSITION, SPEED_SECONDS, VELOCITY, Noise
 from .place import TAIL
 
 # Motion of people on streets in heights, for centre x, centre y, width and height: fitted to annotated
@@ -32,6 +37,10 @@ class MotionCalibration:
     Student's t distribution, by the usual fixed point ``s^2 = mean((nu + 1) e^2 / (nu + e^2 / s^2))`` (Lange,
     Little, Taylor 1989), so that a few wrong matches hardly count. Width and height share one.
 
+    Speeds that fade stay as large as they are only if accelerations make up for it, so those of people out of
+    sight have the spectral density ``q = 2 u^2 / SPEED_SECONDS``, with u the root mean square of the speeds
+    of those in sight, in heights a second (the stationary Ornstein-Uhlenbeck process).
+
     Attributes:
         noise: as the filter is to use it now.
     """
@@ -40,6 +49,8 @@ class MotionCalibration:
         self._street = noise
         self._weight = _PRIOR
         self._squares = np.full(4, _PRIOR)
+        self._speed_weight = _PRIOR
+        self._speeds = _PRIOR * np.square(noise.speed[:2])
         self.noise = noise
 
     @property
@@ -72,3 +83,27 @@ class MotionCalibration:
             acceleration=spread * street.acceleration,
             speed=spread * street.speed,
         )
+
+    @property
+    def unseen(self) -> Noise:
+        """Of people who are out of sight: as for the others or more, by how fast people go here."""
+        going = np.sqrt(2 * self._speeds / (self._speed_weight * SPEED_SECONDS))
+        acceleration = self.noise.acceleration.copy()
+        np.maximum(acceleration[:2], going, out=acceleration[:2])
+        return replace(self.noise, acceleration=acceleration)
+
+    def learn_speeds(self, state: np.ndarray, seconds: float) -> None:
+        """Take in how fast people in sight go.
+
+        Args:
+            state: [5, M, 4] of their tracks.
+            seconds: since the last frame.
+        """
+        count = min(state.shape[1], _MOST)
+        if not count:
+            return
+        heights = np.maximum(state[POSITION, :, 3:], 1.0)
+        keep = math.exp(-seconds / _FORGET_SECONDS)
+        found = np.square(state[VELOCITY, :, :2] / heights).mean(axis=0)
+        self._speeds = keep * self._speeds + count * found
+        self._speed_weight = keep * self._speed_weight + count

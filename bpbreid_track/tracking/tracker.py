@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 # Predictions reach no farther than so many seconds from one frame to the next: most people who are in view
 # again have not gone far.
 _LONGEST_STEP = 3.0
+# Boxes of a track whose speed is known.
+_SPEED_HITS = 3
 
 
 @dataclass
@@ -322,9 +324,20 @@ class PartTracker:
             return
         if step.affine is not None:
             kalman.warp(tracks.state, step.affine)
+        lost = lifecycle.lost(tracks, now, elapsed)
         # Nobody grows or shrinks steadily while out of sight.
-        tracks.state[kalman.VELOCITY, lifecycle.lost(tracks, now, elapsed), 2:] = 0
-        kalman.predict(tracks.state, min(elapsed, _LONGEST_STEP), self._motion.noise)
+        tracks.state[kalman.VELOCITY, lost, 2:] = 0
+        seconds, noise = min(elapsed, _LONGEST_STEP), self._motion.noise
+        if not remembered:
+            # By motion alone places are compared only with one another, and the nearest is best.
+            kalman.predict(tracks.state, seconds, noise, fading=False)
+            return
+        known = ~lost & (tracks.ids > 0) & (tracks.hits > _SPEED_HITS)
+        self._motion.learn_speeds(tracks.state[:, known], elapsed)
+        for rows, theirs in ((~lost, noise), (lost, self._motion.unseen)):
+            state = tracks.state[:, rows]
+            kalman.predict(state, seconds, theirs)
+            tracks.state[:, rows] = state
 
     def _learn_motion(self, trace: Trace, boxes: Boxes, lost: np.ndarray, elapsed: float) -> None:
         """From tracks in sight whose speed is known.
