@@ -112,14 +112,16 @@ def test_who_is_out_of_sight_strays_as_fast_as_people_here_go(pace: float) -> No
     for _ in range(2000):
         state = np.repeat(kalman.start(np.array([HERE]), motion.noise), 8, axis=1)
         state[kalman.VELOCITY, :, :2] = pace * HERE[3] * rng.normal(size=(8, 2))
-        motion.learn_speeds(state, 1 / 30)
+        motion.learn_speeds(state, np.ones(8, bool), 1 / 30)
     expected = np.maximum(STREET.acceleration[:2], pace * np.sqrt(2 / kalman.SPEED_SECONDS))
-    np.testing.assert_allclose(motion.unseen.acceleration[:2], expected, rtol=0.05)
-    np.testing.assert_array_equal(motion.unseen.acceleration[2:], STREET.acceleration[2:])
+    noise = motion.noise_of(np.array([True, False]))
+    np.testing.assert_allclose(noise.acceleration[0, :2], expected, rtol=0.05)
+    np.testing.assert_array_equal(noise.acceleration[0, 2:], STREET.acceleration[2:])
+    np.testing.assert_array_equal(noise.acceleration[1], STREET.acceleration)
     # So the spread of a speed stays what it is, however long nobody looks.
     lost = kalman.start(np.array([HERE]), motion.noise)
     for _ in range(30):
-        kalman.predict(lost, 1.0, motion.unseen)
+        kalman.predict(lost, 1.0, motion.noise_of(np.array([True])))
     u = expected * np.sqrt(kalman.SPEED_SECONDS / 2) * HERE[3]
     np.testing.assert_allclose(np.sqrt(lost[kalman.VAR_VELOCITY, 0, :2]), u, rtol=0.1)
 
@@ -127,7 +129,7 @@ def test_who_is_out_of_sight_strays_as_fast_as_people_here_go(pace: float) -> No
 def test_nothing_is_learnt_of_motion_from_no_match() -> None:
     motion = MotionCalibration()
     motion.learn(np.zeros((5, 0, 4)), np.zeros((0, 4)), 1 / 30)
-    motion.learn_speeds(np.zeros((5, 0, 4)), 1 / 30)
+    motion.learn_speeds(np.zeros((5, 2, 4)), np.zeros(2, bool), 1 / 30)
     np.testing.assert_array_equal(motion.spread, 1)
 
 

@@ -34,7 +34,7 @@ class Noise:
     Attributes:
         measurement: of a detected number.
         jitter: of the position within a second, apart from smooth motion (a gait, a box that breathes).
-        acceleration: of the velocity, gained within a second.
+        acceleration: of the velocity, gained within a second; [T, 4] where each of T tracks has its own.
         speed: of the unknown velocity (heights a second) of a new track.
     """
 

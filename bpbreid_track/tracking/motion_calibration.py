@@ -84,26 +84,33 @@ class MotionCalibration:
             speed=spread * street.speed,
         )
 
-    @property
-    def unseen(self) -> Noise:
-        """Of people who are out of sight: as for the others or more, by how fast people go here."""
-        going = np.sqrt(2 * self._speeds / (self._speed_weight * SPEED_SECONDS))
-        acceleration = self.noise.acceleration.copy()
-        np.maximum(acceleration[:2], going, out=acceleration[:2])
-        return replace(self.noise, acceleration=acceleration)
+    def noise_of(self, lost: np.ndarray) -> Noise:
+        """``noise``, with the accelerations of who is out of sight by how fast people go here, if that is more.
 
-    def learn_speeds(self, state: np.ndarray, seconds: float) -> None:
+        Args:
+            lost: bool [T], tracks of people out of sight.
+
+        Returns:
+            Noise with ``acceleration`` [T, 4].
+        """
+        going = np.sqrt(2 * self._speeds / (self._speed_weight * SPEED_SECONDS))
+        unseen = self.noise.acceleration.copy()
+        np.maximum(unseen[:2], going, out=unseen[:2])
+        return replace(self.noise, acceleration=np.where(lost[:, None], unseen, self.noise.acceleration))
+
+    def learn_speeds(self, state: np.ndarray, known: np.ndarray, seconds: float) -> None:
         """Take in how fast people in sight go.
 
         Args:
-            state: [5, M, 4] of their tracks.
+            state: [5, T, 4] of the tracks.
+            known: bool [T], those in sight whose speed is known.
             seconds: since the last frame.
         """
-        count = min(state.shape[1], _MOST)
+        count = min(int(np.count_nonzero(known)), _MOST)
         if not count:
             return
-        heights = np.maximum(state[POSITION, :, 3:], 1.0)
+        heights = np.maximum(state[POSITION, known, 3], 1.0)
         keep = math.exp(-seconds / _FORGET_SECONDS)
-        found = np.square(state[VELOCITY, :, :2] / heights).mean(axis=0)
+        found = np.square(state[VELOCITY, known, :2] / heights[:, None]).mean(axis=0)
         self._speeds = keep * self._speeds + count * found
         self._speed_weight = keep * self._speed_weight + count

@@ -333,11 +333,8 @@ class PartTracker:
             kalman.predict(tracks.state, seconds, noise, fading=False)
             return
         known = ~lost & (tracks.ids > 0) & (tracks.hits > _SPEED_HITS)
-        self._motion.learn_speeds(tracks.state[:, known], elapsed)
-        for rows, theirs in ((~lost, noise), (lost, self._motion.unseen)):
-            state = tracks.state[:, rows]
-            kalman.predict(state, seconds, theirs)
-            tracks.state[:, rows] = state
+        self._motion.learn_speeds(tracks.state, known, elapsed)
+        kalman.predict(tracks.state, seconds, self._motion.noise_of(lost))
 
     def _learn_motion(self, trace: Trace, boxes: Boxes, lost: np.ndarray, elapsed: float) -> None:
         """From tracks in sight whose speed is known.
