@@ -85,7 +85,7 @@ class MotionCalibration:
         )
 
     def noise_of(self, lost: np.ndarray) -> Noise:
-        """``noise``, with the accelerations of who is out of sight by how fast people go here, if that is more.
+        """``noise``, but people out of sight accelerate by how fast people go here, where that is more.
 
         Args:
             lost: bool [T], tracks of people out of sight.
