@@ -14,27 +14,26 @@ from bpbreid_track.identities.bridging import bridge
 from bpbreid_track.io.mot_format import read_mot
 from bpbreid_track.io.sources.base import Frame
 from bpbreid_track.pipeline.bridges import Bridges
+from bpbreid_track.tracking.camera_motion import CameraStep
 
 RATE = 10.0
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
-def walker(x: float, identity: int = 1, **data: np.ndarray) -> sv.Detections:
-    found = sv.Detections(
+def walker(x: float, identity: int = 1) -> sv.Detections:
+    return sv.Detections(
         xyxy=np.array([[x, 0, x + 40, 100]], np.float32),
         confidence=np.array([0.9], np.float32),
         class_id=np.array([0]),
         tracker_id=np.array([identity]),
     )
-    found.data |= data
-    return found
 
 
 def run(scene: list[sv.Detections], bridges: Bridges, cut_at: int = -1) -> list[tuple[Frame, sv.Detections]]:
     out = []
     for index, found in enumerate(scene):
         frame = Frame(index, index / RATE, IMAGE)
-        out += bridges.add(frame, found, index / RATE, cut=index == cut_at)
+        out += bridges.add(frame, found, index / RATE, CameraStep(cut=index == cut_at))
     return out + bridges.finish()
 
 

@@ -3,13 +3,16 @@
 Pure functions. A person who is hidden walks on, most often; one who turns, stops or is not the same person
 at all does not come out where the speeds before and after would have it. So there are two answers to where
 they were: the straight line between the last box and the next, and the curve that keeps the speeds on either
-side (cubic Hermite). Where both overlap by half there is no doubt that matters. Nothing has to be chosen:
-not how long people may be hidden, nor how they move, nor how a camera does.
+side (cubic Hermite). Where both overlap by half in the middle of the gap there is no doubt that matters. So
+how long people may be hidden follows from how they move, and a camera that pans steadily does no harm.
 """
 
 from __future__ import annotations
 
 import numpy as np
+
+from ..tracking.boxes import iou
+from ..tracking.kalman import to_xyxy
 
 # Boxes that overlap less are not taken for boxes of one person, by the usual measure.
 _SAME = 0.5
@@ -41,10 +44,10 @@ def bridge(
     True
     """
     gap = time_after[0] - time_before[-1]
-    off = gap * (_speed(before, time_before) - _speed(after, time_after)) / 8
-    width, height = (before[-1, 2:] + after[0, 2:]) / 2
-    across, down = max(0.0, width - abs(off[0])), max(0.0, height - abs(off[1]))
-    if across * down < _SAME * (2 * width * height - across * down):
+    line = (before[-1:] + after[:1]) / 2
+    curve = line.copy()
+    curve[0, :2] += gap * (_speed(before, time_before) - _speed(after, time_after)) / 8
+    if iou(to_xyxy(line), to_xyxy(curve))[0, 0] < _SAME:
         return None
     share = ((at - time_before[-1]) / gap)[:, None]
     return (1 - share) * before[-1] + share * after[0]

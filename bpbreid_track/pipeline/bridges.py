@@ -12,6 +12,7 @@ import supervision as sv
 
 from ..identities.bridging import bridge
 from ..io.sources.base import Frame
+from ..tracking.camera_motion import CameraStep
 from ..tracking.kalman import to_cxcywh, to_xyxy
 from ..tracking.other_classes import people_in
 from ..tracking.tracks import TICK
@@ -52,7 +53,7 @@ class Bridges:
     """Holds rows back as long as somebody who is missing in them may come back.
 
     Args:
-        seconds: longest time out of sight, above 0.
+        seconds: longest time out of sight; 0: nobody is waited for.
         by_motion: numbers of the classes that are not known by their parts; nothing is added to them.
 
     Attributes:
@@ -68,7 +69,7 @@ class Bridges:
         self.filled = 0
 
     def add(
-        self, frame: Frame, detections: sv.Detections, time: float, *, cut: bool = False
+        self, frame: Frame, detections: sv.Detections, time: float, step: CameraStep | None = None
     ) -> list[tuple[Frame, sv.Detections]]:
         """Take in a frame; returns those that nothing can be added to any more, with what was added.
 
@@ -76,9 +77,12 @@ class Bridges:
             frame: its picture is not kept.
             detections: its boxes with ``tracker_id``; ``data["filled"]`` marks what nobody found.
             time: seconds, increasing.
-            cut: whether the picture is another view than the last: nobody is where they were.
+            step: of the camera since the last frame; after a cut nobody is where they were. None: nobody
+                looked.
         """
-        if cut:
+        if not self._seconds:
+            return [(frame, detections)]
+        if step is not None and step.cut:
             self._settle(np.inf)
             self._seen.clear()
         self._waiting.append(_Waiting(replace(frame, image=NO_PICTURE), time, detections))

@@ -69,7 +69,7 @@ class LinkedRun:
         pictures: video, crops and page.
         interrupts: those of the first reading.
         frame_rate: frames a second that overrule the timestamps; None for the timestamps.
-        bridges: adds rows to the track file; None: nothing does.
+        bridges: adds rows to the track file.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class LinkedRun:
         pictures: Outputs,
         interrupts: Interrupts,
         frame_rate: float | None,
-        bridges: Bridges | None,
+        bridges: Bridges,
     ) -> None:
         self._source, self._reader, self._again = source, reader, again
         self._identities, self._history = identities, history

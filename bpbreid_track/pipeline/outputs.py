@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..explain.reasons import MatchReason
     from ..io.sources.base import Frame, Source
     from ..regions.counter import Event
+    from ..tracking.camera_motion import CameraStep
 
 PathLike = str | os.PathLike[str]
 
@@ -84,7 +85,7 @@ class Outputs:
         self._explain: ExplainSink | None = None
         self._counts: CountSink | None = None
         self._tracks: Sink | None = None
-        self._bridges: Bridges | None = None
+        self._bridges = Bridges(0)
 
     def check(self, inputs: Iterable[object]) -> None:
         """Fail before any work is done where writing would fail, or would replace what is read.
@@ -150,7 +151,8 @@ class Outputs:
                     live=source.live,
                 )
             if "tracks" in self.paths:
-                self._tracks, self._bridges = open_track_sink(self.paths["tracks"], self._extra), bridges
+                self._tracks = open_track_sink(self.paths["tracks"], self._extra)
+                self._bridges = bridges or self._bridges
             if "explain" in self.paths:
                 self._explain = ExplainSink(self.paths["explain"], about or {})
             if "counts" in self.paths:
@@ -168,7 +170,7 @@ class Outputs:
         events: Sequence[Event] = (),
         *,
         time: float = 0.0,
-        cut: bool = False,
+        step: CameraStep | None = None,
     ) -> None:
         """Append one frame everywhere.
 
@@ -179,17 +181,14 @@ class Outputs:
             reasons: why the boxes have their tracks, as ``ReasonRecorder.take`` gives them.
             events: on lines and in zones.
             time: seconds by the clock of the tracker.
-            cut: whether the picture is another view than the last.
+            step: of the camera since the last frame; None: nobody looked.
         """
         if self._video is not None and painted is not None:
             self._video.write(painted, frame.timestamp)
         for _, sink in self._sinks:
             sink.write(frame, detections)
         if self._tracks is not None:
-            ready = [(frame, detections)]
-            if self._bridges is not None:
-                ready = self._bridges.add(frame, detections, time, cut=cut)
-            for settled in ready:
+            for settled in self._bridges.add(frame, detections, time, step):
                 self._tracks.write(*settled)
         if self._explain is not None and reasons is not None:
             self._explain.write(frame, *reasons)
@@ -225,7 +224,7 @@ class Outputs:
 
     def _end_tracks(self) -> None:
         """Write the frames that waited for somebody to come back; a file that broke off gets no more."""
-        held = [] if self._bridges is None else self._bridges.finish()
+        held = self._bridges.finish()
         if self._tracks is not None and not (isinstance(self._tracks, TextSink) and self._tracks.failed):
             for settled in held:
                 self._tracks.write(*settled)
@@ -250,7 +249,7 @@ class Outputs:
     @property
     def bridged(self) -> int:
         """Rows that were added to the track file."""
-        return 0 if self._bridges is None else self._bridges.filled
+        return self._bridges.filled
 
     @property
     def notes(self) -> list[str]:

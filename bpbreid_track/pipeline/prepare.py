@@ -201,11 +201,10 @@ def _networks(
     return detector, load_encoder(request.encoder, settings, request.device, request.precision)
 
 
-def _bridges(settings: RunConfig, encoder: Encoder | None, by_motion: frozenset[int]) -> Bridges | None:
+def _bridges(settings: RunConfig, encoder: Encoder | None, by_motion: frozenset[int]) -> Bridges:
     """What fills in long absences: of people who were known by their parts, where frames wait at all."""
-    seconds = settings.smooth.bridge_seconds
-    wanted = encoder is not None and seconds > 0 and settings.smooth.lag_seconds > 0
-    return Bridges(seconds, by_motion) if wanted else None
+    wanted = encoder is not None and settings.smooth.lag_seconds > 0
+    return Bridges(settings.smooth.bridge_seconds if wanted else 0, by_motion)
 
 
 def _identities(

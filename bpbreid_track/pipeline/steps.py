@@ -88,7 +88,7 @@ class Write(FrameStage):
                 item.reasons,
                 item.events,
                 time=item.time,
-                cut=item.step is not None and item.step.cut,
+                step=item.step,
             )
 
     def report(self, report: TrackingReport) -> None:

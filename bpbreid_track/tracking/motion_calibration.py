@@ -30,6 +30,23 @@ _FORGET_SECONDS = 30.0
 _MOST = 10
 
 
+class _Mean:
+    """Mean over matches of late; before there are any, ``prior``."""
+
+    def __init__(self, prior: np.ndarray) -> None:
+        self._weight, self._sum = _PRIOR, _PRIOR * prior
+
+    @property
+    def value(self) -> np.ndarray:
+        return self._sum / self._weight
+
+    def add(self, found: np.ndarray, matches: int, seconds: float) -> None:
+        """Take in a frame: the mean over so many matches, seconds since the last one."""
+        count, keep = min(matches, _MOST), math.exp(-seconds / _FORGET_SECONDS)
+        self._sum = keep * self._sum + count * found
+        self._weight = keep * self._weight + count
+
+
 class MotionCalibration:
     """Scales the noise of the filter by what the stream shows.
 
@@ -47,16 +64,14 @@ class MotionCalibration:
 
     def __init__(self, noise: Noise = STREET) -> None:
         self._street = noise
-        self._weight = _PRIOR
-        self._squares = np.full(4, _PRIOR)
-        self._speed_weight = _PRIOR
-        self._speeds = _PRIOR * np.square(noise.speed[:2])
+        self._squares = _Mean(np.ones(4))
+        self._speeds = _Mean(np.square(noise.speed[:2]))
         self.noise = noise
 
     @property
     def spread(self) -> np.ndarray:
         """The scale s [4] of centre x, centre y, width and height: 1 where people move as on a street."""
-        return np.sqrt(self._squares / self._weight)
+        return np.sqrt(self._squares.value)
 
     def learn(self, state: np.ndarray, cxcywh: np.ndarray, seconds: float) -> None:
         """Take in the matches of a frame.
@@ -73,9 +88,7 @@ class MotionCalibration:
         square = np.square(cxcywh - position) / expected
         found = ((TAIL + 1) * square / (TAIL + square)).mean(axis=0)
         found[2:] = found[2:].mean()
-        count, keep = min(len(cxcywh), _MOST), math.exp(-seconds / _FORGET_SECONDS)
-        self._squares = keep * self._squares + count * found * np.square(self.spread)
-        self._weight = keep * self._weight + count
+        self._squares.add(found * self._squares.value, len(cxcywh), seconds)
         spread, street = self.spread, self._street
         self.noise = Noise(
             measurement=spread * street.measurement,
@@ -93,7 +106,7 @@ class MotionCalibration:
         Returns:
             Noise with ``acceleration`` [T, 4].
         """
-        going = np.sqrt(2 * self._speeds / (self._speed_weight * SPEED_SECONDS))
+        going = np.sqrt(2 * self._speeds.value / SPEED_SECONDS)
         unseen = self.noise.acceleration.copy()
         np.maximum(unseen[:2], going, out=unseen[:2])
         return replace(self.noise, acceleration=np.where(lost[:, None], unseen, self.noise.acceleration))
@@ -106,11 +119,8 @@ class MotionCalibration:
             known: bool [T], those in sight whose speed is known.
             seconds: since the last frame.
         """
-        count = min(int(np.count_nonzero(known)), _MOST)
-        if not count:
+        if not known.any():
             return
-        heights = np.maximum(state[POSITION, known, 3], 1.0)
-        keep = math.exp(-seconds / _FORGET_SECONDS)
-        found = np.square(state[VELOCITY, known, :2] / heights[:, None]).mean(axis=0)
-        self._speeds = keep * self._speeds + count * found
-        self._speed_weight = keep * self._speed_weight + count
+        heights = np.maximum(state[POSITION, known, 3:], 1.0)
+        found = np.square(state[VELOCITY, known, :2] / heights).mean(axis=0)
+        self._speeds.add(found, int(known.sum()), seconds)

@@ -176,7 +176,7 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
     tracker = PartTracker(config.model_copy(update=known), camera_motion=camera)
     settings, sink = SmoothConfig(), MotSink(out)
     first = footage.frames[stretch.start]
-    bridges = Bridges(settings.bridge_seconds) if first.embeddings is not None else None
+    bridges = Bridges(settings.bridge_seconds if first.embeddings is not None else 0)
 
     def items() -> Iterator[Item]:
         smooth = Smooth(settings.lag_seconds, NO_PICTURE.nbytes)
@@ -191,14 +191,10 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
 
     try:
         for item in items():
-            settled = [(item.frame, item.detections)]
-            if bridges is not None:
-                cut = item.step is not None and item.step.cut
-                settled = bridges.add(item.frame, item.detections, item.time, cut=cut)
-            for each in settled:
-                sink.write(*each)
-        for each in [] if bridges is None else bridges.finish():
-            sink.write(*each)
+            for settled in bridges.add(item.frame, item.detections, item.time, item.step):
+                sink.write(*settled)
+        for settled in bridges.finish():
+            sink.write(*settled)
     finally:
         sink.close()
 
