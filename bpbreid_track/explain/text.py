@@ -173,4 +173,7 @@ def _ruled_out(rival: Rival) -> str:
         return f"{total}: the place had to decide alone ({facts})"
     if rival.appearance < 0:
         return f"{total}: the parts looked too different ({facts})"
-    return f"{total}: the parts spoke for it, but the place against it ({facts})"
+    if rival.place < 0:
+        return f"{total}: the parts spoke for it, but the place against it ({facts})"
+    wanted = f"somebody away for {rival.lost:.1f} s" if rival.lost else "a box of so low a score"
+    return f"{total}: place and parts spoke for it, but too little for {wanted} ({facts})"

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ..embeddings import PartEmbeddings
     from .tracks import Boxes, Tracks
 
-# Log odds against a lost person being back in just this frame.
+# Log odds against a lost person being back in just this frame, where motion alone decides; with parts see
+# ``arrivals``.
 ABSENT = 2.5
 # Log odds against a box of low score being anybody, beyond what its score says itself.
 FAINT = 1.0
@@ -110,6 +111,7 @@ def weigh(
     scores: np.ndarray,
     mean_scores: np.ndarray,
     away: np.ndarray,
+    absent: np.ndarray | float,
     memory: AppearanceMemory | None,
     scale: DistanceCalibration,
     embeddings: PartEmbeddings | None,
@@ -122,13 +124,14 @@ def weigh(
         scores: [N] of the boxes, in [0, 1].
         mean_scores: [T] mean score of each track's boxes of late.
         away: [T] seconds since the last match of each track.
+        absent: [T] log odds against each track being back in just this frame; counts for lost ones.
         memory: of the T tracks; needed with ``embeddings``.
         scale: what part distances are worth.
         embeddings: of the N boxes; None without appearance.
         config: settings.
     """
     faint = scores < config.high_score
-    odds = np.log(np.maximum(scores, _LEAST_SCORE)) - FAINT * faint - ABSENT * cues.lost[:, None]
+    odds = np.log(np.maximum(scores, _LEAST_SCORE)) - FAINT * faint - (absent * cues.lost)[:, None]
     by_place = cues.place + odds
     by_place[~cues.allowed] = -np.inf
     # A place alone does not say that a box of low score is somebody who was lost, or who scored low of late.
