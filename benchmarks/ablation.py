@@ -52,6 +52,10 @@ def _nothing_forgiven(distances: np.ndarray, *_: object) -> np.ndarray:
     return np.zeros_like(distances)
 
 
+def _nothing_against(_: object, away: np.ndarray) -> np.ndarray:
+    return np.zeros_like(away)
+
+
 def _learns_nothing(*_: object) -> None:
     pass
 
@@ -81,7 +85,14 @@ ELEMENTS = (
         constants={"place.TAIL": 30.0, "motion_calibration.TAIL": 30.0, "place._LOG_T": _NEARLY_NORMAL},
     ),
     Element("a stranger as likely in one picture", constants={"place.PICTURES": 1.0}),
-    Element("who was lost is as likely here as who was in sight", constants={"evidence.ABSENT": 0.0}),
+    Element(
+        "who was lost is as likely here as who was in sight",
+        constants={"arrivals.Arrivals.against": _nothing_against},
+    ),
+    Element(
+        "as many new people as is usual, whatever the stream shows",
+        constants={"arrivals.Arrivals.learn": _learns_nothing},
+    ),
     Element("boxes of low score are as good as others", constants={"evidence.FAINT": 0.0}),
     Element("boxes of low score bring nobody back", constants={"evidence.FAINT_RETURN": np.inf}),
     Element("covered boxes teach the memory too", {"max_cover": 1.0}),

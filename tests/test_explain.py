@@ -21,7 +21,7 @@ from bpbreid_track.explain.recorder import ReasonRecorder
 from bpbreid_track.explain.writer import ExplainSink
 from bpbreid_track.io.annotate import paint_reasons
 from bpbreid_track.io.sources.base import Frame
-from bpbreid_track.tracking.evidence import ABSENT
+from bpbreid_track.tracking.arrivals import Arrivals
 
 
 def recorded(
@@ -73,7 +73,12 @@ def test_a_return_names_the_parts_their_distances_and_the_runner_up(tmp_path: Pa
     assert back.runner_up.distance > back.distance + 0.3
     assert back.runner_up.place > back.place, "the place would have chosen the other"
     assert back.appearance > 0 > back.runner_up.appearance
-    expected = back.place + back.appearance - ABSENT + np.log(0.9)  # the score of every box here
+    # A second and two thirds of it, in which nobody came; and the score of every box here.
+    quiet = Arrivals()
+    for _ in range(49):
+        quiet.learn(0, 1 / 30)
+    new = quiet.against(np.array([21 / 30]))[0]
+    expected = back.place + back.appearance - new + np.log(0.9)
     assert back.cost == pytest.approx(-expected, abs=1e-3)
     assert back.cost < back.limit
 
@@ -102,9 +107,6 @@ def hidden(scene: Scene) -> Scene:
 RULED_OUT = [
     pytest.param(stranger((1, 3), (205, 202)), explain.COST, "parts looked too different", id="looks"),
     pytest.param(
-        stranger((1, 1), (640, 90), 1), explain.COST, "the parts spoke for it, but the place", id="place"
-    ),
-    pytest.param(
         hidden(stranger((1, 1), (640, 90), 1)), explain.COST, "the place had to decide alone", id="alone"
     ),
 ]
@@ -129,6 +131,28 @@ def test_a_new_identity_says_what_kept_the_old_one_from_it(
     assert "Identity 1 was last seen before that in frame 30" in shown
     assert f"Identity 3 was born in frame {31 + scene.frames - 36}" in shown
     assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("place", "lost", "words"),
+    [
+        (-4.0, 7.0, "the parts spoke for it, but the place against it"),
+        (0.4, 7.0, "place and parts spoke for it, but too little for somebody away for 7.0 s"),
+        (0.4, 0.0, "place and parts spoke for it, but too little for a box of so low a score"),
+    ],
+)
+def test_what_was_too_little_is_named(
+    place: float, lost: float, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "r.jsonl"
+    recorded(stranger((1, 3), (205, 202)), path)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for box in (box for line in lines for box in line.get("boxes", [])):
+        for rival in box["closest"]:
+            rival.update(place=place, lost=lost, appearance=0.3, cost=2.1)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    assert run([str(path), "--why", "1", "3"]) == 0
+    assert words in capsys.readouterr().out
 
 
 def test_without_a_common_part_nothing_but_overlap_could_have_helped(tmp_path: Path) -> None:

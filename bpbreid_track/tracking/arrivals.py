@@ -9,7 +9,7 @@ import numpy as np
 # Of people out of sight for ``a`` seconds ``RETURNS / (a + _SOON)`` a second come back: measured against the
 # truth of nine sequences, where between half a second and two it is 0.05 to 0.67, median 0.52
 # (``docs/decisions.md``).
-RETURNS, _SOON = 0.5, 0.1
+RETURNS, _SOON = 0.65, 0.1
 # New people a second that are assumed before the stream has shown any, and for how many seconds that counts.
 _USUAL, _WEIGHT_SECONDS = 1.0, 5.0
 # Who is found within this time of the start had been there, overlooked.
