@@ -82,7 +82,7 @@ def _rivals(place: np.ndarray, axis: int) -> np.ndarray:
     """For each pair the best of the others in its column (axis 0) or row (axis 1), [T, N]."""
     if place.shape[axis] < 2:
         return np.full(place.shape, -np.inf)
-    second, best = (np.partition(place, (-2, -1), axis=axis).take([index], axis) for index in (-2, -1))
+    second, best = np.split(np.partition(place, -2, axis=axis).take([-2, -1], axis), 2, axis)
     return np.where(place == best, second, best)
 
 
