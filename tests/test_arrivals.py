@@ -25,7 +25,7 @@ def after(seconds: float, people: int, frame_rate: float = RATE) -> Arrivals:
 
 
 def test_before_anything_is_seen_a_new_person_a_second_is_assumed() -> None:
-    away = np.array([1.0, 5.0])
+    away = np.array([2.0, 5.0])
     assert Arrivals().rate == 1.0
     assert Arrivals().against(away) == pytest.approx(np.log((away + 0.1) / RETURNS))
 
@@ -56,7 +56,6 @@ def test_a_rush_hour_is_forgotten() -> None:
 
 def test_the_odds_grow_with_the_absence_and_never_speak_for_a_return() -> None:
     odds = after(60, 6).against(np.array([0.05, 0.5, 2.0, 8.0, 30.0]))
-    assert (odds >= 0).all()
     assert (np.diff(odds) >= 0).all()
     assert odds[-1] > odds[0] == 0
 
@@ -94,9 +93,9 @@ def _returned(strangers_a_second: float, distance: float) -> bool:
 
 
 def test_where_nobody_new_comes_a_likeness_brings_back_who_left() -> None:
-    assert _returned(0.0, 0.69)
+    assert _returned(0.0, 0.685)
 
 
 def test_where_new_people_come_all_the_time_the_same_likeness_does_not() -> None:
-    assert not _returned(2.0, 0.69)
+    assert not _returned(2.0, 0.685)
     assert _returned(2.0, 0.3)

@@ -110,7 +110,7 @@ class Cache:
         if self._old is not None and not pictures and (self._complete or stored >= (max_frames or np.inf)):
             self._decoded = False
             source.notes.extend(note for note in self._notes if note not in source.notes)
-            # One picture for all, and contiguous: whoever asks for that would copy another kind in every frame.
+            # Contiguous, or whoever wants it so would copy it in every frame.
             blank = np.zeros((source.height, source.width, 3), np.uint8)
             blank.flags.writeable = False
             for entry in self._old.index:
