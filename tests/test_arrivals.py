@@ -9,6 +9,7 @@ import torch
 
 from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 from bpbreid_track.tracking.arrivals import RETURNS, Arrivals
+from bpbreid_track.tracking.evidence import ABSENT
 
 RATE = 10.0
 
@@ -55,9 +56,15 @@ def test_a_rush_hour_is_forgotten() -> None:
 
 
 def test_the_odds_grow_with_the_absence_and_never_speak_for_a_return() -> None:
-    odds = after(60, 6).against(np.array([0.05, 0.5, 2.0, 8.0, 30.0]))
-    assert (np.diff(odds) >= 0).all()
-    assert odds[-1] > odds[0] == 0
+    odds = after(60, 60).against(np.array([1.0, 2.0, 8.0, 30.0]))
+    assert (np.diff(odds) > 0).all()
+    assert (after(60, 0).against(np.linspace(0, 30, 100)) >= 0).all()
+
+
+def test_who_was_hidden_a_moment_ago_may_still_be_hidden_in_part() -> None:
+    odds = after(60, 6).against(np.array([0.03, 0.1, 0.5, 1.0]))
+    assert odds[0] == pytest.approx(ABSENT, abs=0.3)
+    assert (np.diff(odds) < 0).all()
 
 
 def _returned(strangers_a_second: float, distance: float) -> bool:

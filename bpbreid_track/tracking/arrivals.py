@@ -6,6 +6,9 @@ import math
 
 import numpy as np
 
+from .evidence import ABSENT
+from .place import ERROR_SECONDS
+
 # Of people out of sight for ``a`` seconds ``RETURNS / (a + _SOON)`` a second come back. Measured against the
 # truth of nine sequences, absences of 0.1 to 10 s: 0.27 to 1.5, median 0.65 (``docs/decisions.md``).
 RETURNS, _SOON = 0.65, 0.1
@@ -44,10 +47,11 @@ class Arrivals:
         """Log odds, 0 or more, that whoever appears is somebody new and not the lost person.
 
         ``log(new people a second / returns a second)``, both of them in any one frame, so that it does not
-        depend on the frame rate. Nobody who is out of sight is likelier to be here than who is in sight.
+        depend on the frame rate. What hid a person a moment ago still hides a part of them, and a box of what
+        shows is no return: as long as errors of a detector persist more has to speak for one.
 
         Args:
             away: float64 [T], seconds since each person was last seen.
         """
         odds: np.ndarray = np.log(self.rate * (away + _SOON) / RETURNS)
-        return np.maximum(odds, 0.0)
+        return np.maximum(odds, ABSENT * np.exp(-away / ERROR_SECONDS))

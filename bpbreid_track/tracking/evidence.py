@@ -37,7 +37,7 @@ _LEAST_SCORE = 0.01
 FAINT_RETURN = 8.0
 # Share of the people who are found where no prediction leads to, after seconds without a match: the area that
 # a runner may have reached grows with the square of time.
-ELSEWHERE, _ELSEWHERE_SECONDS = 0.02, 2.0
+ELSEWHERE, _ELSEWHERE_SECONDS = 0.02, 1.0
 # After a cut anybody may be in view, or not, wherever the box is.
 _AFTER_CUT = math.log(0.5)
 
