@@ -9,17 +9,13 @@ Embeddings made of numpy arrays stay arrays until somebody asks for tensors: tor
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .errors import InputError, one_line
+from .embedding_files import MAX_MEGABYTES, read_embeddings, write_embeddings
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +23,6 @@ if TYPE_CHECKING:
 
 # Upper bound on the elements of one intermediate of part_distance (float32: 64 MiB).
 _CHUNK_ELEMENTS = 1 << 24
-# What a file of embeddings may inflate to unless its reader says otherwise.
-MAX_MEGABYTES = 256.0
 # Squared distances below this share of |a|^2 + |b|^2 have lost their digits to cancellation.
 _CANCELLATION = 1e-4
 
@@ -234,18 +228,7 @@ class PartEmbeddings:
             path: the file.
             made_by: fingerprint of the encoder, which ``maker_of`` gives back.
         """
-        features, visibility = self.numpy()
-        words = {"part_names": json.dumps(self.part_names)} | ({"made_by": made_by} if made_by else {})
-        part = Path(path).with_name(f".{Path(path).name}.part")
-        try:
-            # A handle, because numpy appends .npz to a bare name that lacks it.
-            with part.open("wb") as handle:
-                np.savez(handle, features=features, visibility=visibility, **words)  # type: ignore[arg-type]
-            part.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink()
-            raise
+        write_embeddings(path, *self.numpy(), self.part_names, made_by)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, max_megabytes: float = MAX_MEGABYTES) -> PartEmbeddings:
@@ -258,32 +241,7 @@ class PartEmbeddings:
         Raises:
             InputError: the file is not such a file, is damaged, or would inflate to more.
         """
-        try:
-            with zipfile.ZipFile(path) as archive:
-                megabytes = sum(entry.file_size for entry in archive.infolist()) / 1e6
-            if megabytes > max_megabytes:
-                raise InputError(
-                    f"{path}: would inflate to {megabytes:.0f} MB, refused above {max_megabytes:g} MB"
-                )
-            with np.load(path, allow_pickle=False) as data:
-                names = json.loads(str(data["part_names"]))
-                features, visibility = data["features"], data["visibility"]
-                return cls(features.astype(np.float32), visibility.astype(np.float32), names)
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except InputError:
-            raise
-        except Exception as error:  # zipfile, numpy and json raise whatever damage leads them to
-            reason = one_line(error) or type(error).__name__
-            raise InputError(
-                f"{path}: not a PartEmbeddings .npz ({reason}); write one with PartEmbeddings.save"
-            ) from error
-
-
-def maker_of(path: str | os.PathLike[str]) -> str:
-    """``made_by`` of a file that ``PartEmbeddings.load`` has read; empty where it does not say."""
-    with np.load(path, allow_pickle=False) as data:
-        return str(data["made_by"]) if "made_by" in data else ""
+        return read_embeddings(path, max_megabytes, cls)
 
 
 def require_embeddings(name: str, value: object) -> None:

@@ -17,7 +17,8 @@ from scenes import DIM, PARTS
 from bpbreid_track import PartEmbeddings, track_video
 from bpbreid_track.cli.track import run
 from bpbreid_track.config import GalleryConfig
-from bpbreid_track.embeddings import maker_of, part_distance
+from bpbreid_track.embedding_files import maker_of
+from bpbreid_track.embeddings import part_distance
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.identities.gallery import (
     Gallery,

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..embeddings import MAX_MEGABYTES, PartEmbeddings
+from ..config import GalleryConfig
+from ..embedding_files import MAX_MEGABYTES, maker_of
+from ..embeddings import PartEmbeddings, part_distance
 from ..errors import InputError
 from ..io.part_file import put
 from ..io.sources.images import IMAGE_SUFFIXES, natural_key, read_image
+from ..tracking.assignment import assign
 
 if TYPE_CHECKING:
     from ..model.encoder import Encoder
-
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
-
-from ..config import GalleryConfig
-from ..embeddings import maker_of, part_distance
-from ..tracking.assignment import assign
 
 logger = logging.getLogger(__name__)
 

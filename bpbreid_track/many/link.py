@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..embeddings import PartEmbeddings, maker_of
+from ..embedding_files import maker_of
+from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError
 from ..identities.across import Seen, impossible, join, mean_views
 from .clocks import Clock
