@@ -213,8 +213,7 @@ class PartTracker:
             frame = check_image(frame)
         boxes = boxes_of(detections)
         now, elapsed = self._clock(timestamp)
-        self._predict(elapsed, now, frame, boxes)
-        lost = lifecycle.lost(self._tracks, now, elapsed)
+        lost = self._predict(elapsed, now, frame, boxes)
         spread = self._motion.noise.measurement
         if self._appearance.memory is not None:
             spread = place_spread(spread, elapsed)
@@ -312,8 +311,12 @@ class PartTracker:
         wanting = self._appearance.wanting(len(tracks), now, self.config.refresh_seconds)
         return in_doubt(cues, boxes.scores, tracks.ids > 0, wanting, self.config) & boxes.usable
 
-    def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> None:
-        """Move the tracks to where they should be in this frame; drop those nobody waits for any more."""
+    def _predict(self, elapsed: float, now: float, frame: np.ndarray | None, boxes: Boxes) -> np.ndarray:
+        """Move the tracks to where they should be in this frame; drop those nobody waits for any more.
+
+        Returns:
+            bool [T], which of those that stay are lost.
+        """
         step = CameraStep()
         if frame is not None and self.config.camera_motion == "flow":
             step = self._camera.estimate(frame, boxes.xyxy[boxes.usable])
@@ -324,21 +327,22 @@ class PartTracker:
         tracks = self._tracks
         remembered = self._appearance.memory is not None
         self._keep(lifecycle.alive(tracks, remembered, now, elapsed, self.config))
+        lost = lifecycle.lost(tracks, now, elapsed)
         if not len(tracks):
-            return
+            return lost
         if step.affine is not None:
             kalman.warp(tracks.state, step.affine)
-        lost = lifecycle.lost(tracks, now, elapsed)
         # Nobody grows or shrinks steadily while out of sight.
         tracks.state[kalman.VELOCITY, lost, 2:] = 0
         seconds, noise = min(elapsed, _LONGEST_STEP), self._motion.noise
         if not remembered:
             # By motion alone places are compared only with one another, and the nearest is best.
             kalman.predict(tracks.state, seconds, noise, fading=False)
-            return
+            return lost
         known = ~lost & (tracks.ids > 0) & (tracks.hits > _SPEED_HITS)
         self._motion.learn_speeds(tracks.state, known, elapsed)
         kalman.predict(tracks.state, seconds, self._motion.noise_of(lost))
+        return lost
 
     def _learn_motion(self, trace: Trace, boxes: Boxes, lost: np.ndarray, elapsed: float) -> None:
         """From tracks in sight whose speed is known.
