@@ -30,6 +30,8 @@ from occlusion_cases import CASES, Case  # noqa: E402
 from peers import part_tracker_peer  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
+from bpbreid_track.tracking.evidence import ABSENT  # noqa: E402
+
 
 @dataclass(frozen=True)
 class Element:
@@ -52,8 +54,8 @@ def _nothing_forgiven(distances: np.ndarray, *_: object) -> np.ndarray:
     return np.zeros_like(distances)
 
 
-def _nothing_against(_: object, away: np.ndarray) -> np.ndarray:
-    return np.zeros_like(away)
+def _always_unlikely(away: np.ndarray) -> np.ndarray:
+    return np.full_like(away, ABSENT)
 
 
 def _learns_nothing(*_: object) -> None:
@@ -87,11 +89,10 @@ ELEMENTS = (
     Element("a stranger as likely in one picture", constants={"place.PICTURES": 1.0}),
     Element(
         "who was lost is as likely here as who was in sight",
-        constants={"arrivals.Arrivals.against": _nothing_against},
+        constants={"evidence.against_return": np.zeros_like},
     ),
     Element(
-        "as many new people as is usual, whatever the stream shows",
-        constants={"arrivals.Arrivals.learn": _learns_nothing},
+        "a return is as unlikely after any time", constants={"evidence.against_return": _always_unlikely}
     ),
     Element("boxes of low score are as good as others", constants={"evidence.FAINT": 0.0}),
     Element("boxes of low score bring nobody back", constants={"evidence.FAINT_RETURN": np.inf}),

@@ -10,6 +10,7 @@ from scipy import stats
 
 from bpbreid_track import PartEmbeddings, PartTracker, TrackerConfig
 from bpbreid_track.tracking import kalman
+from bpbreid_track.tracking.evidence import ABSENT, against_return
 from bpbreid_track.tracking.motion_calibration import STREET, MotionCalibration
 from bpbreid_track.tracking.place import PICTURES, TAIL, place_log_ratio, place_spread
 
@@ -241,3 +242,16 @@ def test_a_frame_without_boxes_is_no_trouble_for_a_sparing_tracker() -> None:
     config = TrackerConfig(encode="ambiguous", camera_motion="none")
     found, _ = run(config, Scene([Walker((100, 200), hidden={3, 4})], 8), own=True)
     assert [len(row) for row in found] == [1, 1, 1, 0, 0, 1, 1, 1]
+
+
+def test_the_longer_somebody_is_away_the_more_has_to_speak_for_a_return() -> None:
+    odds = against_return(np.array([0.7, 1.0, 2.0, 6.0, 20.0]))
+    assert odds == pytest.approx(np.log((np.array([0.7, 1.0, 2.0, 6.0, 20.0]) + 0.1) / 0.65), abs=0.2)
+    assert (np.diff(odds[1:]) > 0).all()
+    assert (against_return(np.linspace(1e-3, 30, 200)) > 0).all(), "nothing speaks for a return by itself"
+
+
+def test_who_was_hidden_a_moment_ago_may_still_be_hidden_in_part() -> None:
+    odds = against_return(np.array([0.02, 0.1, 0.5]))
+    assert odds[0] == pytest.approx(ABSENT, rel=0.1)
+    assert (np.diff(odds) < 0).all()

@@ -21,7 +21,7 @@ from bpbreid_track.explain.recorder import ReasonRecorder
 from bpbreid_track.explain.writer import ExplainSink
 from bpbreid_track.io.annotate import paint_reasons
 from bpbreid_track.io.sources.base import Frame
-from bpbreid_track.tracking.arrivals import Arrivals
+from bpbreid_track.tracking.evidence import against_return
 
 
 def recorded(
@@ -73,12 +73,8 @@ def test_a_return_names_the_parts_their_distances_and_the_runner_up(tmp_path: Pa
     assert back.runner_up.distance > back.distance + 0.3
     assert back.runner_up.place > back.place, "the place would have chosen the other"
     assert back.appearance > 0 > back.runner_up.appearance
-    # A second and two thirds of it, in which nobody came; and the score of every box here.
-    quiet = Arrivals()
-    for _ in range(49):
-        quiet.learn(0, 1 / 30)
-    new = quiet.against(np.array([21 / 30]))[0]
-    expected = back.place + back.appearance - new + np.log(0.9)
+    new = against_return(np.array([21 / 30]))[0]
+    expected = back.place + back.appearance - new + np.log(0.9)  # the score of every box here
     assert back.cost == pytest.approx(-expected, abs=1e-3)
     assert back.cost < back.limit
 

@@ -17,11 +17,10 @@ from ..frames import check_image
 from . import kalman, lifecycle
 from .appearance import Appearance
 from .appearance_memory import AppearanceMemory
-from .arrivals import Arrivals
 from .association import Trace, associate
 from .camera_motion import CameraMotion, CameraStep
 from .encode_policy import BoxEncoder, encode_rows, in_doubt, resolve_encode
-from .evidence import ABSENT, MotionCues, motion_cues, weigh
+from .evidence import MotionCues, motion_cues, weigh
 from .motion_calibration import MotionCalibration
 from .observer import AssociatedFrame, Observer
 from .place import place_spread
@@ -141,7 +140,6 @@ class PartTracker:
         self._tracks = Tracks()
         self._appearance = Appearance()
         self._motion = MotionCalibration()
-        self._arrivals = Arrivals()
         self._extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
         self._camera.reset()
         self._now: float | None = None
@@ -239,13 +237,11 @@ class PartTracker:
         boxes, cues, now, elapsed = found._boxes, found._cues, found._now, found._elapsed
         tracks, looks = self._tracks, self._appearance
         self.embeddings = embeddings = looks.admit(embeddings, found.wanted, len(tracks), now)
-        away = now - tracks.seen
         evidence = weigh(
             cues,
             boxes.scores,
             tracks.mean_score,
-            away,
-            ABSENT if embeddings is None else self._arrivals.against(away),
+            now - tracks.seen,
             looks.memory,
             looks.calibration,
             embeddings,
@@ -376,9 +372,7 @@ class PartTracker:
         rows = row_of_box[shown]
         # The first frame has nothing before it that could confirm a track.
         hits = lifecycle.hits_needed(self.config, elapsed) if self.stats.frames else 1
-        confirmed = lifecycle.confirm(tracks, rows, hits, self._numbers)
-        self.stats.identities += confirmed
-        self._arrivals.learn(confirmed, elapsed)
+        self.stats.identities += lifecycle.confirm(tracks, rows, hits, self._numbers)
         identities = np.full(len(boxes.scores), -1, np.int64)
         identities[shown] = tracks.ids[rows]
         identities[identities == 0] = -1
