@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 # Log odds against a lost person being back in just this frame, where motion alone decides, or was decided a
 # moment ago; else see ``against_return``.
 ABSENT = 2.5
-# Of people out of sight for ``a`` seconds ``RETURNS / (a + _SOON)`` a second come back, and so many new ones come.
-# Measured against the truth of nine sequences (``docs/decisions.md``): for absences of 0.1 to 10 s 0.27 to 1.5,
-# median 0.65, and 0.2 to 1.5 new ones a second, median 1.1.
+# Of people out of sight for ``a`` seconds ``RETURNS / (a + _SOON)`` a second come back, and ``_NEW`` new people
+# come. Measured against the truth of nine sequences (``docs/decisions.md``): for absences of 0.1 to 10 s 0.27 to
+# 1.5, median 0.65, and 0.2 to 1.5 new ones, median 1.1.
 RETURNS, _SOON, _NEW = 0.65, 0.1, 1.0
 # Log odds against a box of low score being anybody, beyond what its score says itself.
 FAINT = 1.0
@@ -113,9 +113,9 @@ def motion_cues(
 def against_return(away: np.ndarray) -> np.ndarray:
     """Log odds, above 0, that whoever appears is somebody new and not the lost person, float64 [T].
 
-    ``log(new people a second / returns a second)``, both of them in any one frame, so that it does not depend on
-    the frame rate. What hid a person a moment ago still hides a part of them, and a box of what shows is no
-    return: as long as errors of a detector persist more has to speak for one.
+    ``log(new people a second / returns a second)``, so that it does not depend on the frame rate. What hid a
+    person a moment ago still hides a part of them, and a box of what shows is no return: as long as errors of
+    a detector persist more has to speak for one.
 
     Args:
         away: float64 [T], seconds since each person was last seen.
