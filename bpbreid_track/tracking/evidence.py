@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 # Log odds against a lost person being back in just this frame, where motion alone decides, or was decided a
 # moment ago; else see ``against_return``.
 ABSENT = 2.5
-# Of people out of sight for ``a`` seconds ``RETURNS / (a + _SOON)`` a second come back, and ``_NEW`` people come
-# who are new. Measured against the truth of nine sequences (``docs/decisions.md``): 0.27 to 1.5, median 0.65, for
+# Of people out of sight for ``a`` seconds ``RETURNS / (a + _SOON)`` a second come back, and ``_NEW`` new ones
+# come. Measured against the truth of nine sequences (``docs/decisions.md``): 0.27 to 1.5, median 0.65, for
 # absences of 0.1 to 10 s, and 0.2 to 1.5 new ones, median 1.1.
 RETURNS, _SOON, _NEW = 0.65, 0.1, 1.0
 # Log odds against a box of low score being anybody, beyond what its score says itself.
