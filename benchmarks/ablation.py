@@ -50,10 +50,6 @@ def _columns(keep: slice) -> Callable[[Arrays], Arrays]:
     return lambda vectors: {key: array[:, keep] for key, array in vectors.items()}
 
 
-def _nothing_forgiven(distances: np.ndarray, *_: object) -> np.ndarray:
-    return np.zeros_like(distances)
-
-
 def _always_unlikely(away: np.ndarray) -> np.ndarray:
     return np.full_like(away, ABSENT)
 
@@ -77,7 +73,6 @@ ELEMENTS = (
     Element("foreground alone, no parts", change=_columns(slice(0, 1))),
     Element("parts alone, no foreground", change=_columns(slice(1, None))),
     Element("lost people come back by place alone", {"appearance_seconds": 0.0}),
-    Element("poor views are forgiven nothing", constants={"evidence.score_normalization": _nothing_forgiven}),
     Element(
         "people move as on a street, whatever the stream shows",
         constants={"motion_calibration.MotionCalibration.learn": _learns_nothing},

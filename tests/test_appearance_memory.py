@@ -8,7 +8,7 @@ import torch
 
 from bpbreid_track import PartEmbeddings, part_distance
 from bpbreid_track.tracking.appearance_memory import AppearanceMemory
-from bpbreid_track.tracking.distance_calibration import DistanceCalibration, score_normalization
+from bpbreid_track.tracking.distance_calibration import DistanceCalibration
 
 NAMES = ("foreground", "head", "legs")
 
@@ -101,41 +101,3 @@ def test_one_frame_of_several_people_sets_the_scale_of_any_encoder(two: float) -
     near, far = scale.log_ratio(np.array([[0.4 * two, two]]))[0]
     assert near > 3
     assert far < -3
-
-
-def people_in_sight(count: int, distance: float = 0.9) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tracks in sight on their boxes, then a lost track and a box that nobody stands in."""
-    distances = np.full((count + 1, count + 1), distance)
-    np.fill_diagonal(distances, 0.3)
-    overlap = np.diag([0.8] * count + [0.0])
-    return distances, overlap, np.array([True] * count + [False])
-
-
-def test_a_view_that_is_far_from_everybody_is_forgiven_a_part_of_it() -> None:
-    distances, overlap, in_sight = people_in_sight(8)
-    usual = score_normalization(distances, overlap, in_sight, expected=0.9)
-    np.testing.assert_allclose(usual, 0, atol=1e-12)
-    distances[:8, 8] += 0.2  # the box, to people in sight
-    forgiven = score_normalization(distances, overlap, in_sight, expected=0.9)
-    np.testing.assert_allclose(forgiven[:, 8], 0.1)
-    np.testing.assert_allclose(forgiven[8, :8], 0, atol=1e-12)
-    distances[8, :8] += 0.4  # the lost track, to their boxes
-    forgiven = score_normalization(distances, overlap, in_sight, expected=0.9)
-    np.testing.assert_allclose(forgiven[8], 0.2)
-
-
-def test_the_distance_to_a_lost_track_itself_forgives_nothing() -> None:
-    distances, overlap, in_sight = people_in_sight(8)
-    before = score_normalization(distances, overlap, in_sight, expected=0.9)
-    distances[8, 8] = 1.4
-    np.testing.assert_array_equal(score_normalization(distances, overlap, in_sight, expected=0.9), before)
-
-
-def test_few_and_incomparable_people_say_little_of_a_view() -> None:
-    distances, overlap, in_sight = people_in_sight(1)
-    distances[0, 1] += 0.9
-    assert score_normalization(distances, overlap, in_sight, expected=0.9)[1, 1] < 0.11
-    distances[0, 1] = np.inf
-    assert score_normalization(distances, overlap, in_sight, expected=0.9)[1, 1] == 0
-    empty = score_normalization(np.zeros((2, 0)), np.zeros((2, 0)), np.array([True, False]), expected=0.9)
-    assert empty.shape == (2, 0)

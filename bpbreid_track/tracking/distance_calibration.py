@@ -14,10 +14,6 @@ _WEIGHT = 50.0
 _FORGET_SECONDS = 60.0
 # No view says more than this: whoever bends or turns looks like another sometimes.
 _MOST = 10.0
-# Overlap from which a box is taken for that of a person in sight.
-_OWN_OVERLAP = 0.5
-# Distances to this many other people say as much of a view as having been seen at all.
-_OTHERS = 8.0
 
 
 class DistanceCalibration:
@@ -43,17 +39,12 @@ class DistanceCalibration:
                 # A frame counts once, however many pairs it has.
                 sums += np.array([1.0, values.mean(), np.square(values).mean()]) * min(len(values), 10)
 
-    @property
-    def between_people(self) -> float:
-        """Mean distance of two people; 0 before any were seen together."""
-        weight, first, _ = self._sums[1]
-        return float(first / weight) if weight else 0.0
-
     def log_ratio(self, distances: np.ndarray) -> np.ndarray:
         """Log-likelihood ratio of one person to two, float64 in [-10, 10]; 0 where no part is comparable."""
-        scale = self.between_people
-        if not scale:
+        examples, total, _ = self._sums[1]
+        if not examples:
             return np.zeros(distances.shape)
+        scale = float(total / examples)
         square = DEVIATION_SHARE**2
         assumed = np.array([[1, SAME_SHARE, SAME_SHARE**2 + square], [1, 1, 1 + square]])
         weight, first, second = (self._sums + _WEIGHT * assumed * [1, scale, scale**2]).T
@@ -62,32 +53,3 @@ class DistanceCalibration:
         slope = max(0.0, float(mean[1] - mean[0])) / variance
         middle = float(mean.mean())
         return np.clip(slope * (middle - np.where(np.isfinite(distances), distances, middle)), -_MOST, _MOST)
-
-
-def score_normalization(
-    distances: np.ndarray, overlap: np.ndarray, in_sight: np.ndarray, expected: float
-) -> np.ndarray:
-    """Mean excess distance to other people: what to subtract from a pair's part distance.
-
-    Score normalization as in speaker verification. Somebody who shows from the waist up only, or blurred, is
-    far from everybody, the same person included. Pairs known to be two people, here people in sight and each
-    other's boxes, tell by how much. The mean is shrunk towards 0 as if ``_OTHERS`` more people had shown the
-    expected distance; of box and track the larger mean counts.
-
-    Args:
-        distances: [T, N] part distances, inf where no part can be compared.
-        overlap: [T, N] in [0, 1], of predicted and detected boxes.
-        in_sight: bool [T], tracks seen in the last frame.
-        expected: mean distance of two people.
-
-    Returns:
-        What to take off the distances, [T, N].
-    """
-    own = overlap == overlap.max(axis=1, keepdims=True, initial=_OWN_OVERLAP)
-    own &= in_sight[:, None]
-    known = np.isfinite(distances) & ~own
-    excess = np.where(known, distances - expected, 0)
-    owners, owned = own.any(axis=1), own.any(axis=0)
-    of_box = excess[owners].sum(axis=0) / (known[owners].sum(axis=0) + _OTHERS)
-    of_track = excess[:, owned].sum(axis=1) / (known[:, owned].sum(axis=1) + _OTHERS)
-    return np.maximum(of_box[None], of_track[:, None])

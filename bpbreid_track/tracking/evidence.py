@@ -16,7 +16,7 @@ import numpy as np
 from . import kalman
 from .appearance_memory import AppearanceMemory
 from .boxes import iou
-from .distance_calibration import DistanceCalibration, score_normalization
+from .distance_calibration import DistanceCalibration
 from .place import ERROR_SECONDS, place_log_ratio
 from .tracks import TICK
 
@@ -164,9 +164,6 @@ def weigh(
     assert memory is not None
     distances = memory.distances(embeddings)
     parts = scale.log_ratio(distances)
-    if cues.lost.any():
-        excess = score_normalization(distances, cues.overlap, ~cues.lost, scale.between_people)
-        parts[cues.lost] = scale.log_ratio((distances - excess)[cues.lost])
     elsewhere = ELSEWHERE * -np.expm1(-np.square(away / _ELSEWHERE_SECONDS))
     # How little a place can say against somebody whose parts are known.
     least = np.log(np.maximum(elsewhere, 1e-300))
