@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..tracking import kalman
+from ..tracking.boxes import iou
 from ..tracking.observer import AssociatedFrame
 from ..tracking.rounds import NEW
 from .reasons import BIRTH, MatchReason, Rival, ruled_out, shared_part_distances
@@ -73,6 +75,9 @@ class _Draft:
         self._config, self._frame = config, frame
         self._cost = frame.trace.cost()
         self._lost = np.where(frame.evidence.lost, frame.now - frame.tracks.seen, 0.0)
+        # Of a track that may be anywhere, as after a cut, nothing overlaps.
+        self._overlap = iou(kalman.to_xyxy(frame.tracks.state[kalman.POSITION]), frame.boxes.xyxy)
+        self._overlap[~frame.tracks.has_position] = 0.0
         taken = zip(frame.trace.tracks.tolist(), frame.trace.boxes.tolist(), strict=True)
         self._box_of: dict[int, int] = dict(taken)
 
@@ -123,7 +128,7 @@ class _Draft:
             parts = shared_part_distances(frame.memory, frame.embeddings, track, row)
         return {
             "lost": round(float(self._lost[track]), 4),
-            "motion": round(float(1 - frame.cues.overlap[track, row]), 4),
+            "motion": round(float(1 - self._overlap[track, row]), 4),
             "distance": round(distance, 4) if np.isfinite(distance) else None,
             "parts": parts,
             "place": round(float(frame.cues.place[track, row]), 4),

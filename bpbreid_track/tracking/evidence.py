@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import kalman
 from .appearance_memory import AppearanceMemory
-from .boxes import iou
 from .distance_calibration import DistanceCalibration
 from .place import ERROR_SECONDS, place_log_ratio
 from .tracks import TICK
@@ -51,13 +49,11 @@ class MotionCues:
     """What motion says about all pairs, [T, N].
 
     Attributes:
-        overlap: IoU of prediction and box.
         place: log-likelihood ratio of the box's place, see ``place_log_ratio``.
         allowed: bool, a sound box of the track's class.
         lost: bool [T], tracks without a match in the frame before.
     """
 
-    overlap: np.ndarray
     place: np.ndarray
     allowed: np.ndarray
     lost: np.ndarray
@@ -93,21 +89,20 @@ def motion_cues(
     """What motion says about all pairs.
 
     Args:
-        tracks: predicted to this frame. After a cut a track has no position (``has_position``): it
-            overlaps nothing, and every place is as likely.
+        tracks: predicted to this frame. After a cut a track has no position (``has_position``): every
+            place is as likely.
         boxes: of this frame.
         lost: bool [T], as in ``MotionCues``.
         config: settings.
         measurement: [4] standard deviation of a detected centre, width and height, in heights.
         picture: its area in square pixels.
     """
-    overlap = iou(kalman.to_xyxy(tracks.state[kalman.POSITION]), boxes.xyxy)
     place = place_log_ratio(tracks.state, boxes.cxcywh, measurement, picture)
-    overlap[~tracks.has_position], place[~tracks.has_position] = 0.0, _AFTER_CUT
+    place[~tracks.has_position] = _AFTER_CUT
     allowed = np.broadcast_to(boxes.usable, place.shape)
     if not config.class_agnostic:
         allowed = allowed & (tracks.classes[:, None] == boxes.classes)
-    return MotionCues(overlap, place, allowed, lost)
+    return MotionCues(place, allowed, lost)
 
 
 def against_return(away: np.ndarray) -> np.ndarray:
