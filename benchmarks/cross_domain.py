@@ -25,7 +25,7 @@ from bpbreid_track import Encoder, PartEmbeddings  # noqa: E402
 from bpbreid_track.evaluation.ranking import rank_embeddings  # noqa: E402
 from bpbreid_track.io.mot_format import read_mot  # noqa: E402
 from bpbreid_track.io.open_source import open_source  # noqa: E402
-from bpbreid_track.model.crops import pixel_boxes  # noqa: E402
+from bpbreid_track.model.host_crops import pixel_boxes  # noqa: E402
 
 COVERED = 0.55
 _GREY = 128

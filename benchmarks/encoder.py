@@ -41,8 +41,10 @@ from torch import Tensor  # noqa: E402
 from torchvision import transforms  # noqa: E402
 
 from bpbreid_track.model.checkpoint import load_checkpoint  # noqa: E402
-from bpbreid_track.model.crops import crop_source, normalise, pixel_boxes  # noqa: E402
-from bpbreid_track.model.encoder import Encoder, find_encoder_weights  # noqa: E402
+from bpbreid_track.model.crops import crop_source, normalise  # noqa: E402
+from bpbreid_track.model.encoder import Encoder  # noqa: E402
+from bpbreid_track.model.find_weights import find_encoder_weights  # noqa: E402
+from bpbreid_track.model.host_crops import pixel_boxes  # noqa: E402
 from bpbreid_track.model.inference import exact_float32, inference_copy, resolve_device  # noqa: E402
 from bpbreid_track.model.network import BPBReID  # noqa: E402
 from bpbreid_track.model.options import ModelOptions  # noqa: E402

@@ -32,7 +32,7 @@ TEAM_NAMES, OTHERS = "ABCDEFGH", "other"
 
 def cache_folder() -> Path:
     """The folder for downloaded weights and exported networks (``BPBREID_CACHE``); it need not exist yet."""
-    return Path(os.environ.get("BPBREID_CACHE") or "~/.cache/bpbreid_track").expanduser()
+    return Path(os.environ.get("BPBREID_CACHE") or "~/.cache/bpbreid_track").expanduser().absolute()
 
 
 class FormerSetting(Notice):

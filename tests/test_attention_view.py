@@ -13,7 +13,7 @@ from small_encoders import NONSENSE, PEOPLE, frame, network
 from bpbreid_track import Encoder
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.model.attention_view import paint_attention, part_colours, part_painter
-from bpbreid_track.model.crops import HostCrops, normalise
+from bpbreid_track.model.crops import TensorCrops, normalise
 from bpbreid_trainer.attention_sheet import attention_sheet
 
 
@@ -29,7 +29,7 @@ def test_attention_agrees_with_the_visibility_of_the_embeddings(encoder: Encoder
     assert maps[1].sum() == 0
     torch.testing.assert_close(visibility, encoder.encode(frame(), boxes).visibility[:, 1:])
     ready = normalise(
-        HostCrops([frame()]).cut(np.zeros(1, int), np.array([[10, 20, 60, 150]]), (64, 32)),
+        TensorCrops([frame()]).cut(np.zeros(1, int), np.array([[10, 20, 60, 150]]), (64, 32)),
         encoder.options.mean,
         encoder.options.std,
     )

@@ -43,6 +43,14 @@ def hidden_walk(hidden: int, speed: float = 2.0) -> list[sv.Detections]:
     return [sv.Detections.empty() if 20 <= n < 20 + hidden else walker(speed * n) for n in steps]
 
 
+@pytest.mark.parametrize(("seen", "filled"), [(3, 0), (5, 0), (6, 25), (12, 25)])
+def test_who_was_seen_for_less_than_half_a_second_before_has_none(seen: int, filled: int) -> None:
+    bridges = Bridges(3.0)
+    before = [walker(2 * n) if n >= 20 - seen else sv.Detections.empty() for n in range(20)]
+    run([*before, *hidden_walk(25)[20:]], bridges)
+    assert bridges.filled == filled
+
+
 def test_who_comes_back_has_boxes_in_between() -> None:
     bridges = Bridges(3.0)
     done = run(hidden_walk(25), bridges)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,9 +24,11 @@ from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.open_source import open_source
 from bpbreid_track.io.sources.base import Frame, Source
 from bpbreid_track.model.checkpoint import load_checkpoint, save_checkpoint
-from bpbreid_track.model.encoder import find_encoder_weights
+from bpbreid_track.model.find_weights import find_encoder_weights
+from bpbreid_track.pipeline.associate import Associate
 from bpbreid_track.pipeline.cache_file import CacheReader
 from bpbreid_track.pipeline.cached_networks import asked_for, stored_networks
+from bpbreid_track.pipeline.stage import Item
 from bpbreid_track.read_config import run_config
 
 FRAMES = 8
@@ -90,15 +94,19 @@ def test_second_run_computes_nothing_and_writes_the_same_bytes(work: Any, tmp_pa
 
 WITHOUT_NETWORKS = """
 import sys
+import threading
 from bpbreid_track.cli.track import run
+start, started = threading.Thread.start, []
+threading.Thread.start = lambda self: started.append(self.name) or start(self)
 code = run(sys.argv[1:])
+assert not [name for name in started if name.startswith("bpbreid")], started
 needless = {"torch", "ultralytics", "timm", "openvino", "rich"}
 assert not needless & set(sys.modules), needless & set(sys.modules)
 sys.exit(code)
 """
 
 
-def test_a_run_of_which_all_is_known_loads_neither_torch_nor_what_shows(
+def test_a_run_of_which_all_is_known_loads_neither_torch_nor_what_shows_and_takes_no_threads(
     pets: Path, det: Path, tmp_path: Path
 ) -> None:
     arguments = [str(pets), "--detector", str(det), "--device", "cpu", "--max-frames", str(FRAMES), "--quiet"]
@@ -109,6 +117,25 @@ def test_a_run_of_which_all_is_known_loads_neither_torch_nor_what_shows(
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "second.csv").read_bytes() == (tmp_path / "first.csv").read_bytes()
     assert len((tmp_path / "second.csv").read_bytes().splitlines()) > 3 * FRAMES
+
+
+def test_an_interrupt_ends_a_run_of_which_all_is_known_in_good_order(
+    pets: Path, det: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"detector": det, "device": "cpu", "precision": "fp32", "cache": tmp_path / "c"}
+    track_video(pets, tracks=tmp_path / "all.csv", max_frames=FRAMES, **given)  # type: ignore[arg-type]
+    track_video(pets, tracks=tmp_path / "three.csv", max_frames=3, **given)  # type: ignore[arg-type]
+    steps, step = itertools.count(1), Associate.step
+
+    def interrupted(self: Associate, item: Item) -> None:
+        step(self, item)
+        if next(steps) == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Associate, "step", interrupted)
+    report = track_video(pets, tracks=tmp_path / "cut.csv", max_frames=FRAMES, **given)  # type: ignore[arg-type]
+    assert (report.interrupted, report.frames, report.cached_frames) == (True, 3, 3)
+    assert (tmp_path / "cut.csv").read_bytes() == (tmp_path / "three.csv").read_bytes()
 
 
 @pytest.mark.parametrize("change", ["weights", "boxes", "device", "setting", "more frames"])

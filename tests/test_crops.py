@@ -9,23 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from bpbreid_track.model.crops import (
-    CropSource,
-    DeviceCrops,
-    HostCrops,
-    check_boxes,
-    check_image,
-    crop_source,
-    normalise,
-    pixel_boxes,
-)
+from bpbreid_track.frames import check_image
+from bpbreid_track.model.crops import CropSource, DeviceCrops, TensorCrops, crop_source, normalise
+from bpbreid_track.model.host_crops import check_boxes, pixel_boxes
 
 CPU = torch.device("cpu")
 SIZE = (256, 128)
 
 
 def on_host(images: list[np.ndarray], through: tuple[int, int] | None = None) -> CropSource:
-    return HostCrops(images, through)
+    return TensorCrops(images, through)
 
 
 def on_device(images: list[np.ndarray], through: tuple[int, int] | None = None) -> CropSource:
@@ -134,7 +127,7 @@ def test_large_images_are_uploaded_apart_and_small_ones_together_with_the_same_r
 
 
 def test_the_cpu_gets_opencv_crops_and_others_batched_ones() -> None:
-    assert isinstance(crop_source([noise(4, 4)], CPU), HostCrops)
+    assert isinstance(crop_source([noise(4, 4)], CPU), TensorCrops)
     assert isinstance(crop_source([noise(4, 4)], torch.device("meta")), DeviceCrops)
 
 

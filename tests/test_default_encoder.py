@@ -12,8 +12,8 @@ from benchmarks.cross_domain import spaced_crops
 from benchmarks.visibility import figures_of as visibility_figures
 from bpbreid_track import Encoder, PartEmbeddings
 from bpbreid_track.evaluation.ranking import RankingMetrics, rank_embeddings
+from bpbreid_track.machine import cpu_has_bf16
 from bpbreid_track.model.checkpoint import read_checkpoint
-from bpbreid_track.model.inference import cpu_has_bf16
 from bpbreid_trainer.data import Sample, load_dataset
 from bpbreid_trainer.evaluate import crop_embedder, embed_all, rank
 from bpbreid_trainer.options import TrainOptions, read_options

@@ -19,10 +19,12 @@ from small_encoders import network
 
 from bpbreid_track import Encoder
 from bpbreid_track.config import DetectorConfig
-from bpbreid_track.detection import runtimes
+from bpbreid_track.detection import exported as exported_files
+from bpbreid_track.detection import runtime_choice
 from bpbreid_track.detection.detectors import UltralyticsDetector
 from bpbreid_track.detection.exact_head import split_at_head
-from bpbreid_track.detection.runtimes import choose_runtime, exported
+from bpbreid_track.detection.exported import exported
+from bpbreid_track.detection.runtime_choice import choose_runtime
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.sources.base import Frame
 from bpbreid_track.model.checkpoint import save_checkpoint
@@ -65,7 +67,7 @@ def _detector(weights: Path, runtime: str = "auto", **settings: Any) -> Ultralyt
 def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
     pose_weights: Path, cache: Path, pets: list[Frame], monkeypatch: pytest.MonkeyPatch, tiles: bool
 ) -> None:
-    monkeypatch.setattr(runtimes, "cpu_has_bf16", lambda: tiles)
+    monkeypatch.setattr(runtime_choice, "cpu_has_bf16", lambda: tiles)
     fast, torch = _detector(pose_weights, batch_size=2), _detector(pose_weights, "torch")
     assert (fast.runtime, torch.runtime) == ("openvino", "torch")
     assert fast.description.endswith("(OpenVINO, bf16)" if tiles else "(OpenVINO)")
@@ -178,7 +180,7 @@ def test_who_exports_at_the_same_time_takes_what_is_there_first(
             (made.parent.parent / "done").touch()
             exported("openvino", pose_weights, most)  # another process, from its beginning to its end
 
-    monkeypatch.setattr(runtimes, "_export", slow_export)
+    monkeypatch.setattr(exported_files, "_export", slow_export)
     found = exported("openvino", pose_weights, 300)
     assert found.read_text() == "mine"
     assert {path.name for path in (tmp_path / "exported").iterdir()} == {"done", found.parent.name}
@@ -235,11 +237,11 @@ def test_a_cache_that_cannot_be_written_costs_speed_only(
 def test_what_is_not_installed_is_passed_over_or_named_with_its_mend(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     weights = Path("people.pt")
-    monkeypatch.setitem(runtimes._PACKAGES, "openvino", ("no_such_package",))
+    monkeypatch.setitem(runtime_choice.PACKAGES, "openvino", ("no_such_package",))
     assert choose_runtime("auto", weights, "cpu") == "onnx"
     with pytest.raises(InputError, match="pip install no_such_package"):
         choose_runtime("openvino", weights, "cpu")
-    monkeypatch.setitem(runtimes._PACKAGES, "onnx", ("no_such_package",))
+    monkeypatch.setitem(runtime_choice.PACKAGES, "onnx", ("no_such_package",))
     assert choose_runtime("auto", weights, "cpu") == "torch"
 
 

@@ -14,7 +14,6 @@ from small_encoders import NONSENSE, PEOPLE, frame, network
 
 from bpbreid_track import Encoder, PartEmbeddings, part_distance
 from bpbreid_track.errors import InputError, UsageError
-from bpbreid_track.model import encoder as encoder_module
 from bpbreid_track.model.checkpoint import save_checkpoint
 from bpbreid_track.model.crops import normalise
 from bpbreid_track.model.encoder import padded_size
@@ -314,7 +313,7 @@ def test_sources_that_are_not_there_are_named(source: str, message: str) -> None
 def test_default_says_how_to_give_weights_where_none_are_bundled(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(encoder_module, "_WEIGHTS", tmp_path)
+    monkeypatch.setattr("bpbreid_track.model.find_weights._WEIGHTS", tmp_path)
     with pytest.raises(InputError, match=r"bundles no weights; name a file \(\.safetensors"):
         Encoder.load()
     save_checkpoint(network(), tmp_path / "default.safetensors")

@@ -169,6 +169,7 @@ def test_large_pictures_wait_for_less(pets: Path) -> None:
             boxes = sv.Detections(np.array([[index, 0, index + 9, 20]], np.float32), tracker_id=np.array([1]))
             written += stage([Item(Frame(index, index / 9, image), boxes, time=index / 9)])
         assert len(written) == 9 - waiting
-        written += stage.finish()
+        for waited in stage.finish():
+            written += waited
         assert [item.frame.index for item in written] == list(range(9))
         np.testing.assert_allclose([item.detections.xyxy[0, 0] for item in written], range(9), atol=1e-4)

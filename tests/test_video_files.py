@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -72,6 +73,18 @@ def test_all_eight_orientations_come_out_upright(name: str, tmp_path: Path) -> N
         shapes = {image.shape for image in images}
         assert shapes == {(source.height, source.width, 3)}
     assert [corners(image) for image in images] == [expected] * 5
+
+
+def test_pictures_that_nobody_holds_are_let_go(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "plain.mp4", frames=60)
+    with open_source(path) as source:
+        gc.collect()
+        gc.disable()
+        try:
+            assert sum(1 for _ in source) == 60
+            assert gc.collect() < 60  # in cycles: PyAV makes three objects of a picture whose matrix is read
+        finally:
+            gc.enable()
 
 
 def atoms(data: bytes, at: int, end: int) -> list[tuple[bytes, bytes]]:

@@ -69,6 +69,56 @@ def choose_classes(asked: Sequence[str], known: Mapping[int, str], weights: str)
     )
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Classes of a network whose boxes are kept.
+
+    Attributes:
+        wanted: their numbers in the network; None for all.
+        asked: what was asked for; None where nothing was.
+    """
+
+    wanted: list[int] | None
+    asked: Classes | None
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names by number in results of the classes that were asked for; empty where none were."""
+        return {} if self.asked is None else self.asked.names
+
+    @property
+    def by_motion(self) -> frozenset[int]:
+        """Numbers in results of those that are no people."""
+        return frozenset() if self.asked is None else self.asked.by_motion
+
+    def numbered(self, class_id: np.ndarray) -> np.ndarray:
+        """The network's class of each box as results number it, int [N]."""
+        if self.asked is not None:
+            return np.array([self.asked.number[number] for number in class_id.tolist()], int)
+        return class_id.astype(int) if self.wanted is None else np.full(len(class_id), PERSON)
+
+
+def kept_classes(asked: Sequence[str], known: Mapping[int, str], weights: str, *, is_pose: bool) -> Kept:
+    """What is kept of a network's boxes: what ``asked`` names, else people, else all.
+
+    Args:
+        asked: as for ``choose_classes``; empty where nothing is.
+        known: names of the network's classes.
+        weights: name of the network, for messages.
+        is_pose: the network was trained for keypoints: of people, whatever it calls them.
+
+    Raises:
+        UsageError: a class that the network does not know.
+    """
+    if asked:
+        chosen = choose_classes(asked, known, weights)
+        return Kept(chosen.wanted, chosen)
+    persons = [number for number, name in known.items() if str(name).casefold() == PERSON_NAME]
+    if not persons and not is_pose:
+        return Kept(None, None)
+    return Kept(persons or [0], None)
+
+
 def classes_by_motion(detector: object) -> frozenset[int]:
     """Numbers of the classes that ``detector`` finds and that are no people."""
     found: frozenset[int] = getattr(detector, "by_motion", frozenset())

@@ -1,4 +1,4 @@
-"""Person detectors: frames in, boxes out. Ultralytics networks, or boxes read from a MOTChallenge file."""
+"""Person detectors: frames in, boxes out. Networks of Ultralytics, or boxes read from a MOTChallenge file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ import supervision as sv
 from ..config import PERSON_NAME, DetectorConfig
 from ..errors import InputError, UsageError
 from .box_files import BOX_SUFFIXES, check_against, read_boxes
-from .classes import PERSON, Classes, choose_classes
+from .classes import PERSON, Kept, kept_classes
+from .exported import Facts
+from .exported_detector import ExportedDetector, open_exported, remember
+from .network_detector import NetworkDetector
+from .pictures import automatic_image_size, clipped, side_by_side
+from .runtime_choice import choose_runtime, in_words, quickest_precision
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
 if TYPE_CHECKING:
@@ -24,8 +29,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BOX_TASKS = {"detect", "segment", "pose"}
-# Longer side of the input on which a runtime is held against torch.
-_COMPARED_AT = 320
+# Longer side of the input on which a runtime is held against torch, and the lowest score that counts there.
+_COMPARED_AT, _COMPARED_FROM = 320, 0.01
 
 
 class Detector(Protocol):
@@ -56,7 +61,7 @@ class Detector(Protocol):
 
 def load_detector(
     name: str = "auto", config: DetectorConfig | None = None, device: str = "auto"
-) -> UltralyticsDetector | PrecomputedDetector:
+) -> ExportedDetector | UltralyticsDetector | PrecomputedDetector:
     """A detector by name, weights file or box file.
 
     Args:
@@ -72,14 +77,34 @@ def load_detector(
 
     Raises:
         InputError: weights that are not to be had or not a detector, a malformed box file.
-        UsageError: a device that this machine lacks.
+        UsageError: a device that this machine lacks, a class that the network does not know.
     """
     if not name:
         raise UsageError("the detector's name is empty; give 'auto', weights or a det.txt")
     if Path(name).suffix.lower() in BOX_SUFFIXES:
         return PrecomputedDetector(name, config)
     found = find_detector_weights(name)
-    return UltralyticsDetector(found.path, config, device, description=found.description)
+    return open_network(found.path, config, device, found.description)
+
+
+def open_network(
+    weights: Path, config: DetectorConfig | None, device: str, description: str
+) -> ExportedDetector | UltralyticsDetector:
+    """The network of ``weights`` through what runs it fastest; arguments and errors as for ``load_detector``.
+
+    Where OpenVINO is to run it, Ultralytics loads it once, to export it and to look whether the boxes are the
+    same; from then on OpenVINO needs neither Ultralytics nor torch.
+    """
+    config = config or DetectorConfig()
+    detector: ExportedDetector | UltralyticsDetector | None
+    detector = open_exported(weights, config, device, description)
+    if detector is None:
+        loaded = UltralyticsDetector(weights, config, device, description=description)
+        # Ultralytics is left at once, so that the first run is what the second will be.
+        detector = open_exported(weights, config, device, description) or loaded
+    if detector.classes is None:
+        logger.warning("%s knows no class 'person': all of its classes are tracked", weights)
+    return detector
 
 
 class PrecomputedDetector:
@@ -130,10 +155,10 @@ class PrecomputedDetector:
         if len(xyxy) > self._most:
             best = np.sort(np.argsort(-confidence, kind="stable")[: self._most])
             xyxy, confidence = xyxy[best], confidence[best]
-        return _clipped(xyxy, confidence, np.full(len(xyxy), PERSON), frame.image.shape)
+        return clipped(xyxy, confidence, np.full(len(xyxy), PERSON), frame.image.shape)
 
 
-class UltralyticsDetector:
+class UltralyticsDetector(NetworkDetector):
     """A network that Ultralytics runs. It finds ``config.classes``, or persons where the network knows them.
 
     Args:
@@ -142,19 +167,9 @@ class UltralyticsDetector:
         device: as in ``load_detector``. Half precision on CUDA.
         description: what is used, in words; by default the file's name.
 
-    Attributes:
-        name: file name of the weights.
-        description: the same with the place they came from.
-        batch_size: frames a pass: 8 on a GPU; on a CPU through OpenVINO as many as its threads search side by
-            side; else 1.
-        runtime: what runs the network: ``torch``, ``openvino`` or ``onnx``. What cannot be exported, or finds
-            other boxes then, is run by torch, and a warning says why. ``torch`` too for weights in another
-            format than .pt, which Ultralytics runs by what they are for.
-        precision: what the network computes in: ``bf16`` through OpenVINO on CPUs with AMX, for all but the
-            end of the head; else ``fp32``, and ``fp16`` on CUDA.
-        classes: class ids that are kept; None for a network without a class "person", where all are.
-        class_names: names by number of the classes that were asked for; empty where none were.
-        by_motion: numbers of those that are no people.
+    ``batch_size`` is 8 on a GPU, on a CPU through OpenVINO as many as its threads search side by side, else
+    1. ``runtime`` is torch for what cannot be exported or finds other boxes then, and a warning says why;
+    torch too for weights in another format than .pt, which Ultralytics runs by what they are for.
 
     Raises:
         InputError: the weights cannot be loaded or are not a detector's; a runtime that is not installed.
@@ -169,8 +184,6 @@ class UltralyticsDetector:
         device: str = "auto",
         description: str | None = None,
     ) -> None:
-        from .runtimes import choose_runtime
-
         self.name = Path(weights).name
         self.description = description or self.name
         self.files = (Path(weights),)
@@ -183,39 +196,43 @@ class UltralyticsDetector:
         self._precision = _half_precision() if on_gpu else {}
         self._model = _load_model(Path(weights))
         self._is_pose = self._model.task == "pose"
-        self._asked: Classes | None = None
-        self.classes: list[int] | None = None
-        self.classes = self._check_and_find_person(str(weights))
-        if config.classes:
-            self._asked = choose_classes(config.classes, self._model.names, str(weights))
-            self.classes = self._asked.wanted
-        self.class_names = {} if self._asked is None else self._asked.names
-        self.by_motion = frozenset[int]() if self._asked is None else self._asked.by_motion
+        self._kept = Kept(None, None)
+        self._try_out(str(weights))
+        self._kept = kept_classes(config.classes, self._model.names, str(weights), is_pose=self._is_pose)
         if self.runtime != "torch":
             self._leave_torch(Path(weights))
 
     def _leave_torch(self, weights: Path) -> None:
-        import torch
+        from .runtimes import photograph, run_by
 
-        from ..model.openvino_streams import stream_count
-        from .runtimes import RUNTIME_NAMES, run_by
-
-        network, wanted = self._model.predictor.model.model, self._config.batch_size
-        threads = torch.get_num_threads()
-        pictures = stream_count(threads if wanted == "auto" else min(threads, wanted))
-        most = self._config.max_detections
-        # Runtimes are compared on a small picture: what large ones take of memory never comes back.
-        predict = functools.partial(self._predict, image_size=_COMPARED_AT)
-        self.runtime, self.precision = run_by(self.runtime, network, weights, most, predict, pictures)
-        self.description += f" ({RUNTIME_NAMES[self.runtime]}{', bf16' if self.precision == 'bf16' else ''})"
-        if self.runtime == "openvino" and wanted == "auto":
+        network, config, kept = self._model.predictor.model.model, self._config, self._kept
+        pictures, most = side_by_side(config), config.max_detections
+        # Runtimes are compared on a small picture: what large ones take of memory never comes back; by low
+        # scores and all classes: what is found out is true of other settings too.
+        predict = functools.partial(self.find, image_size=_COMPARED_AT)
+        self._config = DetectorConfig(confidence=_COMPARED_FROM, max_detections=most)
+        self._kept = Kept(None, None)
+        try:
+            self.runtime, self.precision = run_by(self.runtime, network, weights, most, predict, pictures)
+            # Ultralytics drops boxes whose mask is empty, for which it has to be there.
+            if self.runtime == "openvino" and self._model.task != "segment":
+                picture = photograph()
+                expected = predict([picture])[0]
+                remember(weights, self._facts, self._config, picture, _COMPARED_AT, expected)
+        finally:
+            self._config, self._kept = config, kept
+        self.description = in_words(self.description, self.runtime, self.precision)
+        if self.runtime == "openvino" and config.batch_size == "auto":
             self.batch_size = pictures
 
-    def __call__(self, frames: Sequence[Frame]) -> list[sv.Detections]:
-        found: list[sv.Detections] = []
-        for batch in _batches_of_one_shape(frames, self.batch_size):
-            found += self._predict([frame.image for frame in batch])
-        return found
+    def _facts(self) -> Facts:
+        return Facts(
+            task=self._model.task,
+            names=self._model.names,
+            stride=self._model.predictor.model.stride,
+            suppressed=bool(getattr(self._model.model, "end2end", False)),
+            precision={quickest_precision(): self.precision},
+        )
 
     def image_size(self, height: int, width: int) -> int:
         """Longer side in pixels of the network's input for frames of this size."""
@@ -223,12 +240,12 @@ class UltralyticsDetector:
             return self._config.image_size
         return automatic_image_size(height, width, is_pose=self._is_pose)
 
-    def _predict(self, images: list[np.ndarray], image_size: int | None = None) -> list[sv.Detections]:
+    def find(self, images: Sequence[np.ndarray], image_size: int | None = None) -> list[sv.Detections]:
         import torch
 
         threads = torch.get_num_threads()
         results = self._model.predict(
-            images,
+            list(images),
             imgsz=image_size or self.image_size(*images[0].shape[:2]),
             conf=self._config.confidence,
             iou=self._config.iou,
@@ -244,85 +261,19 @@ class UltralyticsDetector:
 
     def _detections(self, result: Any, image: np.ndarray) -> sv.Detections:
         boxes = result.boxes.cpu().numpy()
-        class_id = boxes.cls.astype(int)
-        if self._asked is not None:
-            class_id = np.array([self._asked.number[number] for number in class_id.tolist()], int)
-        elif self.classes is not None:
-            class_id = np.full(len(class_id), PERSON)
-        return _clipped(boxes.xyxy, boxes.conf, class_id, image.shape)
+        return clipped(boxes.xyxy, boxes.conf, self._kept.numbered(boxes.cls), image.shape)
 
-    def _check_and_find_person(self, weights: str) -> list[int] | None:
+    def _try_out(self, weights: str) -> None:
         """Run the network once, so that weights that do not work are told from a video that does not."""
         try:
             if self._model.task not in _BOX_TASKS:
                 raise InputError(f"{weights}: a model for {self._model.task!r}, which finds no boxes")
-            self._predict([np.zeros((64, 64, 3), np.uint8)])
-            names: dict[int, str] = dict(self._model.names)
+            self.find([np.zeros((64, 64, 3), np.uint8)])
+            dict(self._model.names)
         except InputError:
             raise
         except Exception as error:
             raise _not_loadable(weights, error) from error
-        persons = [number for number, label in names.items() if str(label).casefold() == "person"]
-        if persons or self._is_pose:
-            return persons or [0]
-        if not self._config.classes:
-            logger.warning(
-                "%s knows no class 'person': all of %s are tracked", weights, ", ".join(names.values())
-            )
-        return None
-
-
-def automatic_image_size(height: int, width: int, *, is_pose: bool) -> int:
-    """Longer side of the network's input: 960 pixels, 1280 for pose networks, at most twice the frame's own.
-
-    A pose network learned from persons large enough to have keypoints and misses small ones: enlarging a
-    small frame pays. Share of the persons found (IoU 0.5, score from 0.1; in brackets score from 0.5):
-
-    ======================================  ===========  ===========  ===========  ===========
-    input                                   640          960          1280         1920
-    ======================================  ===========  ===========  ===========  ===========
-    yolo11n-pose, PETS09-S2L1 (768x576)     .09 (.01)    .71 (.38)    .95 (.80)    .98 (.94)
-    yolo11n, PETS09-S2L1                    .91 (.88)    .93 (.89)    .95 (.91)    .95 (.91)
-    yolo11n-pose, ADL-Rundle-6 (1920x1080)  .55 (.41)    .74 (.56)    .76 (.67)    .76 (.73)
-    yolo11n, ADL-Rundle-6                   .72 (.62)    .73 (.67)    .76 (.67)    .74 (.69)
-    ======================================  ===========  ===========  ===========  ===========
-
-    Time on a CPU grows with the area: 960 costs twice 640, 1280 nearly four times, 1920 ten times.
-    (Measured on 20 frames of PETS09-S2L1 1-300 and 14 of ADL-Rundle-6.)
-
-    Args:
-        height: of the frame in pixels.
-        width: of the frame in pixels.
-        is_pose: whether the network was trained for keypoints.
-
-    Returns:
-        Pixels, a multiple of 32.
-    """
-    wanted = min(1280 if is_pose else 960, 2 * max(height, width))
-    return -(-wanted // 32) * 32
-
-
-def _clipped(
-    xyxy: np.ndarray, confidence: np.ndarray, class_id: np.ndarray, shape: tuple[int, ...]
-) -> sv.Detections:
-    """Boxes clipped to an image of ``shape`` (H, W, ...), without those of which nothing is left."""
-    height, width = shape[:2]
-    inside = np.clip(xyxy, 0, [width, height, width, height]).astype(np.float32).reshape(-1, 4)
-    keep = (inside[:, 2] > inside[:, 0]) & (inside[:, 3] > inside[:, 1])
-    return sv.Detections(
-        xyxy=inside[keep], confidence=np.asarray(confidence, np.float32)[keep], class_id=class_id[keep]
-    )
-
-
-def _batches_of_one_shape(frames: Sequence[Frame], size: int) -> list[list[Frame]]:
-    """Runs of at most ``size`` consecutive frames of equal shape: padding then depends on no neighbour."""
-    batches: list[list[Frame]] = []
-    for frame in frames:
-        if batches and len(batches[-1]) < size and batches[-1][0].image.shape == frame.image.shape:
-            batches[-1].append(frame)
-        else:
-            batches.append([frame])
-    return batches
 
 
 def _load_model(path: Path) -> Any:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from ..errors import InputError, one_line
 from ..model.openvino_streams import OpenVinoStreams, openvino_core
 from .exact_head import split_at_head
+from .runtime_choice import Precision
 
-Precision = Literal["fp32", "bf16"]
 # A video has one size. Who sends more than these has pictures of all sizes, and compiling takes half a
 # second.
 _MOST_SIZES = 4
@@ -33,13 +34,17 @@ class SizedNetwork:
 
     Attributes:
         precision: what it computes in.
+
+    Raises:
+        RuntimeError: OpenVINO cannot read the file.
     """
 
     def __init__(self, openvino: Any, path: Path, precision: Precision, threads: int, pictures: int) -> None:
         self._openvino, self._path = openvino, path
         self._threads, self._pictures = threads, pictures
         self._core = openvino_core(openvino)
-        known = precision == "bf16" and split_at_head(openvino, self._core.read_model(path)) is not None
+        model = self._core.read_model(path)
+        known = precision == "bf16" and split_at_head(openvino, model) is not None
         self.precision: Precision = "bf16" if known else "fp32"
         self._size: tuple[int, ...] | None = None
         self._sizes = 0
@@ -48,13 +53,8 @@ class SizedNetwork:
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """All outputs for float32 [N, 3, H, W], each [N, ...]; threads take turns."""
-        starts = range(0, len(images), self._pictures)
         with self._in_use:
-            network = self._for(images.shape[1:])
-            parts = [network(images[start : start + self._pictures]) for start in starts]
-        if len(parts) == 1:  # the usual case: megabytes that need not be copied
-            return parts[0]
-        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+            return self._for(images.shape[1:])(images)
 
     def _for(self, size: tuple[int, ...]) -> OpenVinoStreams:
         known = size == self._size or self._sizes > _MOST_SIZES
@@ -65,7 +65,13 @@ class SizedNetwork:
                 # What cannot be made for this size may still take it, or says why it does not.
                 with suppress(RuntimeError):
                     self._network = self._compiled(size)
-            self._network = self._network or self._compiled(None)
+            try:
+                self._network = self._network or self._compiled(None)
+            except RuntimeError as error:
+                mend = f"delete the folder {self._path.parent}"
+                raise InputError(
+                    f"{self._path}: OpenVINO cannot run it ({one_line(error)}); {mend}"
+                ) from error
         return self._network
 
     def _compiled(self, size: tuple[int, ...] | None) -> OpenVinoStreams:

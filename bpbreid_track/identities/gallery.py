@@ -20,7 +20,7 @@ from ..io.sources.images import IMAGE_SUFFIXES, natural_key, read_image
 from ..tracking.assignment import assign
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ PathLike = str | os.PathLike[str]
 
 
 def load_gallery(
-    folder: PathLike, encoder: Encoder, max_megabytes: float = MAX_MEGABYTES, weights: str = ""
+    folder: PathLike, encoder: PartEncoder, max_megabytes: float = MAX_MEGABYTES, weights: str = ""
 ) -> Gallery:
     """Read the people of ``folder``: ``anna/*.jpg`` (crops, encoded here) or ``anna.npz`` (PartEmbeddings).
 
@@ -179,7 +179,7 @@ def load_gallery(
     return Gallery(tuple(views), PartEmbeddings.cat(rows), owner)
 
 
-def _encode_folder(folder: Path, encoder: Encoder) -> PartEmbeddings:
+def _encode_folder(folder: Path, encoder: PartEncoder) -> PartEmbeddings:
     paths = sorted(
         (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES), key=natural_key
     )
@@ -192,7 +192,7 @@ def _encode_folder(folder: Path, encoder: Encoder) -> PartEmbeddings:
     return encoder.encode_crops(crops).to("cpu")
 
 
-def _checked(path: Path, encoder: Encoder, max_megabytes: float) -> PartEmbeddings:
+def _checked(path: Path, encoder: PartEncoder, max_megabytes: float) -> PartEmbeddings:
     embeddings = PartEmbeddings.load(path, max_megabytes=max_megabytes)
     if embeddings.part_names != encoder.part_names or embeddings.dim != encoder.dim:
         raise InputError(

@@ -10,7 +10,7 @@ from typing import Any
 from ..config import RunConfig
 from ..detection.weights import find_detector_weights
 from ..errors import UsageError, did_you_mean
-from ..model.encoder import find_encoder_weights
+from ..model.find_weights import find_encoder_weights
 from ..pipeline.fingerprint import of_files
 
 # What can be written: the kind of output, as ``TrackingReport.outputs`` calls it, and how its name ends.

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._version import __version__
-from ..detection.detectors import Detector, PrecomputedDetector, UltralyticsDetector
+from ..detection.detectors import Detector, PrecomputedDetector, open_network
 from ..detection.weights import described_weights
 from ..errors import InputError, with_notes
 from ..io.locks import FolderClaim, TakenError, writing
 from ..io.stores import Store, called, fetch
+from ..machine import limit_threads
 from ..pipeline.api import track_video
 from ..pipeline.networks import load_encoder
 from ..pipeline.search import join_caches, search_frames
@@ -27,7 +28,7 @@ from .pieces import Piece, folder_of
 from .plan import Job, part_folder, source_fingerprint
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
     from ..pipeline.report import TrackingReport
 
 # Seconds to wait for such a one: Ray's workers need some when their driver was killed.
@@ -63,7 +64,7 @@ class Worker:
     def __init__(self, order: Order, settings: dict[str, Any], threads: int | None = None) -> None:
         self._order, self._settings, self._threads = order, settings, threads
         self._detector: Detector | None = None
-        self._encoder: Encoder | None = None
+        self._encoder: PartEncoder | None = None
 
     def load(self) -> str:
         """Load the networks; returns the version of this program.
@@ -74,15 +75,13 @@ class Worker:
         order = self._order
         if self._threads is not None:
             import cv2
-            import torch
 
-            torch.set_num_threads(self._threads)
+            limit_threads(self._threads)
             cv2.setNumThreads(self._threads)
         if not order.boxes_given:
             # Whoever placed the order has been told what weights these are.
             path, description = described_weights(Path(order.detector), warn=False)
-            config = order.config.detector
-            self._detector = UltralyticsDetector(path, config, order.device, description=description)
+            self._detector = open_network(path, order.config.detector, order.device, description)
         self._encoder = load_encoder(order.encoder, order.config, order.device, order.precision)
         return __version__
 

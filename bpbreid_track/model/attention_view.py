@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 
 from ..errors import UsageError
-from .crops import check_boxes, pixel_boxes
 from .encoder import Encoder
+from .host_crops import check_boxes, pixel_boxes
 from .network import BPBReID
+from .part_encoder import PartEncoder
 
 _STRENGTH = 0.6  # share of the colour where a map is 1
 _WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
@@ -67,7 +68,7 @@ def paint_attention(
     return painted
 
 
-def part_painter(encoder: Encoder) -> Callable[[np.ndarray, Any], np.ndarray]:
+def part_painter(encoder: PartEncoder) -> Callable[[np.ndarray, Any], np.ndarray]:
     """What the overlay ``parts`` of a video calls: ``(image, detections) -> image``, boxes in ``.xyxy``.
 
     Costs a pass of the network over the boxes of the frame.
@@ -75,12 +76,13 @@ def part_painter(encoder: Encoder) -> Callable[[np.ndarray, Any], np.ndarray]:
     Raises:
         UsageError: the network was exported and gives no maps.
     """
-    if not isinstance(encoder.network, BPBReID):
+    if not isinstance(getattr(encoder, "network", None), BPBReID):
         raise UsageError("the overlay 'parts': exported networks give no maps; load the checkpoint instead")
+    loaded = cast("Encoder", encoder)
 
     def paint(image: np.ndarray, detections: Any) -> np.ndarray:
-        maps, visibility = (values.cpu().numpy() for values in encoder.attend(image, detections.xyxy))
-        return paint_attention(image, detections.xyxy, maps, visibility, encoder.options.part_names)
+        maps, visibility = (values.cpu().numpy() for values in loaded.attend(image, detections.xyxy))
+        return paint_attention(image, detections.xyxy, maps, visibility, loaded.options.part_names)
 
     return paint
 

@@ -1,106 +1,29 @@
-"""Boxes cut out of frames and resized in one go, on the CPU or on the encoder's device.
+"""Boxes cut out of frames and resized in one go, on the CPU or on the encoder's device, as tensors.
 
-Both ways give what ``cv2.resize(crop, (w, h), interpolation=cv2.INTER_LINEAR)`` gives, up to one grey level:
-bilinear with half-pixel centres, the border of the *crop* repeated (pixels outside the box never leak in), no
-prefilter when shrinking. It is the resize that ReID networks are trained behind.
+Both ways give what ``host_crops`` says, up to one grey level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..frames import check_image
+from . import host_crops
+from .host_crops import HostCrops, scale_and_offset
 
 # Images below this size are joined in memory first: one upload of many crops beats many small ones.
 _SMALL_IMAGE_BYTES = 1 << 20
-
-
-def check_boxes(xyxy: Any, name: str = "xyxy") -> np.ndarray:
-    """``xyxy`` as float64 [N, 4]; a tensor, a list and an empty list are taken as well.
-
-    Raises:
-        ValueError: another shape, or not numbers.
-    """
-    if isinstance(xyxy, Tensor):
-        xyxy = xyxy.detach().cpu().double().numpy()  # numpy knows no bfloat16
-    try:
-        boxes = np.asarray(xyxy, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected numbers [N, 4], got {type(xyxy).__name__} ({error})") from None
-    if boxes.size == 0 and boxes.ndim <= 2:
-        return np.zeros((0, 4))
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{name}: expected shape [N, 4] (x1, y1, x2, y2 in pixels), got {list(boxes.shape)}")
-    return boxes
-
-
-def pixel_boxes(xyxy: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes rounded to whole pixels and clipped to an image.
-
-    Args:
-        xyxy: float [N, 4], pixels; any number, also NaN and infinity.
-        height: H of the image.
-        width: W of the image.
-
-    Returns:
-        int64 [N, 4], rows ``x1, y1, x2, y2`` with 0 <= x1 <= x2 <= W and 0 <= y1 <= y2 <= H, and bool [N]:
-        whether at least one pixel is left; a box with a NaN, an infinity or no area in the image has none.
-    """
-    finite = np.isfinite(xyxy).all(axis=1)
-    limits = np.array([width, height, width, height], dtype=np.float64)
-    boxes = np.rint(np.where(finite[:, None], xyxy, 0.0)).clip(0, limits).astype(np.int64)
-    usable = finite & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    boxes[~usable] = 0
-    return boxes, usable
-
-
-class Regions:
-    """Checked images, and those of their boxes that hold pixels.
-
-    Attributes:
-        images: uint8 BGR, C-contiguous.
-        counts: boxes of each image, usable or not; ``total`` of all.
-        rows: int64 [M], the usable boxes' places among all.
-        index: int64 [M], the image of each.
-        boxes: int64 [M, 4], whole pixels inside the image.
-    """
-
-    def __init__(self, images: Sequence[Any], boxes: Sequence[Any], names: Sequence[str]) -> None:
-        self.images = [
-            check_image(image, name, may_be_empty=True) for image, name in zip(images, names, strict=True)
-        ]
-        pixels, usable = [np.zeros((0, 4), dtype=np.int64)], [np.zeros(0, dtype=bool)]
-        for image, xyxy, name in zip(self.images, boxes, names, strict=True):
-            found, good = pixel_boxes(check_boxes(xyxy, f"boxes of {name}"), *image.shape[:2])
-            pixels.append(found)
-            usable.append(good)
-        self.counts = [len(good) for good in usable[1:]]
-        self.total = sum(self.counts)
-        self.rows = np.flatnonzero(np.concatenate(usable))
-        self.index = np.repeat(np.arange(len(self.images)), self.counts)[self.rows]
-        self.boxes = np.concatenate(pixels)[self.rows]
 
 
 class CropSource(Protocol):
     """Images from which crops are cut."""
 
     def cut(self, index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
-        """M crops, all resized to ``size``.
-
-        Args:
-            index: int64 [M], the image of each crop.
-            boxes: int64 [M, 4], non-empty boxes inside their image (``pixel_boxes``).
-            size: (h, w) in pixels.
-
-        Returns:
-            uint8 [M, h, w, 3] in RGB on the device.
-        """
+        """As ``HostCrops.cut``, as a tensor on the device."""
         ...
 
 
@@ -114,31 +37,28 @@ def crop_source(
         device: where the crops are wanted.
         through: (h, w) that crops are resized to on the way, ``ModelOptions.source_size``.
     """
-    return HostCrops(images, through) if device.type == "cpu" else DeviceCrops(images, device, through)
+    return TensorCrops(images, through) if device.type == "cpu" else DeviceCrops(images, device, through)
 
 
-class HostCrops:
-    """Crops on the CPU: cv2.resize in a loop, about 20 times as fast there as torchvision's roi_align."""
+class TensorCrops:
+    """``HostCrops``, as tensors."""
 
     def __init__(self, images: Sequence[np.ndarray], through: tuple[int, int] | None = None) -> None:
-        self._images = images
-        self._through = through
+        self._crops = HostCrops(images, through)
 
     def cut(self, index: np.ndarray, boxes: np.ndarray, size: tuple[int, int]) -> Tensor:
         """See ``CropSource``."""
-        height, width = size
-        out = np.empty((len(index), height, width, 3), dtype=np.uint8)
-        for row, (image, (x1, y1, x2, y2)) in enumerate(zip(index.tolist(), boxes.tolist(), strict=True)):
-            crop = self._images[image][y1:y2, x1:x2]
-            if self._through is not None:
-                crop = cv2.resize(crop, self._through[::-1], interpolation=cv2.INTER_LINEAR)
-            cv2.resize(crop, (width, height), dst=out[row], interpolation=cv2.INTER_LINEAR)
-            cv2.cvtColor(out[row], cv2.COLOR_BGR2RGB, dst=out[row])
-        return torch.from_numpy(out)
+        return torch.from_numpy(self._crops.cut(index, boxes, size))
 
 
 class DeviceCrops:
-    """Crops on an accelerator: every image is uploaded once, here; all crops are cut in one operation."""
+    """Crops on an accelerator: every image is uploaded once, here; all crops are cut in one operation.
+
+    Args:
+        images: uint8 BGR arrays [H, W, 3] of any sizes, C-contiguous.
+        device: where the crops are wanted.
+        through: (h, w) that crops are resized to on the way, ``ModelOptions.source_size``.
+    """
 
     def __init__(
         self, images: Sequence[np.ndarray], device: torch.device, through: tuple[int, int] | None = None
@@ -205,7 +125,7 @@ def _neighbours(extents: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """``(images / 255 - mean) / std`` as the network takes it.
+    """``host_crops.normalise`` of a tensor.
 
     Args:
         images: uint8 [N, h, w, 3] in RGB.
@@ -215,12 +135,13 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     Returns:
         float32 [N, 3, h, w] on the same device, channels last in memory.
     """
+    if images.device.type == "cpu":
+        return torch.from_numpy(host_crops.normalise(images.numpy(), mean, std))
     count, height, width, _ = images.shape
-    scale = 1 / (255 * torch.tensor(std, dtype=torch.float64))
-    offset = -torch.tensor(mean, dtype=torch.float64) / torch.tensor(std, dtype=torch.float64)
-    # A factor for every byte of a row, because a broadcast over 3 channels is not vectorised on CPUs.
+    # A factor for every byte of a row: a broadcast over 3 channels is not vectorised.
     row_scale, row_offset = (
-        values.to(images.device, torch.float32, non_blocking=True).repeat(width) for values in (scale, offset)
+        torch.from_numpy(values).to(images.device, non_blocking=True).repeat(width)
+        for values in scale_and_offset(mean, std)
     )
     rows = images.reshape(count, height, width * 3).to(torch.float32)
     return rows.mul_(row_scale).add_(row_offset).view(count, height, width, 3).permute(0, 3, 1, 2)

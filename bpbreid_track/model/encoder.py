@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,22 +17,20 @@ from torch import Tensor
 from ..config import VectorInput
 from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError, did_you_mean
-from .crops import Regions, crop_source, normalise
+from .crops import crop_source, normalise
+from .find_weights import find_encoder_weights
+from .host_crops import Regions
 from .inference import exact_float32, inference_copy, resolve_device, resolve_precision
 from .network import BPBReID
 from .one_vector import ONE_VECTOR
 from .openvino_copy import openvino_copy
 from .options import ModelOptions
+from .part_encoder import PartEncoder, whole_crops
 from .part_groups import mirrored_parts
 from .runtimes import Runtime, is_exported, open_runtime
 
 _RUNTIMES = ("auto", "torch", "openvino")
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-# On a CPU the feature maps of more images than this for each thread leave the caches: ResNet-50 in bf16 on
-# one thread is a third faster with 8 images a pass than with 32.
-_IMAGES_PER_THREAD = 4
-_SMALLEST_CPU_PASS = 8
 # Batches are padded to powers of two, from this one on, where every new size is expensive: a compiled network
 # is compiled anew, and cuDNN prepares its convolutions for over a second (torch 2.11, cuDNN 9, H200).
 _SMALLEST_PADDED_BATCH = 16
@@ -47,7 +45,7 @@ class Attention(NamedTuple):
     """float32 [N, K] in [0, 1]."""
 
 
-class Encoder:
+class Encoder(PartEncoder):
     """Turns person boxes into ``PartEmbeddings``.
 
     A network given as a module is copied when the encoder is made (eval mode, BatchNorms folded, weights in
@@ -223,48 +221,6 @@ class Encoder:
             f"dim={self.dim}, device={self.device}, precision={self.precision})"
         )
 
-    @overload
-    def encode(self, frame: np.ndarray, xyxy: Any) -> PartEmbeddings: ...
-    @overload
-    def encode(self, frame: Sequence[np.ndarray], xyxy: Sequence[Any]) -> list[PartEmbeddings]: ...
-    def encode(self, frame: Any, xyxy: Any) -> PartEmbeddings | list[PartEmbeddings]:
-        """Embeddings of the boxes of one frame, or of several frames in common batches.
-
-        Args:
-            frame: uint8 [H, W, 3] in BGR; or a list of F such frames, of any sizes.
-            xyxy: [N, 4] pixels, any float or integer type; or a list of F such arrays. Boxes are rounded to
-                whole pixels and clipped to the frame.
-
-        Returns:
-            Row i belongs to box i, on the encoder's device. A box with NaN or infinity, without area, or
-            outside the frame has zero features and zero visibility. For lists, a list of F.
-
-        Raises:
-            ValueError: frames or boxes of another type or shape.
-        """
-        if isinstance(frame, np.ndarray):
-            return self._encode([frame], [xyxy], ["frame"])[0]
-        if not isinstance(frame, (list, tuple)):
-            raise ValueError(f"frame: expected a numpy array or a list of them, got {type(frame).__name__}")
-        if len(frame) != len(xyxy):
-            raise ValueError(f"xyxy: expected boxes for each of the {len(frame)} frames, got {len(xyxy)}")
-        return self._encode(frame, xyxy, [f"frame[{index}]" for index in range(len(frame))])
-
-    def encode_crops(self, crops: Sequence[np.ndarray]) -> PartEmbeddings:
-        """Embeddings of ready crops.
-
-        Args:
-            crops: N arrays uint8 [h, w, 3] in BGR, of any sizes.
-
-        Returns:
-            Row i belongs to crop i, on the encoder's device; an empty crop has zero features and visibility.
-
-        Raises:
-            ValueError: crops of another type or shape.
-        """
-        rows = self._encode(crops, *_whole(crops))
-        return PartEmbeddings.cat(rows) if rows else self._blank(0)
-
     def attend(self, frame: np.ndarray, xyxy: Any) -> Attention:
         """Where in the boxes of a frame the network sees each part; arguments as for ``encode``.
 
@@ -276,7 +232,7 @@ class Encoder:
 
     def attend_crops(self, crops: Sequence[np.ndarray]) -> Attention:
         """As ``attend``, on N ready crops uint8 [h, w, 3] in BGR."""
-        return self._attend(crops, *_whole(crops))
+        return self._attend(crops, *whole_crops(crops))
 
     def _encode(self, images: Sequence[Any], boxes: Sequence[Any], names: list[str]) -> list[PartEmbeddings]:
         regions = Regions(images, boxes, names)
@@ -285,8 +241,7 @@ class Encoder:
             features, visibility = self._run(crops)
             out.features[rows] = features
             out.visibility[rows] = visibility
-        ends = np.cumsum(regions.counts).tolist()
-        return [out[end - count : end] for end, count in zip(ends, regions.counts, strict=True)]
+        return regions.split(out)
 
     @torch.no_grad()
     def _attend(self, images: Sequence[Any], boxes: Sequence[Any], names: list[str]) -> Attention:
@@ -352,7 +307,7 @@ class Encoder:
     def _pass_size(self) -> int:
         if self.device.type != "cpu" or not isinstance(self.network, BPBReID):
             return self.batch_size
-        return min(self.batch_size, max(_SMALLEST_CPU_PASS, _IMAGES_PER_THREAD * torch.get_num_threads()))
+        return self._cpu_pass_size()
 
     def _blank(self, count: int) -> PartEmbeddings:
         """``count`` rows in which nothing is visible."""
@@ -374,33 +329,3 @@ def padded_size(count: int, largest: int) -> int:
     """
     size = max(_SMALLEST_PADDED_BATCH, 1 << (count - 1).bit_length())
     return max(count, min(size, largest))
-
-
-def _whole(crops: Sequence[Any]) -> tuple[list[Any], list[str]]:
-    """A box around each crop, and the crops' names for messages."""
-    boxes = [[[0, 0, crop.shape[1], crop.shape[0]]] if np.ndim(crop) > 1 else [] for crop in crops]
-    return boxes, [f"crops[{index}]" for index in range(len(crops))]
-
-
-def find_encoder_weights(source: str | os.PathLike[str]) -> Path:
-    """The file behind the name of bundled weights or a path.
-
-    Raises:
-        InputError: neither; the message names what is bundled.
-    """
-    text = os.fspath(source)
-    bundled = {path.stem: path for path in sorted(_WEIGHTS.glob("*.safetensors"))}
-    if text in bundled:
-        return bundled[text]
-    path = Path(text)
-    if path.is_file():
-        return path
-    if text == "default":
-        raise InputError(
-            "encoder 'default': this version bundles no weights; name a file (.safetensors, .pth, .onnx or "
-            ".xml), or track without appearance (encoder 'none')"
-        )
-    if path.suffix or len(path.parts) > 1:
-        raise InputError(f"{text}: no such file")
-    known = did_you_mean(text, bundled) if bundled else ""
-    raise InputError(f"encoder {text!r}: neither a file nor bundled weights{known}")

@@ -22,7 +22,8 @@ from ..frames import check_image
 from .crops import crop_source, normalise
 from .inference import inference_copy
 from .network import BPBReID
-from .runtimes import METADATA_KEY, OUTPUT_NAMES, describe, library
+from .options import METADATA_KEY
+from .runtimes import OUTPUT_NAMES, describe, library
 
 FORMATS = {"onnx": ".onnx", "openvino": ".xml", "torchscript": ".ts"}
 _OPSET = 17

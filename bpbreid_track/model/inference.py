@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ..errors import UsageError, did_you_mean
+from ..machine import cpu_has_bf16
 from .network import BPBReID, PartClassifier
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
@@ -66,14 +67,6 @@ def resolve_precision(precision: str, device: torch.device) -> str:
     if device.type == "cpu" and cpu_has_bf16():
         return "bf16"
     return "fp32"
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in tiles (AMX). Elsewhere fp32 is exact and hardly slower.
-
-    With AVX512-BF16 alone bf16 had 0.9 to 1.1 times the speed of fp32 (docs/results.md).
-    """
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
 
 
 def inference_copy(network: BPBReID, device: torch.device, precision: str) -> BPBReID:

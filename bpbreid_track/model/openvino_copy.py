@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
 import logging
 import tempfile
 from pathlib import Path
 
 import torch
 
-from .._version import __version__
-from ..config import cache_folder
 from ..errors import one_line
+from ..whole_export import keep_whole
 from .export import export
+from .exported_encoder import openvino_file
 from .network import BPBReID
 from .runtimes import OpenVinoRuntime
 
@@ -32,22 +30,15 @@ def openvino_copy(network: BPBReID, weights: Path, precision: str) -> OpenVinoRu
         precision: ``fp32`` or ``bf16``.
     """
     try:
-        versions = [f"{name}{importlib.metadata.version(name)}" for name in ("torch", "openvino")]
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:32]
-        folder = cache_folder() / "exported" / "-".join([digest, f"bpbreid_track{__version__}", *versions])
-        target = folder / "network.xml"
+        target = openvino_file(weights)
         if not target.is_file():
             logger.warning("exporting %s for openvino, once; this takes some seconds", weights.name)
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+            target.parent.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent.parent) as work:
                 whole = Path(work) / "whole"
                 whole.mkdir()
                 export(network, whole / "network.xml")
-                try:
-                    whole.rename(folder)
-                except OSError:
-                    if not target.is_file():  # another process was faster, or nobody was
-                        raise
+                keep_whole(whole, target)
         opened = OpenVinoRuntime(target, "cpu", precision)
         opened.embed(torch.zeros(1, 3, *network.options.input_size))
     except Exception as error:  # OpenVINO's errors share no base class

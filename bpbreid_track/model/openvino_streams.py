@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-# More pictures at once take memory; threads beyond these share the layers of each picture.
-_MOST_STREAMS = 4
+# More pictures at once take memory; threads beyond these share the layers of each picture. Crops are small.
+_MOST_STREAMS, _MOST_CROPS = 4, 8
 
 
 class OpenVinoStreams:
-    """A network that computes each picture, or each share of a batch, on threads of its own.
+    """A network that computes each picture by itself, several side by side, on threads of their own.
 
     Threads that share a layer wait for the slowest of them after each of hundreds of layers, and beside a
     decoder, a tracker and H.264 one of them is always slow. Pictures side by side wait for each other once.
@@ -25,9 +25,10 @@ class OpenVinoStreams:
     Args:
         core: of OpenVINO.
         steps: the network, or several in a row, each of which takes what the one before it gives: an
-            ``openvino.Model`` or the path of one, and its precision, ``fp32`` or ``bf16``.
+            ``openvino.Model`` or a path, and its precision, ``fp32`` or ``bf16``. One that takes
+            single pictures only is faster than one for any number, and needs less memory.
         threads: of all streams together.
-        streams: pictures side by side; ``stream_count`` says how many make sense.
+        streams: pictures side by side; ``stream_count`` and ``crop_streams`` say how many make sense.
     """
 
     def __init__(self, core: Any, steps: Sequence[tuple[Any, str]], threads: int, streams: int) -> None:
@@ -48,7 +49,7 @@ class OpenVinoStreams:
         self._in_use = threading.Lock()
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
-        """All outputs for a batch; threads that share one of these take turns.
+        """All outputs for N > 0 pictures; threads that share one of these take turns.
 
         Args:
             images: [N, ...], cast to the type that the network takes.
@@ -56,21 +57,27 @@ class OpenVinoStreams:
         Returns:
             Arrays [N, ...], one for each output, which are the caller's.
         """
-        shares = np.array_split(images, min(len(self._streams), max(len(images), 1)))
-        streams = self._streams[: len(shares)]
+        starts = range(0, len(images), len(self._streams))
         with self._in_use:
-            for (first, *_), share in zip(streams, shares, strict=True):
-                first.start_async([np.ascontiguousarray(share)], share_inputs=True)
-            for before, after in itertools.pairwise(range(len(streams[0]))):
-                for requests in streams:
-                    _hand_on(requests[before], requests[after])
+            rounds = [self._side_by_side(images[start : start + len(self._streams)]) for start in starts]
+        if len(rounds) == 1:  # megabytes that need not be copied
+            return rounds[0]
+        return [np.concatenate(outputs) for outputs in zip(*rounds, strict=True)]
+
+    def _side_by_side(self, images: np.ndarray) -> list[np.ndarray]:
+        streams = self._streams[: len(images)]
+        for (first, *_), image in zip(streams, images, strict=True):
+            first.start_async([np.ascontiguousarray(image[None])], share_inputs=True)
+        for before, after in itertools.pairwise(range(len(streams[0]))):
             for requests in streams:
-                requests[-1].wait()
-            # A request writes its next answer into the same memory.
-            return [
-                np.concatenate([requests[-1].get_output_tensor(index).data for requests in streams])
-                for index in self._outputs
-            ]
+                _hand_on(requests[before], requests[after])
+        for requests in streams:
+            requests[-1].wait()
+        # A request writes its next answer into the same memory.
+        return [
+            np.concatenate([requests[-1].get_output_tensor(index).data for requests in streams])
+            for index in self._outputs
+        ]
 
 
 def _hand_on(request: Any, following: Any) -> None:
@@ -87,6 +94,11 @@ def stream_count(threads: int) -> int:
     A power of two, so that batches of 8 frames are whole batches of so many.
     """
     return 1 << (min(threads, _MOST_STREAMS).bit_length() - 1)
+
+
+def crop_streams(threads: int) -> int:
+    """Crops of people that ``threads`` threads compute side by side."""
+    return min(threads, _MOST_CROPS)
 
 
 @functools.cache

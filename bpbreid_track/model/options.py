@@ -25,6 +25,8 @@ EmbeddingName = Literal[
 ]
 
 
+# Under which exported files carry their options.
+METADATA_KEY = "bpbreid_track"
 # Bounds that no network of the field comes near: a file's header must not make gigabytes out of a few bytes.
 _WIDEST, _LARGEST_SIDE, _LONGEST_NAME = 8192, 1024, 100
 

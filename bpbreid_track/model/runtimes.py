@@ -19,15 +19,16 @@ from torch import Tensor
 from ..config import VectorInput
 from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError, did_you_mean, install_extra, one_line
-from .inference import PRECISIONS, cpu_has_bf16, exact_float32, resolve_device
+from ..machine import cpu_has_bf16, cpu_threads
+from .inference import PRECISIONS, exact_float32, resolve_device
 from .network import BPBReID
+from .network_weights import fingerprint_of
 from .one_vector import OPEN_MODEL_ZOO, TORCHREID, as_rows, describe_one_vector, taken_by
-from .openvino_streams import OpenVinoStreams, openvino_core, stream_count
-from .options import ModelOptions
+from .openvino_streams import OpenVinoStreams, crop_streams, openvino_core
+from .options import METADATA_KEY, ModelOptions
 
 log = logging.getLogger(__name__)
 
-METADATA_KEY = "bpbreid_track"
 OUTPUT_NAMES = ("features", "visibility")
 # TorchScript is a program. Only files of these names are run.
 PROGRAM_SUFFIXES = (".ts", ".torchscript")
@@ -41,8 +42,14 @@ _ONNX_TYPES: dict[str, np.dtype[Any]] = {
 
 def describe(network: BPBReID, precision: str) -> str:
     """What an exported file carries under ``METADATA_KEY``, as JSON."""
-    options = network.options.model_dump(mode="json")
-    return json.dumps({"options": options, "dim": network.dim, "precision": precision})
+    return json.dumps(
+        {
+            "options": network.options.model_dump(mode="json"),
+            "dim": network.dim,
+            "precision": precision,
+            "weights": fingerprint_of(network),
+        }
+    )
 
 
 class Runtime:
@@ -128,7 +135,7 @@ class OnnxRuntime(FileRuntime):
         if not cuda and str(device) not in {"auto", "cpu"}:
             raise UsageError(f"{path}: the onnxruntime installed here runs on the CPU only, not on {device}")
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = cpu_threads()
         options.log_severity_level = 4  # errors are raised, and said once
         providers: list[Any] = ["CPUExecutionProvider"]
         if cuda:
@@ -203,17 +210,16 @@ class OpenVinoRuntime(FileRuntime):
             metadata = describe_one_vector(path, sides[0], sides[1], takes)
             self.flipped = takes.colours == "bgr"
         super().__init__(path, metadata)
-        if not self._ours:
-            try:
-                model.reshape([-1, 3, *self.options.input_size])
-            except RuntimeError as error:
-                raise InputError(f"{path}: takes batches of one size only ({one_line(error)})") from error
+        try:
+            model.reshape([1, 3, *self.options.input_size])
+        except RuntimeError as error:
+            raise InputError(f"{path}: does not take pictures one by one ({one_line(error)})") from error
         if self.precision == "fp32" and (precision == "bf16" or (precision == "auto" and cpu_has_bf16())):
             self.precision = "bf16"
         else:
             _check_precision(path, precision, self.precision)
-        threads = torch.get_num_threads()
-        self._network = OpenVinoStreams(core, [(model, self.precision)], threads, stream_count(threads))
+        threads = cpu_threads()
+        self._network = OpenVinoStreams(core, [(model, self.precision)], threads, crop_streams(threads))
         self.device = torch.device("cpu")
         if not self._ours:
             self._try_out()

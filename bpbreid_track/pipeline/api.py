@@ -23,7 +23,7 @@ from .request import Request
 from .run import OnFrame
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
 
 __all__ = ["TrackingReport", "track_video"]
 
@@ -36,7 +36,7 @@ def track_video(
     *,
     tracks: PathLike | None = None,
     detector: PathLike | Detector = "auto",
-    encoder: PathLike | Encoder | None = "default",
+    encoder: PathLike | PartEncoder | None = "default",
     config: RunConfig | TrackerConfig | PathLike | dict[str, Any] | None = None,
     on_frame: OnFrame | None = None,
     crops: PathLike | None = None,

@@ -21,7 +21,7 @@ from .stage import FrameStage, Item
 from .threads import Stopwatch
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
 
 
 class Associate(FrameStage):
@@ -42,7 +42,7 @@ class Associate(FrameStage):
     def __init__(
         self,
         tracker: PartTracker,
-        encoder: Encoder | None,
+        encoder: PartEncoder | None,
         use_timestamps: bool,
         identities: IdentityManager | None,
         recorder: ReasonRecorder | None,

@@ -119,6 +119,8 @@ class Bridges:
         while self._back and self._back[0][2] <= until:
             identity, left, back = self._back.popleft()
             track = self._seen[identity]
+            if track[0].time > left - _LOOK + TICK:  # hardly seen: false boxes come and go and come back
+                continue
             before = [seen for seen in track if left - _LOOK - TICK <= seen.time <= left]
             after = [seen for seen in track if back <= seen.time <= back + _LOOK + TICK]
             missing = [frame for frame in self._waiting if left < frame.time < back]

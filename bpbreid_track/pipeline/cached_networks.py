@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..config import RunConfig
 from ..errors import InputError
 from ..io.part_file import part_name
+from ..model.find_weights import find_encoder_weights
+from ..model.part_encoder import NamedDevice, PartEncoder
 from . import fingerprint
 from .cache_file import CacheReader
 
@@ -24,25 +25,10 @@ if TYPE_CHECKING:
 
     from ..detection.detectors import Detector
     from ..io.sources.base import Frame
-    from ..model.encoder import Encoder
 
 PathLike = str | os.PathLike[str]
 Files = list[list[str]]
 """Paths, each with the fingerprint of its content."""
-
-
-@dataclass(frozen=True)
-class StoredDevice:
-    """Where something ran, as ``torch.device`` says it."""
-
-    name: str
-
-    @property
-    def type(self) -> str:
-        return self.name.partition(":")[0]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class StoredDetector:
@@ -74,7 +60,7 @@ class StoredEncoder:
 
     def __init__(self, path: Path, facts: dict[str, Any]) -> None:
         self._path = path
-        self.device = StoredDevice(facts["device"])
+        self.device = NamedDevice(facts["device"])
         self.precision: str = facts["precision"]
         self.runtime: str = facts["runtime"]
         self.section: dict[str, Any] = facts["section"]
@@ -112,7 +98,7 @@ def asked_for(
 
 
 def described(
-    asked: dict[str, Any], detector: Detector, encoder: Encoder | None, sections: dict[str, Any]
+    asked: dict[str, Any], detector: Detector, encoder: PartEncoder | None, sections: dict[str, Any]
 ) -> dict[str, Any]:
     """What a cache keeps of loaded networks, for ``stored_networks``.
 
@@ -135,8 +121,6 @@ def described(
         "encoder": None,
     }
     if encoder is not None:
-        from ..model.encoder import find_encoder_weights
-
         weights = find_encoder_weights(asked["encoder"])
         files = [path for path in (weights, weights.with_suffix(".bin")) if path.is_file()]
         kept["encoder"] = {

@@ -20,7 +20,7 @@ from .stage import Item, Stage
 from .threads import Stopwatch
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
 
 
 class Find(Stage):
@@ -41,7 +41,7 @@ class Find(Stage):
     def __init__(
         self,
         detector: Detector,
-        encoder: Encoder | None,
+        encoder: PartEncoder | None,
         cache: Cache | None,
         batch: int,
         every: int = 1,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..model.exported_encoder import ExportedEncoder
 
 _BYTES = 8
 _BLOCK = 1 << 20
@@ -71,28 +72,24 @@ def of_encoder(encoder: Any) -> str:
     Args:
         encoder: an ``Encoder``, live or exported; of any other object its ``repr`` has to do.
     """
+    if isinstance(encoder, ExportedEncoder):
+        return encoder.weights
     from ..model.network import BPBReID
+    from ..model.network_weights import fingerprint_of
     from ..model.runtimes import Runtime
 
     network = getattr(encoder, "network", None)
+    if isinstance(network, BPBReID):
+        return fingerprint_of(network)
     if isinstance(network, Runtime):
         # OpenVINO keeps the weights in a second file.
         weights = network.path.with_suffix(".bin")
         content = of_files([network.path, *([weights] if network.path.suffix == ".xml" else [])])
         # Of other people's networks the input is stated beside the file.
         taken = f"{content}{network.options.model_dump_json()}{network.flipped}"
-        return hashlib.blake2b(taken.encode(), digest_size=_BYTES).hexdigest()
-    digest = hashlib.blake2b(digest_size=_BYTES)
-    if not isinstance(network, BPBReID):
-        digest.update(repr(encoder).encode())
-        return digest.hexdigest()
-    digest.update(network.options.model_dump_json().encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        # Identity classifiers have no part in an embedding.
-        if not name.startswith("identity."):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+    else:
+        taken = repr(encoder)
+    return hashlib.blake2b(taken.encode(), digest_size=_BYTES).hexdigest()
 
 
 def _places(size: int) -> tuple[int, int, int]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from ..config import DetectorConfig, RunConfig
 from ..detection.detectors import Detector, load_detector
 from ..errors import UsageError
+from ..model.exported_encoder import open_exported_encoder
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
 
 PathLike = str | os.PathLike[str]
 
@@ -32,8 +33,8 @@ def detector_of(detector: PathLike | Detector, config: DetectorConfig, device: s
 
 
 def load_encoder(
-    encoder: PathLike | Encoder | None, settings: RunConfig, device: str, precision: str
-) -> Encoder | None:
+    encoder: PathLike | PartEncoder | None, settings: RunConfig, device: str, precision: str
+) -> PartEncoder | None:
     """The encoder of a run, as ``track_video`` loads it; None for motion alone. A ready one is that one.
 
     Raises:
@@ -43,9 +44,18 @@ def load_encoder(
         return None
     if not isinstance(encoder, str | os.PathLike):
         return encoder
+
+    def exported() -> PartEncoder | None:
+        if "parts" in settings.draw.overlay:  # only torch gives maps of them
+            return None
+        return open_exported_encoder(encoder, settings.encoder, device, precision)
+
+    quick = exported()
+    if quick is not None:
+        return quick
     from ..model.encoder import Encoder
 
-    return Encoder.load(
+    loaded = Encoder.load(
         os.fspath(encoder),
         device=device,
         precision=precision,
@@ -54,9 +64,11 @@ def load_encoder(
         runtime=settings.encoder.runtime,
         input=settings.encoder.input,
     )
+    # Where it has just been exported torch is left at once: the first run is what the second will be.
+    return (exported() if loaded.runtime == "openvino" else None) or loaded
 
 
-def encoder_in_words(asked: PathLike | Encoder | None, encoder: Encoder | None) -> str:
+def encoder_in_words(asked: PathLike | PartEncoder | None, encoder: PartEncoder | None) -> str:
     """What the report says of ``encoder``, which was ``asked`` for."""
     if encoder is None:
         return "none (motion alone)"

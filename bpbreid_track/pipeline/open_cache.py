@@ -18,14 +18,14 @@ from .cached_networks import StoredDetector, StoredEncoder, described
 
 if TYPE_CHECKING:
     from ..detection.detectors import Detector
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
 
 
 def open_cache(
     path: str | os.PathLike[str],
     source: Source,
     detector: Detector,
-    encoder: Encoder | StoredEncoder | None,
+    encoder: PartEncoder | StoredEncoder | None,
     settings: DetectorConfig,
     others: Iterable[Path] = (),
     asked: dict[str, Any] | None = None,
@@ -86,7 +86,7 @@ def _found_by(detector: Detector, settings: DetectorConfig) -> dict[str, Any]:
     return found_by | {name: getattr(detector, name, None) for name in ("runtime", "precision")}
 
 
-def _encoded_by(encoder: Encoder | StoredEncoder | None) -> dict[str, Any]:
+def _encoded_by(encoder: PartEncoder | StoredEncoder | None) -> dict[str, Any]:
     """How a cache tells encoders apart."""
     if encoder is None:
         return {"weights": None, "precision": None, "mirrored": None, "parts": None}

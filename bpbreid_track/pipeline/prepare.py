@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -16,12 +16,11 @@ from ..identities.identity_manager import IdentityManager
 from ..identities.track_history import TrackHistory
 from ..io.open_source import open_source
 from ..io.sinks.window import WindowSink
-from ..io.sources.base import Frame, Source
+from ..io.sources.base import Source
 from ..tracking.camera_motion import KnownCamera
 from ..tracking.encode_policy import resolve_encode
 from .bridges import Bridges
-from .cache import Cache
-from .cached_networks import asked_for, stored_networks, weights_of
+from .cached_networks import StoredDetector, asked_for, stored_networks, weights_of
 from .counting import Regions, load_regions
 from .interrupts import Interrupts
 from .linked_run import Again, LinkedRun, check_rereadable
@@ -32,11 +31,11 @@ from .progress import ProgressView
 from .replay import ReplayTracker
 from .report import TrackingReport
 from .request import Request
-from .run import Read, Run
+from .run import Run
 from .steps import online_stages, replay_stages
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
     from ..report_page.page import RunPage
 
 
@@ -57,7 +56,7 @@ class Prepared:
     """
 
     request: Request
-    encoder: Encoder | None
+    encoder: PartEncoder | None
     run: Run
     linked: LinkedRun | None
     report: TrackingReport
@@ -152,8 +151,13 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
     )
     looked_at = page is not None or window is not None or request.save_gallery is not None
     looked_at |= camera is None and settings.tracker.camera_motion != "none"
-    read = None if cache is None else _cached_frames(cache, reader, request, written, looked_at)
-    run = Run(reader, stages, read=read, window=window, interrupts=interrupts)
+    # Teams are told by colours, and a cache knows nothing of frames that were not searched.
+    looked_at |= settings.teams > 0 or settings.detector.every > 1
+    looked_at |= request.on_frame is not None and not request.settled_later
+    looked_at |= bool({"crops", "video"} & written.paths.keys())
+    read = None if cache is None else functools.partial(cache.frames, reader, pictures=looked_at)
+    in_turn = isinstance(detector, StoredDetector) and not looked_at
+    run = Run(reader, stages, read=read, in_turn=in_turn, window=window, interrupts=interrupts)
     linked = None
     if history is not None and identities is not None:
         linked = LinkedRun(
@@ -186,7 +190,7 @@ def prepare(request: Request, outputs: Outputs, stack: ExitStack) -> Prepared:
 
 def _networks(
     request: Request, reader: Source, asked: dict[str, object] | None
-) -> tuple[Detector, Encoder | None]:
+) -> tuple[Detector, PartEncoder | None]:
     """Detector and encoder, or stand-ins where a cache has all that is asked of them."""
     settings = request.settings
     parts_painted = "parts" in settings.draw.overlay and (request.out is not None or request.show)
@@ -194,21 +198,21 @@ def _networks(
     if request.cache is not None and asked is not None and not more_asked and not parts_painted:
         known = stored_networks(request.cache, asked, request.max_frames)
         if known is not None:
-            return known[0], cast("Encoder | None", known[1])
+            return known[0], cast("PartEncoder | None", known[1])
     detector = detector_of(request.detector, settings.detector, request.device)
     if isinstance(detector, PrecomputedDetector):
         detector.check_frames(reader)
     return detector, load_encoder(request.encoder, settings, request.device, request.precision)
 
 
-def _bridges(settings: RunConfig, encoder: Encoder | None, by_motion: frozenset[int]) -> Bridges:
+def _bridges(settings: RunConfig, encoder: PartEncoder | None, by_motion: frozenset[int]) -> Bridges:
     """What fills in long absences: of people who were known by their parts, where frames wait at all."""
     wanted = encoder is not None and settings.smooth.lag_seconds > 0
     return Bridges(settings.smooth.bridge_seconds if wanted else 0, by_motion)
 
 
 def _identities(
-    request: Request, encoder: Encoder | None, history: TrackHistory | None, by_motion: frozenset[int]
+    request: Request, encoder: PartEncoder | None, history: TrackHistory | None, by_motion: frozenset[int]
 ) -> IdentityManager | None:
     """What follows identities beyond the tracker; None where nothing asks for it."""
     settings, gallery = request.settings, request.gallery
@@ -232,21 +236,9 @@ def _identities(
     )
 
 
-def _cached_frames(cache: Cache, reader: Source, request: Request, outputs: Outputs, looked_at: bool) -> Read:
-    """Frames of a source whose boxes may be known already: pictures only where somebody needs them."""
-    pictures = looked_at or bool({"crops", "video"} & outputs.paths.keys())
-    # Teams are told by colours, and a cache knows nothing of frames that were not searched.
-    pictures |= request.settings.teams > 0 or request.settings.detector.every > 1
-
-    def read(max_frames: int | None, shown: bool) -> Iterable[Frame]:
-        return cache.frames(reader, max_frames, pictures=pictures or shown)
-
-    return read
-
-
 def _second_reading(
     request: Request,
-    encoder: Encoder | None,
+    encoder: PartEncoder | None,
     regions: Regions,
     page: RunPage | None,
     by_motion: frozenset[int],

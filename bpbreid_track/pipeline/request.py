@@ -15,7 +15,7 @@ from .outputs import Outputs
 from .run import OnFrame
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
 
 PathLike = str | os.PathLike[str]
 
@@ -29,7 +29,7 @@ class Request:
     out: PathLike | None
     tracks: PathLike | None
     detector: PathLike | Detector
-    encoder: PathLike | Encoder | None
+    encoder: PathLike | PartEncoder | None
     on_frame: OnFrame | None
     crops: PathLike | None
     show: bool

@@ -1,4 +1,4 @@
-"""One reading of a source through a list of stages, each in a thread of its own.
+"""One reading of a source through a list of stages, each in a thread of its own, or in turn.
 
 The network works on one frame while the next is decoded and the one before is drawn and written. Frames stay
 in order and every result is the same as if the stages took turns: batches are filled to their size, whatever
@@ -7,6 +7,8 @@ the timing.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
@@ -29,8 +31,8 @@ _BUFFER = 4
 _JOIN_SECONDS = 1.0
 
 OnFrame = Callable[[Frame, sv.Detections], object]
-# Called with the most frames to read and whether somebody is shown them.
-Read = Callable[[int | None, bool], Iterable[Frame]]
+# Called with the most frames to read.
+Read = Callable[[int | None], Iterable[Frame]]
 
 
 class Run:
@@ -40,6 +42,8 @@ class Run:
         source: closed at the end.
         stages: in order; closed at the end.
         read: gives the frames in place of ``source``, for one that need not be decoded.
+        in_turn: all stages take turns in the calling thread. Where nothing is decoded and no network runs,
+            threads only wait for Python's lock, and this is quicker.
         window: shows painted frames in the calling thread.
         interrupts: hands signals to this run; None: it cannot be interrupted.
     """
@@ -50,11 +54,12 @@ class Run:
         stages: Sequence[Stage],
         *,
         read: Read | None = None,
+        in_turn: bool = False,
         window: WindowSink | None = None,
         interrupts: Interrupts | None = None,
     ) -> None:
         self._source, self._stages = source, stages
-        self._read = read
+        self._read, self._in_turn = read, in_turn
         self._window = window
         self._interrupts = interrupts
         self._decode = Stopwatch()
@@ -81,7 +86,7 @@ class Run:
         threads = Threads()
         start = time.perf_counter()
         with nullcontext() if self._interrupts is None else self._interrupts.watch(self):
-            written = self._start(threads, max_frames, on_frame is not None)
+            written = self._start(threads, max_frames)
             error: BaseException | None = None
             try:
                 with view or nullcontext():
@@ -94,7 +99,8 @@ class Run:
                         self._deliver(written, report, on_frame, view)
             except BaseException as raised:
                 error = raised
-            written.cancel()
+            if isinstance(written, Channel):
+                written.cancel()
             threads.join(_JOIN_SECONDS if self._source.live else None)
             error = error or threads.error
             self._closing = True
@@ -108,10 +114,14 @@ class Run:
             raise error
         self._complete(report, time.perf_counter() - start)
 
-    def _start(self, threads: Threads, max_frames: int | None, shown: bool) -> Channel[list[Item]]:
-        """Start a thread for the source and each stage; returns the channel behind the last one."""
-        frames = self._source if self._read is None else self._read(max_frames, shown)
-        threads.start("decode", timed(frames, self._decode, max_frames), _as_item, self._frames)
+    def _start(self, threads: Threads, max_frames: int | None) -> Iterable[list[Item]]:
+        """Start a thread for the source and each stage; returns what comes behind the last one."""
+        source = self._source if self._read is None else self._read(max_frames)
+        frames = timed(source, self._decode, max_frames)
+        if self._in_turn:
+            taken = itertools.takewhile(lambda _: not self._interrupted, frames)
+            return functools.reduce(_after, self._stages, map(_as_item, taken))
+        threads.start("decode", frames, _as_item, self._frames)
         upstream = self._frames
         for stage in self._stages:
             downstream: Channel[list[Item]] = Channel(_BUFFER if stage.batch == 1 else 2)
@@ -122,7 +132,7 @@ class Run:
 
     def _deliver(
         self,
-        written: Channel[list[Item]],
+        written: Iterable[list[Item]],
         report: TrackingReport,
         on_frame: OnFrame | None,
         view: ProgressView | None,
@@ -164,6 +174,12 @@ class Run:
         for stage in self._stages:
             stage.report(report)
         report.dropped_frames = self._source.dropped_frames
+
+
+def _after(upstream: Iterable[list[Item]], stage: Stage) -> Iterator[list[Item]]:
+    """What ``stage`` makes of what comes, as its thread would."""
+    yield from map(stage, batched(chain.from_iterable(upstream), stage.batch))
+    yield from stage.finish()
 
 
 def _as_item(frame: Frame) -> list[Item]:

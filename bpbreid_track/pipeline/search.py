@@ -24,7 +24,7 @@ from .run import Run
 from .steps import batch_size
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
 
 PathLike = str | os.PathLike[str]
 
@@ -36,7 +36,7 @@ def search_frames(
     last: int | None,
     *,
     detector: Detector,
-    encoder: Encoder | None,
+    encoder: PartEncoder | None,
     settings: RunConfig,
 ) -> int:
     """Search frames ``first`` to ``last`` of a source, and encode who is there.
@@ -67,7 +67,7 @@ def search_frames(
     every = settings.detector.every
     stage = Find(detector, encoder, store, batch_size(detector, encoder, settings), every, begun=first > 0)
 
-    def window(max_frames: int | None, shown: bool) -> Iterable[Frame]:
+    def window(max_frames: int | None) -> Iterable[Frame]:
         # Those before are decoded and let go: seeking in a video does not always end at the frame asked for.
         return islice(reader, first, last)
 

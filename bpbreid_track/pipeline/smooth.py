@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,8 +69,9 @@ class Smooth(Stage):
                     ready.append(self._next())
         return ready
 
-    def finish(self) -> list[Item]:
-        return [self._next() for _ in range(len(self._waiting))]
+    def finish(self) -> Iterator[list[Item]]:
+        while self._waiting:
+            yield [self._next()]
 
     def _take(self, item: Item) -> None:
         boxes = item.detections

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,9 @@ class Stage(ABC):
     def __call__(self, items: list[Item]) -> list[Item]:
         """Work on the next frames; returns them in their order."""
 
-    def finish(self) -> list[Item]:
-        """After the last frame: those that waited for more."""
-        return []
+    def finish(self) -> Iterator[list[Item]]:
+        """After the last frame: those that waited for more, one by one, since their pictures are large."""
+        return iter(())
 
     def report(self, report: TrackingReport) -> None:  # noqa: B027 - most stages have no figures
         """Fill in what this stage knows of the run."""

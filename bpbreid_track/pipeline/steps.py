@@ -30,7 +30,7 @@ from .smooth import Smooth
 from .stage import FrameStage, Item, Stage
 
 if TYPE_CHECKING:
-    from ..model.encoder import Encoder
+    from ..model.part_encoder import PartEncoder
     from ..report_page.page import RunPage
 
 # Frames whose people a GPU encodes together.
@@ -106,7 +106,7 @@ class Write(FrameStage):
 def online_stages(
     source: Source,
     detector: Detector,
-    encoder: Encoder | None,
+    encoder: PartEncoder | None,
     settings: RunConfig,
     outputs: Outputs,
     *,
@@ -159,7 +159,7 @@ def online_stages(
 def replay_stages(
     source: Source,
     recorded: Settled,
-    encoder: Encoder | None,
+    encoder: PartEncoder | None,
     settings: RunConfig,
     outputs: Outputs,
     regions: Regions,
@@ -208,7 +208,7 @@ def _collect(page: RunPage) -> Collect:
 
 def _picture_stages(
     source: Source,
-    encoder: Encoder | None,
+    encoder: PartEncoder | None,
     settings: RunConfig,
     outputs: Outputs,
     shown: bool,
@@ -219,7 +219,7 @@ def _picture_stages(
     return [Draw(Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings, by_motion)))]
 
 
-def batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig) -> int:
+def batch_size(detector: Detector, encoder: PartEncoder | None, settings: RunConfig) -> int:
     """Frames that detector and encoder are given at once."""
     if settings.detector.batch_size != "auto":
         return settings.detector.batch_size
@@ -229,7 +229,7 @@ def batch_size(detector: Detector, encoder: Encoder | None, settings: RunConfig)
 
 
 def _part_painter(
-    encoder: Encoder | None, settings: RunConfig, by_motion: Collection[int]
+    encoder: PartEncoder | None, settings: RunConfig, by_motion: Collection[int]
 ) -> Callable[[np.ndarray, sv.Detections], np.ndarray] | None:
     """What paints the overlay ``parts`` on people; None where nobody asks, or there is no encoder to ask."""
     if encoder is None or "parts" not in settings.draw.overlay:

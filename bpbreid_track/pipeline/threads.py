@@ -111,14 +111,14 @@ class Threads:
         work: Callable[[A], B],
         sink: Channel[B],
         upstream: Channel[Any] | None = None,
-        finish: Callable[[], B] | None = None,
+        finish: Callable[[], Iterable[B]] | None = None,
     ) -> None:
         """Run ``sink.put(work(item))`` for each of ``items`` in a thread.
 
         Args:
             items: read in the new thread, and closed there if it has a ``close``.
             upstream: the channel behind ``items``, cancelled when the stage ends.
-            finish: gives what is put into ``sink`` after the last of ``items``.
+            finish: gives what is put into ``sink`` after the last of ``items``, one after the other.
         """
 
         def body() -> None:
@@ -126,7 +126,8 @@ class Threads:
                 for item in items:
                     sink.put(work(item))
                 if finish is not None:
-                    sink.put(finish())
+                    for result in finish():
+                        sink.put(result)
             except Cancelled:
                 pass
             except BaseException as error:  # the calling thread raises it again

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from ..config import SmoothConfig, TrackerConfig
@@ -187,7 +188,7 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
             )
             frame = Frame(stored.index - first.index, stored.timestamp, NO_PICTURE)
             yield from smooth([Item(frame, found, time=stored.timestamp, step=tracker.camera_step)])
-        yield from smooth.finish()
+        yield from chain.from_iterable(smooth.finish())
 
     try:
         for item in items():

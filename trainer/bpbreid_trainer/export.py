@@ -12,8 +12,8 @@ import torch
 from bpbreid_track.errors import InputError, UsageError
 from bpbreid_track.io.paths import check_not_read
 from bpbreid_track.model.checkpoint import checkpoint_bytes, read_checkpoint
-from bpbreid_track.model.encoder import find_encoder_weights
 from bpbreid_track.model.export import FORMATS, export
+from bpbreid_track.model.find_weights import find_encoder_weights
 from bpbreid_track.model.network import BPBReID
 
 from .state import average_states, write_whole

@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bpbreid_track.errors import UsageError
 from bpbreid_track.model.checkpoint import load_weights
-from bpbreid_track.model.encoder import find_encoder_weights
+from bpbreid_track.model.find_weights import find_encoder_weights
 from bpbreid_track.model.inference import resolve_precision
 from bpbreid_track.model.network import BPBReID
 

@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpbreid_track.errors import InputError, one_line
-from bpbreid_track.model.inference import cpu_has_bf16
+from bpbreid_track.machine import cpu_has_bf16
 from bpbreid_track.model.network import Outputs
 from bpbreid_track.model.one_vector import OPEN_MODEL_ZOO, TORCHREID, describe_one_vector
-from bpbreid_track.model.openvino_streams import OpenVinoStreams, openvino_core, stream_count
+from bpbreid_track.model.openvino_streams import OpenVinoStreams, crop_streams, openvino_core
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.model.runtimes import known_sides, library
 
@@ -63,11 +63,11 @@ class Teacher:
         self.size = self._options.input_size
         self.dim: int = described["dim"]
         for model in (body, head):
-            model.reshape([-1, 3, *self.size])
+            model.reshape([1, 3, *self.size])
         pooling = _pooling(head, path)
         shape = [side.get_length() for side in list(pooling.input(0).get_partial_shape())[1:]]
         self.map_size = (shape[1], shape[2])
-        features = openvino.opset13.parameter([-1, *shape], openvino.Type.f32)
+        features = openvino.opset13.parameter([1, *shape], openvino.Type.f32)
         pooling.input(0).replace_source_output(features.output(0))
         head = openvino.Model(head.get_results(), [features])
         body = openvino.Model(
@@ -75,7 +75,7 @@ class Teacher:
         )
         precision, threads = "bf16" if cpu_has_bf16() else "fp32", torch.get_num_threads()
         self._body, self._head = (
-            OpenVinoStreams(core, [(model, precision)], threads, stream_count(threads))
+            OpenVinoStreams(core, [(model, precision)], threads, crop_streams(threads))
             for model in (body, head)
         )
 

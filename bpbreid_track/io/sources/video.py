@@ -149,6 +149,8 @@ class FrameConverter:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
+        self._turn = (False, False, False)
+        self._turned_like: tuple[int, int, int] | None = None
 
     def to_bgr(self, picture: Any, size: tuple[int, int] | None = None) -> np.ndarray:
         """uint8 [H, W, 3], contiguous.
@@ -157,7 +159,13 @@ class FrameConverter:
             picture: an ``av.VideoFrame``.
             size: width and height of the result where the stream may change its own; None for the picture's.
         """
-        transposed, left_right, up_down = _orientation(picture)
+        # Reading ``side_data`` (PyAV 18.1) makes a reference cycle: a picture's memory comes back only when
+        # the garbage collector breaks it, hundreds of pictures later. So only that of the first of a kind is
+        # read.
+        like = picture.rotation, picture.width, picture.height
+        if like != self._turned_like:
+            self._turned_like, self._turn = like, _orientation(picture)
+        transposed, left_right, up_down = self._turn
         width, height = size or (None, None)
         if transposed:
             width, height = height, width
