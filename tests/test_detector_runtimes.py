@@ -173,17 +173,18 @@ def test_who_exports_at_the_same_time_takes_what_is_there_first(
     pose_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BPBREID_CACHE", str(tmp_path))
+    begun: list[Path] = []
 
     def slow_export(runtime: Any, made: Path, most: int) -> None:
-        made.with_suffix(".xml").write_text("mine")
-        if not (made.parent.parent / "done").exists():
-            (made.parent.parent / "done").touch()
+        begun.append(made)
+        if len(begun) == 1:
             exported("openvino", pose_weights, most)  # another process, from its beginning to its end
+        made.with_suffix(".xml").write_text("first" if made == begun[1] else "late")
 
     monkeypatch.setattr(exported_files, "_export", slow_export)
     found = exported("openvino", pose_weights, 300)
-    assert found.read_text() == "mine"
-    assert {path.name for path in (tmp_path / "exported").iterdir()} == {"done", found.parent.name}
+    assert found.read_text() == "first"
+    assert [path.name for path in (tmp_path / "exported").iterdir()] == [found.parent.name]
 
 
 def _cut(network: Path) -> None:

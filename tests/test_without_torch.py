@@ -19,10 +19,9 @@ import supervision as sv
 import torch
 from small_encoders import network
 
-from bpbreid_track import Encoder, PartEmbeddings, machine
+from bpbreid_track import Encoder, PartEmbeddings, kept_exports, machine
 from bpbreid_track.config import DetectorConfig, EncoderConfig, RunConfig
 from bpbreid_track.detection import detectors, exported_detector
-from bpbreid_track.detection import exported as exported_files
 from bpbreid_track.detection.detectors import UltralyticsDetector, load_detector
 from bpbreid_track.detection.exported import exported_file, read_facts, write_facts
 from bpbreid_track.detection.exported_detector import ExportedDetector, open_exported
@@ -32,7 +31,6 @@ from bpbreid_track.model.checkpoint import save_checkpoint
 from bpbreid_track.model.exported_encoder import ExportedEncoder, open_exported_encoder, openvino_file
 from bpbreid_track.pipeline import fingerprint
 from bpbreid_track.pipeline.networks import load_encoder
-from bpbreid_track.whole_export import keep_whole
 
 pytest.importorskip("openvino")
 
@@ -215,9 +213,9 @@ def test_an_incomplete_folder_gives_way_to_a_whole_one(tmp_path: Path) -> None:
     for name, content in (before | made).items():
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text(content)
-    keep_whole(tmp_path / "a/whole", target)
+    kept_exports._keep(tmp_path / "a/whole", target)
     assert [path.name for path in target.parent.iterdir()] == ["network.xml"]
-    keep_whole(tmp_path / "b/whole", target)
+    kept_exports._keep(tmp_path / "b/whole", target)
     assert target.read_text() == "a"
 
 
@@ -227,7 +225,7 @@ def test_weights_that_may_not_be_read_are_one_clear_line(
     def refuse(path: Path) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(exported_files, "sha256", refuse)
+    monkeypatch.setattr(kept_exports, "sha256", refuse)
     assert open_exported(shared / "weights/yolo11n.pt", DetectorConfig(), "cpu", "x") is None
 
 

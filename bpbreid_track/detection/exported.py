@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import os
 import shutil
@@ -15,12 +14,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..config import cache_folder
-from ..whole_export import keep_whole
+from ..kept_exports import kept_export, make_once
 from .runtime_choice import PACKAGES, Precision, Runtime
-from .weights import import_ultralytics, safe_loading, sha256
-
-logger = logging.getLogger(__name__)
+from .weights import import_ultralytics, safe_loading
 
 _SUFFIX = {"openvino": ".xml", "onnx": ".onnx"}
 _FACTS = "facts.json"
@@ -49,23 +45,20 @@ class Facts(BaseModel):
 def exported(runtime: Runtime, weights: Path, max_detections: int) -> Path:
     """The exported network in the cache folder, for every size of input and batch; made where there is none.
 
-    Its folder is named after the content of the weights and the versions of all that took part. It appears
-    whole or not at all, also where two processes make it at once.
+    It appears whole or not at all, also where two processes make it at once.
     """
+
+    def make(folder: Path) -> None:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+            made = Path(work) / "network.pt"
+            shutil.copyfile(weights, made)
+            _export(runtime, made, max_detections)
+            for file in Path(work).rglob("network.*"):
+                if file.suffix in {".xml", ".bin", ".onnx"}:
+                    file.rename(folder / file.name)
+
     target = exported_file(runtime, weights, max_detections)
-    if target.is_file():
-        return target
-    logger.warning("exporting %s for %s, once; this takes some seconds", weights.name, runtime)
-    target.parent.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent.parent) as work:
-        made, whole = Path(work) / "network.pt", Path(work) / "whole"
-        shutil.copyfile(weights, made)
-        _export(runtime, made, max_detections)
-        whole.mkdir()
-        for file in Path(work).rglob("network.*"):
-            if file.suffix in {".xml", ".bin", ".onnx"}:
-                file.rename(whole / file.name)
-        keep_whole(whole, target)
+    make_once(target, weights, runtime, make)
     return target
 
 
@@ -91,11 +84,8 @@ def _export(runtime: Runtime, weights: Path, max_detections: int) -> None:
 
 def exported_file(runtime: Runtime, weights: Path, max_detections: int) -> Path:
     """Where ``exported`` puts the network, whether it is there yet or not."""
-    digest = sha256(weights)
     packages = ("ultralytics", "torch", *PACKAGES[runtime])
-    versions = [f"{name}{importlib.metadata.version(name)}" for name in packages]
-    folder = cache_folder() / "exported" / "-".join([digest[:32], *versions, str(max_detections)])
-    return folder / f"network{_SUFFIX[runtime]}"
+    return kept_export(weights, packages, f"network{_SUFFIX[runtime]}", max_detections)
 
 
 def write_facts(network: Path, facts: Facts) -> None:

@@ -7,7 +7,6 @@ usage, nor asks the network whether it is online.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.util
 import logging
 import os
@@ -25,6 +24,7 @@ from typing import NamedTuple
 
 from ..config import cache_folder
 from ..errors import InputError, did_you_mean, install_extra
+from ..kept_exports import sha256
 
 logger = logging.getLogger(__name__)
 
@@ -125,12 +125,6 @@ def described_weights(path: Path, *, warn: bool = True) -> FoundWeights:
             known[:12],
         )
     return FoundWeights(path, f"{path.absolute()} (not the published file)")
-
-
-def sha256(path: Path) -> str:
-    """Hexadecimal digits of a file's SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.sha256(file.read()).hexdigest()
 
 
 def download(name: str) -> Path:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.metadata
 import importlib.util
 import json
 import logging
@@ -16,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from .._version import __version__
-from ..config import EncoderConfig, VectorInput, cache_folder
+from ..config import EncoderConfig, VectorInput
 from ..embeddings import PartEmbeddings
 from ..errors import one_line
+from ..kept_exports import kept_export
 from ..machine import cpu_has_bf16, cpu_threads, is_cpu
 from .find_weights import find_encoder_weights
 from .host_crops import HostCrops, Regions, normalise
@@ -93,14 +92,9 @@ class ExportedEncoder(PartEncoder):
 
 
 def openvino_file(weights: Path) -> Path:
-    """Where the OpenVINO export of a checkpoint lies in the cache folder, whether it is there yet or not.
-
-    Its folder is named after the content of ``weights`` and all versions.
-    """
-    versions = [f"{name}{importlib.metadata.version(name)}" for name in ("torch", "openvino")]
-    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:32]
-    folder = "-".join([digest, f"bpbreid_track{__version__}", f"format{_FORMAT}", *versions])
-    return cache_folder() / "exported" / folder / "network.xml"
+    """Where the OpenVINO export of a checkpoint lies in the cache folder, whether it is there yet or not."""
+    program = f"bpbreid_track{__version__}", f"format{_FORMAT}"
+    return kept_export(weights, ("torch", "openvino"), "network.xml", *program)
 
 
 def open_exported_encoder(

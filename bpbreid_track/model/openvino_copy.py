@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from pathlib import Path
 
 import torch
 
 from ..errors import one_line
-from ..whole_export import keep_whole
+from ..kept_exports import make_once
 from .export import export
 from .exported_encoder import openvino_file
 from .network import BPBReID
@@ -31,14 +30,7 @@ def openvino_copy(network: BPBReID, weights: Path, precision: str) -> OpenVinoRu
     """
     try:
         target = openvino_file(weights)
-        if not target.is_file():
-            logger.warning("exporting %s for openvino, once; this takes some seconds", weights.name)
-            target.parent.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent.parent) as work:
-                whole = Path(work) / "whole"
-                whole.mkdir()
-                export(network, whole / "network.xml")
-                keep_whole(whole, target)
+        make_once(target, weights, "openvino", lambda folder: export(network, folder / target.name))
         opened = OpenVinoRuntime(target, "cpu", precision)
         opened.embed(torch.zeros(1, 3, *network.options.input_size))
     except Exception as error:  # OpenVINO's errors share no base class
