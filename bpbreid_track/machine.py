@@ -7,6 +7,7 @@ import functools
 import os
 import sys
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -68,6 +69,11 @@ def cpu_has_bf16() -> bool:
 
         return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
     return {"amx_tile", "amx_bf16"} <= set(words)
+
+
+def quickest_precision() -> Literal["bf16", "fp32"]:
+    """What networks are computed in on this CPU, where that does them no harm."""
+    return "bf16" if cpu_has_bf16() else "fp32"
 
 
 def _cores() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import types
 from pathlib import Path
@@ -118,3 +119,11 @@ def film(shared: Path, tmp_path: Path) -> tuple[str, str]:
     boxes = tmp_path / "det.txt"
     boxes.write_text("".join(f"{n + 1},-1,{20 + n % 300},60,60,160,0.9\n" for n in range(400)))
     return str(shared / "data/video/basketball-broadcast.mp4"), str(boxes)
+
+
+@pytest.fixture
+def cache(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy, in use, of the cache ``filled`` of the tests that ask for it."""
+    folder = shutil.copytree(filled, tmp_path / "cache")
+    monkeypatch.setenv("BPBREID_CACHE", str(folder))
+    return folder

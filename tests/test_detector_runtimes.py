@@ -6,7 +6,6 @@ import ctypes
 import gc
 import logging
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import pytest
 import supervision as sv
 from small_encoders import network
 
-from bpbreid_track import Encoder
+from bpbreid_track import Encoder, machine
 from bpbreid_track.config import DetectorConfig
 from bpbreid_track.detection import exported as exported_files
 from bpbreid_track.detection import runtime_choice
@@ -44,14 +43,6 @@ def filled(pose_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return folder
 
 
-@pytest.fixture
-def cache(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, in use."""
-    folder = shutil.copytree(filled, tmp_path / "cache")
-    monkeypatch.setenv("BPBREID_CACHE", str(folder))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def pets(shared: Path) -> list[Frame]:
     folder = shared / "data/mot/PETS09-S2L1-300/img1"
@@ -67,7 +58,7 @@ def _detector(weights: Path, runtime: str = "auto", **settings: Any) -> Ultralyt
 def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
     pose_weights: Path, cache: Path, pets: list[Frame], monkeypatch: pytest.MonkeyPatch, tiles: bool
 ) -> None:
-    monkeypatch.setattr(runtime_choice, "cpu_has_bf16", lambda: tiles)
+    monkeypatch.setattr(machine, "cpu_has_bf16", lambda: tiles)
     fast, torch = _detector(pose_weights, batch_size=2), _detector(pose_weights, "torch")
     assert (fast.runtime, torch.runtime) == ("openvino", "torch")
     assert fast.description.endswith("(OpenVINO, bf16)" if tiles else "(OpenVINO)")

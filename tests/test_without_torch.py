@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import pickle
-import shutil
 import subprocess
 import sys
 import types
@@ -43,14 +42,6 @@ def filled(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("BPBREID_CACHE", str(folder))
         load_detector(str(shared / "weights/yolo11n.pt"), device="cpu")
         Encoder.load(device="cpu", runtime="openvino")
-    return folder
-
-
-@pytest.fixture
-def cache(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, in use."""
-    folder = shutil.copytree(filled, tmp_path / "cache")
-    monkeypatch.setenv("BPBREID_CACHE", str(folder))
     return folder
 
 
@@ -133,10 +124,8 @@ def test_a_network_whose_boxes_differ_is_left_to_ultralytics(
     [
         pytest.param(lambda facts: facts.write_bytes(b""), id="empty"),
         pytest.param(lambda facts: facts.write_text('{"task": "detect"}'), id="incomplete"),
-        pytest.param(
-            lambda facts: facts.write_text(facts.read_text().replace(":32,", ":0,")), id="no stride"
-        ),
-        pytest.param(lambda facts: facts.write_text(facts.read_text().replace('"detect"', "[]")), id="types"),
+        pytest.param(lambda facts: replaced(facts, ":32,", ":0,"), id="no stride"),
+        pytest.param(lambda facts: replaced(facts, '"detect"', "[]"), id="types"),
         pytest.param(lambda facts: facts.unlink(), id="gone"),
         pytest.param(lambda facts: facts.with_name("network.bin").write_bytes(b""), id="weights damaged"),
         pytest.param(lambda facts: facts.with_name("network.xml").write_text("<net"), id="network damaged"),

@@ -14,13 +14,14 @@ import supervision as sv
 
 from ..config import PERSON_NAME, DetectorConfig
 from ..errors import InputError, UsageError
+from ..machine import quickest_precision
 from .box_files import BOX_SUFFIXES, check_against, read_boxes
 from .classes import PERSON, Kept, kept_classes
 from .exported import Facts
 from .exported_detector import ExportedDetector, open_exported, remember
 from .network_detector import NetworkDetector
 from .pictures import automatic_image_size, clipped, side_by_side
-from .runtime_choice import choose_runtime, in_words, quickest_precision
+from .runtime_choice import choose_runtime, in_words
 from .weights import find_detector_weights, import_ultralytics, safe_loading
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ import supervision as sv
 from ..config import DetectorConfig
 from ..errors import one_line
 from ..frames import check_image
-from ..machine import cpu_threads, is_cpu
+from ..machine import cpu_threads, is_cpu, quickest_precision
 from .classes import Kept, kept_classes
 from .exported import Facts, exported_file, read_facts, write_facts
 from .network_detector import NetworkDetector
 from .pictures import automatic_image_size, clipped, side_by_side
-from .runtime_choice import Precision, choose_runtime, in_words, quickest_precision
+from .runtime_choice import Precision, choose_runtime, in_words
 from .sized_network import SizedNetwork
 from .yolo_boxes import as_input, candidates, in_picture, letterbox_of, suppress
 

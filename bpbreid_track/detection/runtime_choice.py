@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import InputError, UsageError
-from ..machine import cpu_has_bf16
 
 Runtime = Literal["torch", "openvino", "onnx"]
 Precision = Literal["fp32", "bf16"]
@@ -55,11 +54,6 @@ def choose_runtime(wanted: Runtime | Literal["auto"], weights: Path, device: str
 def in_words(description: str, runtime: Runtime, precision: str) -> str:
     """``description`` of a detector, with what runs it on a CPU."""
     return f"{description} ({RUNTIME_NAMES[runtime]}{', bf16' if precision == 'bf16' else ''})"
-
-
-def quickest_precision() -> Precision:
-    """What networks of detectors are computed in on this CPU, where that does them no harm."""
-    return "bf16" if cpu_has_bf16() else "fp32"
 
 
 def _missing(runtime: Runtime) -> list[str]:

@@ -20,9 +20,9 @@ import supervision as sv
 import torch
 from torch import Tensor, nn
 
-from ..machine import cpu_threads
+from ..machine import cpu_threads, quickest_precision
 from .exported import exported
-from .runtime_choice import RUNTIME_NAMES, Precision, Runtime, quickest_precision
+from .runtime_choice import RUNTIME_NAMES, Precision, Runtime
 from .sized_network import SizedNetwork
 from .weights import import_ultralytics
 
@@ -57,7 +57,7 @@ def run_by(
     """
     picture = photograph()
     expected = predict([picture])[0]
-    quick = quickest_precision()
+    quick: Precision = quickest_precision()
     try:
         # Weights that bf16 does harm to are computed in fp32.
         for wanted in dict.fromkeys((quick, "fp32")):

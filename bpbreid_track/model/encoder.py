@@ -24,7 +24,6 @@ from .inference import exact_float32, inference_copy, resolve_device, resolve_pr
 from .network import BPBReID
 from .one_vector import ONE_VECTOR
 from .openvino_copy import openvino_copy
-from .options import ModelOptions
 from .part_encoder import PartEncoder, whole_crops
 from .part_groups import mirrored_parts
 from .runtimes import Runtime, is_exported, open_runtime
@@ -117,7 +116,7 @@ class Encoder(PartEncoder):
             self.device, self.precision, self.dim = network.device, network.precision, network.dim
             self._forward = network.run
         options = network.options
-        self.options: ModelOptions = options
+        self.options = options
         self.part_names: tuple[str, ...] = options.row_names
         self.input_size: tuple[int, int] = options.input_size
         self.mirror: bool = options.mirror if mirror is None else mirror
@@ -213,13 +212,8 @@ class Encoder(PartEncoder):
             raise InputError("encoder.runtime openvino: openvino not installed; pip install openvino")
         return wanted != "torch" and possible and installed
 
-    def __repr__(self) -> str:
-        height, width = self.input_size
-        what = self.network.path.name if isinstance(self.network, Runtime) else self.options.backbone
-        return (
-            f"Encoder({what}, {height}x{width}, parts={list(self.part_names)}, "
-            f"dim={self.dim}, device={self.device}, precision={self.precision})"
-        )
+    def _made_of(self) -> str:
+        return self.network.path.name if isinstance(self.network, Runtime) else super()._made_of()
 
     def attend(self, frame: np.ndarray, xyxy: Any) -> Attention:
         """Where in the boxes of a frame the network sees each part; arguments as for ``encode``.

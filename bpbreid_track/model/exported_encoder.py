@@ -18,7 +18,7 @@ from ..config import EncoderConfig, VectorInput
 from ..embeddings import PartEmbeddings
 from ..errors import one_line
 from ..kept_exports import kept_export
-from ..machine import cpu_has_bf16, cpu_threads, is_cpu
+from ..machine import cpu_threads, is_cpu, quickest_precision
 from .find_weights import find_encoder_weights
 from .host_crops import HostCrops, Regions, normalise
 from .openvino_streams import OpenVinoStreams, crop_streams, openvino_core
@@ -41,7 +41,6 @@ class ExportedEncoder(PartEncoder):
 
     Attributes:
         weights: fingerprint of weights and options, ``network_weights.fingerprint_of``.
-        options: of the network.
 
     Copies, also pickled ones, open the file anew; it has to be there still.
 
@@ -68,13 +67,6 @@ class ExportedEncoder(PartEncoder):
 
     def __reduce__(self) -> tuple[type[ExportedEncoder], tuple[Path, str, int]]:
         return type(self), self._arguments  # a copy opens the file anew
-
-    def __repr__(self) -> str:
-        height, width = self.input_size
-        return (
-            f"ExportedEncoder({self.options.backbone}, {height}x{width}, parts={list(self.part_names)}, "
-            f"dim={self.dim}, device=cpu, precision={self.precision})"
-        )
 
     def _encode(self, images: Sequence[Any], boxes: Sequence[Any], names: list[str]) -> list[PartEmbeddings]:
         regions = Regions(images, boxes, names)
@@ -120,7 +112,7 @@ def open_exported_encoder(
     if weights.suffix.lower() != ".safetensors" or importlib.util.find_spec("openvino") is None:
         return None
     if precision == "auto":
-        precision = "bf16" if cpu_has_bf16() else "fp32"
+        precision = quickest_precision()
     if precision not in {"fp32", "bf16"}:
         return None
     try:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ..errors import UsageError, did_you_mean
-from ..machine import cpu_has_bf16
+from ..machine import quickest_precision
 from .network import BPBReID, PartClassifier
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
@@ -64,9 +64,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp16"
-    if device.type == "cpu" and cpu_has_bf16():
-        return "bf16"
-    return "fp32"
+    return quickest_precision() if device.type == "cpu" else "fp32"
 
 
 def inference_copy(network: BPBReID, device: torch.device, precision: str) -> BPBReID:

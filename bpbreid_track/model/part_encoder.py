@@ -11,6 +11,7 @@ import numpy as np
 
 from ..embeddings import PartEmbeddings
 from ..machine import cpu_threads
+from .options import ModelOptions
 
 # On a CPU the feature maps of more images than this for each thread leave the caches: ResNet-50 in bf16 on
 # one thread is a third faster with 8 images a pass than with 32.
@@ -44,6 +45,7 @@ class PartEncoder(ABC):
         mirror: whether embeddings are averages with those of the mirrored crops.
         runtime: ``torch`` or ``openvino``.
         batch_size: most crops in one pass of the network.
+        options: of the network.
     """
 
     part_names: tuple[str, ...]
@@ -54,6 +56,14 @@ class PartEncoder(ABC):
     mirror: bool
     runtime: str
     batch_size: int
+    options: ModelOptions
+
+    def __repr__(self) -> str:
+        height, width = self.input_size
+        return (
+            f"{type(self).__name__}({self._made_of()}, {height}x{width}, parts={list(self.part_names)}, "
+            f"dim={self.dim}, device={self.device}, precision={self.precision})"
+        )
 
     @overload
     def encode(self, frame: np.ndarray, xyxy: Any) -> PartEmbeddings: ...
@@ -98,6 +108,10 @@ class PartEncoder(ABC):
         return (
             PartEmbeddings.cat(rows) if rows else PartEmbeddings.empty(self.part_names, self.dim, self.device)
         )
+
+    def _made_of(self) -> str:
+        """What the network is, in a word."""
+        return self.options.backbone
 
     @abstractmethod
     def _encode(self, images: Sequence[Any], boxes: Sequence[Any], names: list[str]) -> list[PartEmbeddings]:

@@ -7,7 +7,6 @@ the timing.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +22,7 @@ from .interrupts import Interrupts
 from .progress import ProgressView
 from .report import StageTiming, TrackingReport
 from .stage import Item, Stage
-from .threads import Channel, Stopwatch, Threads, batched, timed
+from .threads import Channel, Stopwatch, Threads, batched, timed, worked
 
 # Frames between two stages: enough to smooth over a slow one, few enough to keep memory and delay low.
 _BUFFER = 4
@@ -120,12 +119,15 @@ class Run:
         frames = timed(source, self._decode, max_frames)
         if self._in_turn:
             taken = itertools.takewhile(lambda _: not self._interrupted, frames)
-            return functools.reduce(_after, self._stages, map(_as_item, taken))
+            made: Iterable[list[Item]] = map(_as_item, taken)
+            for stage in self._stages:
+                made = worked(_batches(made, stage), stage, stage.finish)
+            return made
         threads.start("decode", frames, _as_item, self._frames)
         upstream = self._frames
         for stage in self._stages:
             downstream: Channel[list[Item]] = Channel(_BUFFER if stage.batch == 1 else 2)
-            items: Iterator[list[Item]] = batched(chain.from_iterable(upstream), stage.batch)
+            items = _batches(upstream, stage)
             threads.start(stage.name, items, stage, downstream, upstream, stage.finish)
             upstream = downstream
         return upstream
@@ -176,10 +178,9 @@ class Run:
         report.dropped_frames = self._source.dropped_frames
 
 
-def _after(upstream: Iterable[list[Item]], stage: Stage) -> Iterator[list[Item]]:
-    """What ``stage`` makes of what comes, as its thread would."""
-    yield from map(stage, batched(chain.from_iterable(upstream), stage.batch))
-    yield from stage.finish()
+def _batches(upstream: Iterable[list[Item]], stage: Stage) -> Iterator[list[Item]]:
+    """What comes, in lists of the size that ``stage`` works on."""
+    return batched(chain.from_iterable(upstream), stage.batch)
 
 
 def _as_item(frame: Frame) -> list[Item]:

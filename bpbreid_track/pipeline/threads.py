@@ -96,6 +96,15 @@ class Stopwatch:
         self.add(time.perf_counter() - start, frames)
 
 
+def worked(
+    items: Iterable[A], work: Callable[[A], B], finish: Callable[[], Iterable[B]] | None = None
+) -> Iterator[B]:
+    """``work`` of each of ``items``, and then what ``finish`` gives, one after the other."""
+    yield from map(work, items)
+    if finish is not None:
+        yield from finish()
+
+
 class Threads:
     """The threads of one run and the first error in any of them."""
 
@@ -113,21 +122,18 @@ class Threads:
         upstream: Channel[Any] | None = None,
         finish: Callable[[], Iterable[B]] | None = None,
     ) -> None:
-        """Run ``sink.put(work(item))`` for each of ``items`` in a thread.
+        """Put what ``worked`` gives into ``sink``, in a thread.
 
         Args:
             items: read in the new thread, and closed there if it has a ``close``.
             upstream: the channel behind ``items``, cancelled when the stage ends.
-            finish: gives what is put into ``sink`` after the last of ``items``, one after the other.
+            finish: as for ``worked``.
         """
 
         def body() -> None:
             try:
-                for item in items:
-                    sink.put(work(item))
-                if finish is not None:
-                    for result in finish():
-                        sink.put(result)
+                for result in worked(items, work, finish):
+                    sink.put(result)
             except Cancelled:
                 pass
             except BaseException as error:  # the calling thread raises it again

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpbreid_track.errors import InputError, one_line
-from bpbreid_track.machine import cpu_has_bf16
+from bpbreid_track.machine import quickest_precision
 from bpbreid_track.model.network import Outputs
 from bpbreid_track.model.one_vector import OPEN_MODEL_ZOO, TORCHREID, describe_one_vector
 from bpbreid_track.model.openvino_streams import OpenVinoStreams, crop_streams, openvino_core
@@ -73,7 +73,7 @@ class Teacher:
         body = openvino.Model(
             [openvino.opset13.result(_pooling(body, path).input_value(0))], body.get_parameters()
         )
-        precision, threads = "bf16" if cpu_has_bf16() else "fp32", torch.get_num_threads()
+        precision, threads = quickest_precision(), torch.get_num_threads()
         self._body, self._head = (
             OpenVinoStreams(core, [(model, precision)], threads, crop_streams(threads))
             for model in (body, head)
