@@ -198,7 +198,8 @@ class TrackerConfig(Settings):
     """
 
     _former: ClassVar[dict[str, str | None]] = {
-        "confirm_hits": "min_hits",
+        "confirm_hits": "confirm_seconds",
+        "min_hits": "confirm_seconds",
         "appearance_trust": None,
         "appearance_weight": None,
         "birth_iou": None,
@@ -224,11 +225,12 @@ class TrackerConfig(Settings):
     birth_score: float = Field(
         0.7, ge=0, le=1, description="Score from which an unmatched box starts a track."
     )
-    min_hits: int = Field(
-        3,
-        ge=1,
-        description="Frames in a row after which a track gets its identity; fewer where they take longer "
-        "than 0.15 s.",
+    confirm_seconds: float = Field(
+        0.1,
+        ge=0,
+        le=5,
+        description="How long a track must be found frame by frame before it gets its identity. Where frames "
+        "wait (smooth.lag_seconds), the boxes until then get it too.",
     )
     lost_seconds: float = Field(3.0, ge=0, description="How long a lost track can be found by motion alone.")
     appearance_seconds: float = Field(

@@ -90,7 +90,7 @@ class BPBReIDTracker(BaseTracker):
             appearance_seconds=appearance_seconds,
             birth_score=track_activation_threshold,
             high_score=high_conf_det_threshold,
-            min_hits=minimum_consecutive_frames,
+            confirm_seconds=minimum_consecutive_frames / frame_rate,
         )
         self.appearance = PartTracker(config, None if encoder == "none" else Encoder.load(encoder))
         self.maximum_frames_without_update = self._compute_maximum_frames_without_update(

@@ -23,6 +23,11 @@ from .threads import Stopwatch
 _MOST_BYTES = 256 << 20
 
 
+def frames_in_memory(frame_bytes: int) -> int:
+    """How many pictures of ``frame_bytes`` may wait for those after them."""
+    return max(1, _MOST_BYTES // max(1, frame_bytes))
+
+
 @dataclass(frozen=True)
 class _Boxes:
     """The boxes of a frame as the tracker left them.
@@ -53,7 +58,7 @@ class Smooth(Stage):
 
     def __init__(self, lag: float, frame_bytes: int, *, pictures: bool = True) -> None:
         self._pictures = pictures
-        self._lag, self._most = lag, max(1, _MOST_BYTES // max(1, frame_bytes))
+        self._lag, self._most = lag, frames_in_memory(frame_bytes)
         self._hindsight = Hindsight(lag)
         self._waiting: deque[Item] = deque()
         self._past: deque[_Boxes] = deque()

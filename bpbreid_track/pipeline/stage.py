@@ -23,13 +23,28 @@ if TYPE_CHECKING:
 
 @dataclass
 class Item:
-    """One frame on its way."""
+    """One frame on its way.
+
+    Attributes:
+        frame: the frame.
+        detections: its boxes.
+        searched: whether the detector has seen it.
+        time: seconds, by the clock of the tracker.
+        step: of the camera before it; None: nobody looked.
+        tracks: int64 [N], the number of each box's track (``PartTracker.track_numbers``), from -2 down for
+            what is no person; -1 where there is none. None before the tracker has seen it.
+        embeddings: a row a box; None without appearance.
+        painted: the picture with what is drawn on it; None where nobody looks.
+        reasons: as ``ReasonRecorder.take`` gives them; None where nobody asks.
+        events: of lines and zones.
+    """
 
     frame: Frame
     detections: sv.Detections
     searched: bool = True
-    time: float = 0.0  # seconds, by the clock of the tracker
-    step: CameraStep | None = None  # of the camera before it; None: nobody looked
+    time: float = 0.0
+    step: CameraStep | None = None
+    tracks: np.ndarray | None = None
     embeddings: PartEmbeddings | None = None
     painted: np.ndarray | None = None
     reasons: tuple[list[MatchReason], list[int]] | None = None

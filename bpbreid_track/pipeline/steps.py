@@ -21,8 +21,10 @@ from ..tracking.other_classes import OtherClasses, people_in
 from ..tracking.tracker import PartTracker
 from .associate import Associate, Replay
 from .cache import Cache
+from .confirm import Confirm
 from .counting import Regions, count_stages
 from .find import Find
+from .identify import Identify
 from .outputs import Outputs
 from .replay import Settled
 from .report import TrackingReport
@@ -141,14 +143,18 @@ def online_stages(
     batch = batch_size(detector, encoder, settings)
     looked_at = handed_on or shown or page is not None or bool({"video", "crops"} & outputs.paths.keys())
     every, lag = settings.detector.every, settings.smooth.lag_seconds
+    waits = lag > 0 and not source.live
+    frame_bytes = 3 * source.width * source.height
     by_motion = classes_by_motion(detector)
     numbers = itertools.count(1)
     tracker = PartTracker(settings.tracker, camera_motion=camera, numbers=numbers)
     others = OtherClasses(tracker, by_motion, numbers) if by_motion else None
     return [
         Find(detector, None if later else encoder, cache, batch, every, region=regions.region),
-        Associate(tracker, encoder if later else None, use_timestamps, identities, recorder, others, steps),
-        *([Smooth(lag, 3 * source.width * source.height, pictures=looked_at)] if lag else []),
+        Associate(tracker, encoder if later else None, use_timestamps, recorder, others, steps),
+        *([Confirm(frame_bytes, pictures=looked_at or identities is not None)] if waits else []),
+        *([] if identities is None else [Identify(identities)]),
+        *([Smooth(lag, frame_bytes, pictures=looked_at)] if lag else []),
         *_picture_stages(source, encoder, settings, outputs, shown, by_motion),
         *count_stages(source, regions, settings, outputs, by_motion),
         Write(outputs),

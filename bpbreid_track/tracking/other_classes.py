@@ -58,6 +58,15 @@ class OtherClasses:
         """Which boxes are people: bool [N]."""
         return people_in(detections, self._classes)
 
+    @property
+    def track_numbers(self) -> np.ndarray:
+        """Int64 [M], for each of the last frame's other boxes the number of its track; -1 where it has none.
+
+        From -2 down, so that none is the number of a person's.
+        """
+        own = self.tracker.track_numbers
+        return np.where(own < 0, -1, -2 - own)
+
     def add(
         self, people: sv.Detections, others: sv.Detections, frame: np.ndarray, timestamp: float
     ) -> sv.Detections:

@@ -97,6 +97,8 @@ class PartTracker:
         camera_step: what the camera did before the last frame.
         embeddings: those that the last frame was settled with, a row for each of its boxes, with nothing
             visible in boxes that were not encoded; None without appearance.
+        track_numbers: int64 [N], for each box of the last frame the number of its track as in ``TrackView``,
+            confirmed or not; -1 where it has none.
         recorder: is shown every frame, if there is one (``explain.recorder.ReasonRecorder``).
 
     Instances are independent of each other, and two runs over the same input give the same identities.
@@ -136,6 +138,7 @@ class PartTracker:
         self.stats = TrackerStats()
         self.camera_step = CameraStep()
         self.embeddings: PartEmbeddings | None = None
+        self.track_numbers = np.zeros(0, np.int64)
         self._numbers = self._given_numbers or itertools.count(1)
         self._tracks = Tracks()
         self._appearance = Appearance()
@@ -371,11 +374,13 @@ class PartTracker:
         shown = np.flatnonzero(row_of_box >= 0)
         rows = row_of_box[shown]
         # The first frame has nothing before it that could confirm a track.
-        hits = lifecycle.hits_needed(self.config, elapsed) if self.stats.frames else 1
+        hits = lifecycle.hits_needed(self.config.confirm_seconds, elapsed) if self.stats.frames else 1
         self.stats.identities += lifecycle.confirm(tracks, rows, hits, self._numbers)
         identities = np.full(len(boxes.scores), -1, np.int64)
         identities[shown] = tracks.ids[rows]
         identities[identities == 0] = -1
+        self.track_numbers = np.full(len(boxes.scores), -1, np.int64)
+        self.track_numbers[shown] = tracks.numbers[rows]
         return identities
 
     def _keep(self, rows: np.ndarray) -> None:

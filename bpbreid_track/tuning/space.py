@@ -28,7 +28,7 @@ SPACE: dict[str, Range] = {
     "high_score": Range(0.3, 0.7),
     "low_score": Range(0.05, 0.3),
     "birth_score": Range(0.4, 0.9),
-    "min_hits": Range(1, 6),
+    "confirm_seconds": Range(0, 0.6),
     "lost_seconds": Range(0.5, 5, log=True),
     "appearance_seconds": Range(2, 60, log=True, appearance=True),
     "max_cover": Range(0.2, 1, appearance=True),
