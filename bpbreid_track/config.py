@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
@@ -47,6 +48,8 @@ class Settings(BaseModel):
     # Settings of earlier releases, accepted with a hint until the next one: their new name, or None where the
     # value is a constant now.
     _former: ClassVar[dict[str, str | None]] = {}
+    # What the value of such a setting is by its new name, where that has another unit.
+    _converted: ClassVar[dict[str, Callable[[Any], Any]]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -75,8 +78,9 @@ class Settings(BaseModel):
             elif new in values:
                 raise ValueError(f"{key!r} is now called {new!r}; state one of them")
             else:
-                known[new] = value
-                hint = f"is now called {new!r}; the old name ends with the next release"
+                known[new] = cls._converted[key](value) if key in cls._converted else value
+                changed = "" if known[new] == value else f" and {known[new]} there"
+                hint = f"is now called {new!r}{changed}; the old name ends with the next release"
             warnings.warn(f"setting {key!r} {hint}", FormerSetting, stacklevel=2)
         return known
 
@@ -191,6 +195,11 @@ class DrawConfig(Settings):
     )
 
 
+def _seconds_of_frames(frames: Any) -> Any:
+    """From the first to the last of ``frames`` frames at 30 a second; what is no number of frames stays."""
+    return round((frames - 1) / 30, 3) if isinstance(frames, int) and frames > 0 else frames
+
+
 class TrackerConfig(Settings):
     """Settings of ``PartTracker``. Times are seconds, so that one setting fits every frame rate.
 
@@ -216,6 +225,10 @@ class TrackerConfig(Settings):
         "recovery_evidence": None,
         "territory": None,
     }
+    _converted: ClassVar[dict[str, Callable[[Any], Any]]] = {
+        "confirm_hits": _seconds_of_frames,
+        "min_hits": _seconds_of_frames,
+    }
 
     frame_rate: float = Field(
         30.0, gt=0, le=10_000, description="Frames a second where no timestamps are given."
@@ -226,11 +239,11 @@ class TrackerConfig(Settings):
         0.7, ge=0, le=1, description="Score from which an unmatched box starts a track."
     )
     confirm_seconds: float = Field(
-        0.1,
+        0.065,
         ge=0,
         le=5,
         description="How long a track must be found frame by frame before it gets its identity. Where frames "
-        "wait (smooth.lag_seconds), the boxes until then get it too.",
+        "wait (smooth.lag_seconds), its boxes until then get it too.",
     )
     lost_seconds: float = Field(3.0, ge=0, description="How long a lost track can be found by motion alone.")
     appearance_seconds: float = Field(

@@ -13,8 +13,8 @@ def read_yaml(text: str) -> Any:
     Raises:
         yaml.YAMLError: malformed, or a key that stands twice in one place; says the line.
 
-    >>> read_yaml("tracker: {min_hits: 2}")
-    {'tracker': {'min_hits': 2}}
+    >>> read_yaml("tracker: {lost_seconds: 2}")
+    {'tracker': {'lost_seconds': 2}}
     """
     return yaml.load(text, _Loader)
 

@@ -173,7 +173,7 @@ def test_what_is_not_what_the_cache_was_made_by_is_loaded_and_compared(
 
 def test_other_tracker_settings_give_what_they_give_without_a_cache(work: Any) -> None:
     work()
-    config = {"tracker": {"birth_score": 0.99, "min_hits": 2, "lost_seconds": 1}}
+    config = {"tracker": {"birth_score": 0.99, "confirm_seconds": 0.2, "lost_seconds": 1}}
     assert work(config=config)[2] == work(config=config, cache=None)[2] != work()[2]
 
 

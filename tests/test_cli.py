@@ -280,14 +280,14 @@ def test_a_setting_of_an_earlier_release_is_hinted_at_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = tmp_path / "old.yaml"
-    settings.write_text("tracker:\n  confirm_hits: 1\n")
+    settings.write_text("tracker:\n  min_hits: 1\n")
     out = tmp_path / "tracks.txt"
     given = ["--config", str(settings), "--tracks", str(out), "--detector", str(tmp_path / "none.txt")]
     assert run(["demo", *given, "--encoder", "none", "--max-frames", "2", "--quiet"]) != 0
-    hints = [line for line in capsys.readouterr().err.splitlines() if "confirm_hits" in line]
+    hints = [line for line in capsys.readouterr().err.splitlines() if "min_hits" in line]
     assert hints == [
-        "bpbreid-track: warning: setting 'confirm_hits' is now called 'min_hits'; the old name ends with the "
-        "next release"
+        "bpbreid-track: warning: setting 'min_hits' is now called 'confirm_seconds' and 0.0 there; the old "
+        "name ends with the next release"
     ]
 
 

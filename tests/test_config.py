@@ -33,7 +33,10 @@ def test_the_default_preset_changes_nothing() -> None:
         ("tracker:\n  birth_score: 2\n", "tracker.birth_score"),
         ("tracker: 5\n", "tracker: expected a section with settings such as frame_rate, "),
         ("tracker: [1\n", "not valid YAML"),
-        ("tracker:\n  min_hits: 9\ntracker:\n  lost_seconds: 2\n", "the key 'tracker' stands there twice"),
+        (
+            "tracker:\n  birth_score: 0.9\ntracker:\n  lost_seconds: 2\n",
+            "the key 'tracker' stands there twice",
+        ),
         ("- 1\n", "expected settings as 'key: value', got list"),
     ],
     ids=[
@@ -84,14 +87,16 @@ def test_settings_cannot_be_changed_behind_the_tracker() -> None:
 
 
 def test_settings_of_an_earlier_release_are_understood_with_a_hint() -> None:
-    with pytest.warns(FormerSetting, match="'confirm_hits' is now called 'min_hits'"):
-        assert run_config({"tracker": {"confirm_hits": 5}}).tracker.min_hits == 5
+    with pytest.warns(FormerSetting, match="'min_hits' is now called 'confirm_seconds' and 0.1 there"):
+        assert run_config({"tracker": {"min_hits": 4}}).tracker.confirm_seconds == 0.1
+    with pytest.warns(FormerSetting), pytest.raises(UsageError, match="confirm_seconds"):
+        run_config({"tracker": {"min_hits": "many"}})
     with pytest.warns(FormerSetting, match="'gate' has no effect any more"):
         assert run_config({"tracker": {"gate": 9}}).tracker == TrackerConfig()
     with pytest.warns(FormerSetting, match="'min_iou' has no effect any more"):
         assert run_config({"tracker": {"min_iou": 0.1}}).tracker == TrackerConfig()
-    with pytest.raises(UsageError, match="'confirm_hits' is now called 'min_hits'; state one of them"):
-        run_config({"tracker": {"confirm_hits": 5, "min_hits": 5}})
+    with pytest.raises(UsageError, match="'min_hits' is now called 'confirm_seconds'; state one of them"):
+        run_config({"tracker": {"min_hits": 5, "confirm_seconds": 5}})
 
 
 def test_the_tracker_has_no_more_settings_than_a_user_would_turn() -> None:

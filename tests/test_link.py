@@ -215,7 +215,7 @@ def test_clocks_as_spreadsheets_save_them_and_of_two_folders(tmp_path: Path) -> 
 @pytest.mark.parametrize("ending", ["txt", "csv", "jsonl"])
 def test_track_files_of_all_kinds_are_read_and_renumbered(ending: str, pets: Path, tmp_path: Path) -> None:
     write_sequence(tmp_path / "one", pets, 1, 4)
-    options = {"detector": "det/det.txt", "encoder": None, "config": {"tracker": {"min_hits": 1}}}
+    options = {"detector": "det/det.txt", "encoder": None, "config": {"tracker": {"confirm_seconds": 0}}}
     track_videos([tmp_path / "one"], tmp_path / "tracked", write=[ending], **options)  # type: ignore[arg-type]
     path = tmp_path / f"tracked/one.{ending}"
     before = read_boxes(path)

@@ -99,7 +99,7 @@ def footage(pets: Path, cache: Path, weights: str) -> Footage:
 def test_a_trial_writes_what_a_real_run_with_its_settings_writes(
     footage: Footage, pets: Path, weights: str, tmp_path: Path
 ) -> None:
-    config = TrackerConfig(birth_score=0.5, min_hits=2, lost_seconds=2)
+    config = TrackerConfig(birth_score=0.5, confirm_seconds=0.5, lost_seconds=2)
     track(Stretch(footage, 0, FRAMES), config, tmp_path / "trial.txt")
     boxes, settings = pets / "det/yolo11n.txt", {"tracker": config.changed()}
     run = {"detector": boxes, "encoder": weights, "config": settings, "device": "cpu", "precision": "fp32"}

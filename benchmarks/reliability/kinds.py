@@ -182,7 +182,7 @@ def make_sound_files(folder: Path) -> None:
         f"[Sequence]\nname=seq\nimDir=img1\nframeRate=25\nseqLength={FRAMES}\nimWidth={WIDTH}\nimHeight={HEIGHT}\n"
     )
     (folder / "x.yaml").write_text(
-        "description: an example\ntracker:\n  min_hits: 2\n  birth_score: 0.6\n  encode: all\n"
+        "description: an example\ntracker:\n  confirm_seconds: 0.05\n  birth_score: 0.6\n  encode: all\n"
         "detector:\n  confidence: 0.2\n  image_size: 640\ngallery:\n  save_views: 5\n"
     )
     with VideoSink(folder / "x.mp4", WIDTH, HEIGHT, 25) as sink:
@@ -204,7 +204,7 @@ def make_sound_files(folder: Path) -> None:
         encoder=None,
         cache=folder / "x.cache",
         explain=folder / "why.jsonl",
-        config={"tracker": {"min_hits": 1}},
+        config={"tracker": {"confirm_seconds": 0}},
     )
 
 

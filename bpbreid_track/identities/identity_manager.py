@@ -80,15 +80,13 @@ class IdentityManager:
         frame: Frame,
         detections: sv.Detections,
         embeddings: PartEmbeddings | None,
-        step: CameraStep | None = None,
     ) -> sv.Detections:
-        """Take in one frame of the tracker.
+        """Learn from one frame of the tracker what people look like, and name those who are known.
 
         Args:
             frame: the frame.
             detections: its boxes with ``tracker_id``; changed in place where a gallery gives names.
             embeddings: a row for each box; a row in which no part is visible tells nothing.
-            step: what the camera did before it; None: nobody looked.
 
         Returns:
             ``detections``, with ``data["name"]`` where there is a gallery: "" for unknown people.
@@ -98,9 +96,12 @@ class IdentityManager:
             self._forget(frame.timestamp, detections.tracker_id)
         if self._gallery is not None:
             detections.data["name"] = self._names(detections)
+        return detections
+
+    def record(self, frame: Frame, detections: sv.Detections, step: CameraStep | None) -> None:
+        """Keep the boxes of a frame for ``link``; as ``TrackHistory.add``."""
         if self._history is not None:
             self._history.add(frame.index, frame.timestamp, detections, step)
-        return detections
 
     def _take_views(self, frame: Frame, detections: sv.Detections, embeddings: PartEmbeddings) -> None:
         config = self._settings.tracker

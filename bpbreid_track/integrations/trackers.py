@@ -63,7 +63,7 @@ class BPBReIDTracker(BaseTracker):
         appearance_seconds: Seconds for which a lost track can be found when its parts are known.
         track_activation_threshold: Score from which an unmatched box starts a track.
         high_conf_det_threshold: Score from which a box is settled first.
-        minimum_consecutive_frames: Frames in a row after which a track gets its identity.
+        minimum_consecutive_frames: Frames in a row, at 30 a second, after which a track gets its identity.
     """
 
     tracker_id: ClassVar[str] = "bpbreid"
@@ -90,7 +90,7 @@ class BPBReIDTracker(BaseTracker):
             appearance_seconds=appearance_seconds,
             birth_score=track_activation_threshold,
             high_score=high_conf_det_threshold,
-            confirm_seconds=minimum_consecutive_frames / frame_rate,
+            confirm_seconds=(minimum_consecutive_frames - 1) / 30,
         )
         self.appearance = PartTracker(config, None if encoder == "none" else Encoder.load(encoder))
         self.maximum_frames_without_update = self._compute_maximum_frames_without_update(

@@ -9,6 +9,7 @@ import supervision as sv
 
 from ..explain.reasons import shorts
 from ..explain.recorder import ReasonRecorder
+from ..identities.identity_manager import IdentityManager
 from ..io.annotate import WHY
 from ..tracking.camera_motion import CameraStep
 from ..tracking.encode_policy import encode_rows, resolve_encode, spread
@@ -30,6 +31,7 @@ class Associate(FrameStage):
         tracker: of this run.
         encoder: None where embeddings come with the frames, or not at all.
         use_timestamps: go by the time of the frames, not by ``tracker.frame_rate``.
+        identities: follows who is who beyond the tracker, if anybody asks.
         recorder: of reasons, if anybody asks.
         others: tracks what is no person; None: everything is one. It comes last in ``detections`` then.
         steps: where what the camera did is kept; None: nowhere.
@@ -42,6 +44,7 @@ class Associate(FrameStage):
         tracker: PartTracker,
         encoder: PartEncoder | None,
         use_timestamps: bool,
+        identities: IdentityManager | None,
         recorder: ReasonRecorder | None,
         others: OtherClasses | None = None,
         steps: list[CameraStep] | None = None,
@@ -49,7 +52,7 @@ class Associate(FrameStage):
         self._tracker, self._encoder = tracker, encoder
         self._use_timestamps = use_timestamps
         self._count = 0
-        self._others, self._steps = others, steps
+        self._identities, self._others, self._steps = identities, others, steps
         self._recorder = tracker.recorder = recorder
         self._encode = resolve_encode(tracker.config.encode, encoder)
         self.watches = {"encode": Stopwatch(), "associate": Stopwatch()}
@@ -60,6 +63,8 @@ class Associate(FrameStage):
         item.time = frame.timestamp if self._use_timestamps else self._count / tracker.config.frame_rate
         if not item.searched:  # nothing for the tracker, whose time passes all the same
             item.detections.tracker_id = np.zeros(0, np.int64)
+            if self._identities is not None:
+                self._identities.take(frame, item.detections, None)
             return
         people, embeddings = item.detections, item.embeddings
         rest: sv.Detections | None = None
@@ -76,14 +81,15 @@ class Associate(FrameStage):
             with self.watches["encode"].measure():
                 embeddings = encode_rows(self._encoder, frame.image, people.xyxy, found.wanted)
         with watch.measure():
-            item.detections = tracker.associate(found, embeddings)
-            item.embeddings, item.tracks = tracker.embeddings, tracker.track_numbers
+            item.detections, embeddings = tracker.associate(found, embeddings), tracker.embeddings
+            item.tracks = tracker.track_numbers
             if self._others is not None and rest is not None:
                 item.detections = self._others.add(item.detections, rest, frame.image, item.time)
                 item.tracks = np.concatenate([item.tracks, self._others.track_numbers])
-                if item.embeddings is not None:
-                    people_rows = np.arange(len(item.detections)) < len(people)
-                    item.embeddings = spread(item.embeddings, people_rows)
+                if embeddings is not None:
+                    embeddings = spread(embeddings, np.arange(len(item.detections)) < len(people))
+            if self._identities is not None:
+                item.detections = self._identities.take(frame, item.detections, embeddings)
             if self._recorder is not None:
                 item.reasons = self._recorder.take()
                 item.detections.data[WHY] = shorts(item.reasons[0], len(item.detections))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+import supervision as sv
 
 from .replay import NO_PICTURE
 from .smooth import frames_in_memory
@@ -60,20 +61,22 @@ class Confirm(Stage):
         identities = item.detections.tracker_id
         assert identities is not None
         assert item.tracks is not None
-        here = dict(zip(item.tracks.tolist(), identities.tolist(), strict=True))
-        here.pop(-1, None)
+        unsure = set(item.tracks[(item.tracks != -1) & (identities < 0)].tolist())
+        known = {number: row for row, number in enumerate(item.tracks.tolist()) if identities[row] >= 0}
         for held in self._waiting:
-            for number in held.open - {number for number, identity in here.items() if identity < 0}:
+            for number in held.open - unsure:
                 held.open.remove(number)
-                if number in here:
-                    _name(held.item, number, here[number])
-        self._waiting.append(_Held(item, {number for number, identity in here.items() if identity < 0}))
+                if number in known:
+                    _name(held.item, number, item.detections, known[number])
+        self._waiting.append(_Held(item, unsure))
 
 
-def _name(item: Item, number: int, identity: int) -> None:
-    """Give the box of track ``number`` its identity."""
-    assert item.detections.tracker_id is not None
+def _name(item: Item, number: int, like: sv.Detections, row: int) -> None:
+    """Give the box of track ``number`` the identity, and the name, of row ``row`` of ``like``."""
     assert item.tracks is not None
-    named = item.detections.tracker_id.copy()
-    named[np.flatnonzero(item.tracks == number)] = identity
-    item.detections.tracker_id = named
+    assert item.detections.tracker_id is not None
+    assert like.tracker_id is not None
+    here = item.tracks == number
+    item.detections.tracker_id = np.where(here, like.tracker_id[row], item.detections.tracker_id)
+    if "name" in like.data:
+        item.detections.data["name"] = np.where(here, like.data["name"][row], item.detections.data["name"])

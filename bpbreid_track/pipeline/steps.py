@@ -24,7 +24,6 @@ from .cache import Cache
 from .confirm import Confirm
 from .counting import Regions, count_stages
 from .find import Find
-from .identify import Identify
 from .outputs import Outputs
 from .replay import Settled
 from .report import TrackingReport
@@ -51,6 +50,19 @@ class Draw(FrameStage):
     def step(self, item: Item) -> None:
         with self.watches["draw"].measure():
             item.painted = self._painter.paint(item.frame.image, item.detections)
+
+
+class Record(FrameStage):
+    """Boxes for what is settled at the end."""
+
+    name = "record"
+
+    def __init__(self, identities: IdentityManager) -> None:
+        self._identities = identities
+        self.watches = {}
+
+    def step(self, item: Item) -> None:
+        self._identities.record(item.frame, item.detections, item.step)
 
 
 class Collect(FrameStage):
@@ -151,9 +163,9 @@ def online_stages(
     others = OtherClasses(tracker, by_motion, numbers) if by_motion else None
     return [
         Find(detector, None if later else encoder, cache, batch, every, region=regions.region),
-        Associate(tracker, encoder if later else None, use_timestamps, recorder, others, steps),
-        *([Confirm(frame_bytes, pictures=looked_at or identities is not None)] if waits else []),
-        *([] if identities is None else [Identify(identities)]),
+        Associate(tracker, encoder if later else None, use_timestamps, identities, recorder, others, steps),
+        *([Confirm(frame_bytes, pictures=looked_at)] if waits else []),
+        *([] if identities is None else [Record(identities)]),
         *([Smooth(lag, frame_bytes, pictures=looked_at)] if lag else []),
         *_picture_stages(source, encoder, settings, outputs, shown, by_motion),
         *count_stages(source, regions, settings, outputs, by_motion),

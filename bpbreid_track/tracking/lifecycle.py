@@ -5,7 +5,6 @@ Functions on the columns of ``tracks``. T tracks, N boxes; a row is a track, a c
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,8 +16,6 @@ from .tracks import TICK, Boxes, Tracks
 
 # A free box that overlaps that of a matched track by more starts none: who walks is often found twice.
 BIRTH_IOU = 0.5
-# Frames that come so much too soon, in intervals, still make a stretch of frames long enough.
-_EARLY = 0.1
 # Time constant of a track's mean score. A longer one would keep alive what scored high once.
 _SCORE_SECONDS = 1.0
 
@@ -60,8 +57,8 @@ def confirm(tracks: Tracks, rows: np.ndarray, hits: int, numbers: Iterator[int])
 
 
 def hits_needed(seconds: float, elapsed: float) -> int:
-    """Frames in a row that last for ``seconds`` where they are ``elapsed`` seconds apart, at least 1."""
-    return max(1, math.ceil(seconds / elapsed - _EARLY))
+    """Boxes from the first to that ``seconds`` later, where frames are ``elapsed`` seconds apart."""
+    return 1 + round(seconds / elapsed)
 
 
 def lost(tracks: Tracks, now: float, elapsed: float) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -19,10 +19,12 @@ from ..io.sinks.tracks import MotSink
 from ..io.sources.base import Frame
 from ..pipeline.api import track_video
 from ..pipeline.bridges import Bridges
+from ..pipeline.confirm import Confirm
 from ..pipeline.replay import NO_PICTURE
 from ..pipeline.smooth import Smooth
 from ..pipeline.stage import Item
 from ..pipeline.stored_frames import StoredFrames
+from ..pipeline.threads import worked
 from ..tracking.camera_motion import CameraStep, KnownCamera
 from ..tracking.tracker import PartTracker
 
@@ -179,19 +181,22 @@ def track(stretch: Stretch, config: TrackerConfig, out: str | os.PathLike[str]) 
     first = footage.frames[stretch.start]
     bridges = Bridges(settings.bridge_seconds if first.embeddings is not None else 0)
 
-    def items() -> Iterator[Item]:
-        smooth = Smooth(settings.lag_seconds, NO_PICTURE.nbytes)
+    def tracked() -> Iterator[Item]:
         for row in range(stretch.start, stretch.stop):
             stored = footage.frames[row]
             found = tracker.update(
                 stored.detections, NO_PICTURE, embeddings=stored.embeddings, timestamp=stored.timestamp
             )
             frame = Frame(stored.index - first.index, stored.timestamp, NO_PICTURE)
-            yield from smooth([Item(frame, found, time=stored.timestamp, step=tracker.camera_step)])
-        yield from chain.from_iterable(smooth.finish())
+            now, step = stored.timestamp, tracker.camera_step
+            yield Item(frame, found, time=now, step=step, tracks=tracker.track_numbers)
 
+    items: Iterable[Item] = tracked()
+    size = NO_PICTURE.nbytes
+    for stage in (Confirm(size, pictures=False), Smooth(settings.lag_seconds, size, pictures=False)):
+        items = chain.from_iterable(worked(([item] for item in items), stage, stage.finish))
     try:
-        for item in items():
+        for item in items:
             for settled in bridges.add(item.frame, item.detections, item.time, item.step):
                 sink.write(*settled)
         for settled in bridges.finish():
