@@ -87,7 +87,16 @@ def test_every_frame_is_in_the_video_and_in_the_tracks(pets: Path, det: Path, tm
     assert report.frames == decoded_frames(out) == len(lines) == FRAMES
     assert [line["frame"] for line in lines] == list(range(1, FRAMES + 1))
     assert report.identities == len({row["id"] for line in lines for row in line["tracks"]}) > 3
-    assert set(report.stages) == {"decode", "detect", "encode", "associate", "smooth", "draw", "write"}
+    assert set(report.stages) == {
+        "decode",
+        "detect",
+        "encode",
+        "associate",
+        "smooth",
+        "draw",
+        "colours",
+        "write",
+    }
     assert report.fps > 0
     assert not report.interrupted
 

@@ -165,7 +165,7 @@ class Outputs:
         self,
         frame: Frame,
         detections: sv.Detections,
-        painted: np.ndarray | None,
+        planes: np.ndarray | None,
         reasons: tuple[list[MatchReason], list[int]] | None = None,
         events: Sequence[Event] = (),
         *,
@@ -177,14 +177,14 @@ class Outputs:
         Args:
             frame: the frame as it was read.
             detections: its boxes with ``tracker_id``.
-            painted: uint8 [H, W, 3] BGR for the video.
+            planes: for the video, see ``video_planes``.
             reasons: why the boxes have their tracks, as ``ReasonRecorder.take`` gives them.
             events: on lines and in zones.
             time: seconds by the clock of the tracker.
             step: of the camera since the last frame; None: nobody looked.
         """
-        if self._video is not None and painted is not None:
-            self._video.write(painted, frame.timestamp)
+        if self._video is not None and planes is not None:
+            self._video.write_planes(planes, frame.timestamp)
         for _, sink in self._sinks:
             sink.write(frame, detections)
         if self._tracks is not None:

@@ -34,7 +34,8 @@ class Item:
         tracks: int64 [N], the number of each box's track (``PartTracker.track_numbers``), from -2 down for
             what is no person; -1 where there is none. None before the tracker has seen it.
         embeddings: a row a box; None without appearance.
-        painted: the picture with what is drawn on it; None where nobody looks.
+        painted: uint8 [H, W, 3] BGR, the picture with what is drawn on it; None where nobody looks.
+        planes: the same as ``video_planes`` gives it; None where no video is written.
         reasons: as ``ReasonRecorder.take`` gives them; None where nobody asks.
         events: of lines and zones.
     """
@@ -47,6 +48,7 @@ class Item:
     tracks: np.ndarray | None = None
     embeddings: PartEmbeddings | None = None
     painted: np.ndarray | None = None
+    planes: np.ndarray | None = None
     reasons: tuple[list[MatchReason], list[int]] | None = None
     events: list[Event] = field(default_factory=list)
 

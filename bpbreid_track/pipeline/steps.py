@@ -15,6 +15,7 @@ from ..detection.detectors import Detector
 from ..explain.recorder import ReasonRecorder
 from ..identities.identity_manager import IdentityManager
 from ..io.annotate import Painter
+from ..io.sinks.video import video_planes
 from ..io.sources.base import Source
 from ..tracking.camera_motion import CameraStep, KnownCamera
 from ..tracking.other_classes import OtherClasses, people_in
@@ -50,6 +51,28 @@ class Draw(FrameStage):
     def step(self, item: Item) -> None:
         with self.watches["draw"].measure():
             item.painted = self._painter.paint(item.frame.image, item.detections)
+
+
+class Colours(FrameStage):
+    """Painted frames as the video's encoder takes them: so much work that it and the encoder share it.
+
+    Args:
+        rounded_down: ``Source.rounded_down``.
+        shown: whether a window shows the painted frames as well.
+    """
+
+    name = "colours"
+
+    def __init__(self, rounded_down: bool, shown: bool) -> None:
+        super().__init__()
+        self._rounded_down, self._shown = rounded_down, shown
+
+    def step(self, item: Item) -> None:
+        assert item.painted is not None
+        with self.watches["colours"].measure():
+            item.planes = video_planes(item.painted, self._rounded_down)
+        if not self._shown:
+            item.painted = None
 
 
 class Record(FrameStage):
@@ -98,7 +121,7 @@ class Write(FrameStage):
             self._outputs.write(
                 item.frame,
                 item.detections,
-                item.painted,
+                item.planes,
                 item.reasons,
                 item.events,
                 time=item.time,
@@ -169,6 +192,7 @@ def online_stages(
         *([Smooth(lag, frame_bytes, pictures=looked_at)] if lag else []),
         *_picture_stages(source, encoder, settings, outputs, shown, by_motion),
         *count_stages(source, regions, settings, outputs, by_motion),
+        *_colour_stages(source, outputs, shown),
         Write(outputs),
         *([] if page is None else [_collect(page)]),
     ]
@@ -193,7 +217,8 @@ def replay_stages(
     """
     drawn = _picture_stages(source, encoder, settings, outputs, False, by_motion)
     counted = count_stages(source, regions, settings, outputs, by_motion)
-    stages: list[Stage] = [Replay(recorded), *drawn, *counted, Write(outputs)]
+    colours = _colour_stages(source, outputs, False)
+    stages: list[Stage] = [Replay(recorded), *drawn, *counted, *colours, Write(outputs)]
     if page is not None and "report" in outputs.paths:
         views, places, second = page.views, page.places, page.second
         assert second is not None
@@ -235,6 +260,10 @@ def _picture_stages(
     if "video" not in outputs.paths and not shown:
         return []
     return [Draw(Painter(settings.draw, source.frame_rate, _part_painter(encoder, settings, by_motion)))]
+
+
+def _colour_stages(source: Source, outputs: Outputs, shown: bool) -> list[Stage]:
+    return [Colours(source.rounded_down, shown)] if "video" in outputs.paths else []
 
 
 def batch_size(detector: Detector, encoder: PartEncoder | None, settings: RunConfig) -> int:
