@@ -23,13 +23,9 @@ FRAMES = 60
 SLOW = {"confirm_seconds": 0.45}
 
 
-def beginnings(source: Path, out: Path, lag: float, **options: Any) -> dict[int, int]:
+def beginnings(source: Path, out: Path, **options: Any) -> dict[int, int]:
     """The first frame in which the detector found each identity."""
-    settings = {
-        "tracker": SLOW,
-        "smooth": {"lag_seconds": lag, "bridge_seconds": 0},
-        **options.pop("also", {}),
-    }
+    settings = {"tracker": SLOW, "smooth": {"bridge_seconds": 0}, **options.pop("also", {})}
     given = {"detector": source / "det/yolo11n.txt", "encoder": "none", "max_frames": FRAMES}
     track_video(source, tracks=out, config=settings, **given, **options)
     first: dict[int, int] = {}
@@ -45,7 +41,7 @@ def test_boxes_of_who_was_confirmed_later_are_theirs_from_the_first_on(
     every: int, later: int, pets: Path, tmp_path: Path
 ) -> None:
     also = {"detector": {"every": every}}
-    waited = beginnings(pets, tmp_path / "waited.csv", 0.75, also=also)
+    waited = beginnings(pets, tmp_path / "waited.csv", also=also)
     newcomers = {identity for identity, frame in waited.items() if frame > 1}
     assert len(newcomers) >= 4
     config = TrackerConfig(frame_rate=7, **SLOW)
@@ -71,8 +67,8 @@ def _boxes(pets: Path) -> list[sv.Detections]:
 
 
 def test_a_run_that_is_joined_afterwards_has_them_too(pets: Path, tmp_path: Path) -> None:
-    plain = beginnings(pets, tmp_path / "plain.csv", 0.75)
-    joined = beginnings(pets, tmp_path / "joined.csv", 0.75, link=True)
+    plain = beginnings(pets, tmp_path / "plain.csv")
+    joined = beginnings(pets, tmp_path / "joined.csv", link=True)
     # Numbers are given anew in the order of appearance, or stay; either way nobody begins later.
     assert sorted(joined.values())[:8] == sorted(plain.values())[:8]
 
