@@ -196,8 +196,12 @@ class DrawConfig(Settings):
 
 
 def _seconds_of_frames(frames: Any) -> Any:
-    """From the first to the last of ``frames`` frames at 30 a second; what is no number of frames stays."""
-    return round((frames - 1) / 30, 3) if isinstance(frames, int) and frames > 0 else frames
+    """From the first to the last of ``frames`` frames at 30 a second; what is no number stays, and is refused."""
+    if isinstance(frames, bool) or not isinstance(frames, int | float):
+        return str(frames)
+    if not frames >= 1:
+        raise ValueError(f"expected frames in a row, at least 1, got {frames}")
+    return round((frames - 1) / 30, 3)
 
 
 class TrackerConfig(Settings):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -89,8 +90,9 @@ def test_settings_cannot_be_changed_behind_the_tracker() -> None:
 def test_settings_of_an_earlier_release_are_understood_with_a_hint() -> None:
     with pytest.warns(FormerSetting, match="'min_hits' is now called 'confirm_seconds' and 0.1 there"):
         assert run_config({"tracker": {"min_hits": 4}}).tracker.confirm_seconds == 0.1
-    with pytest.warns(FormerSetting), pytest.raises(UsageError, match="confirm_seconds"):
-        run_config({"tracker": {"min_hits": "many"}})
+    for wrong in ("many", True, 0, math.nan, None):
+        with pytest.raises(UsageError, match="valid number|at least 1"):
+            run_config({"tracker": {"min_hits": wrong}})
     with pytest.warns(FormerSetting, match="'gate' has no effect any more"):
         assert run_config({"tracker": {"gate": 9}}).tracker == TrackerConfig()
     with pytest.warns(FormerSetting, match="'min_iou' has no effect any more"):
