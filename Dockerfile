@@ -27,13 +27,15 @@ COPY configs configs
 COPY trainer trainer
 RUN pip install '.[offline,eval,tune,train]'
 
-# Any user may keep exported networks and settings here.
-ENV BPBREID_CACHE=/cache YOLO_CONFIG_DIR=/cache MPLCONFIGDIR=/cache
+# Any user may keep exported networks and settings here; one without a home has no other place.
+ENV BPBREID_CACHE=/cache YOLO_CONFIG_DIR=/cache MPLCONFIGDIR=/cache HOME=/cache
 RUN mkdir -m 777 /cache /data
 WORKDIR /data
 
-# The build fails where detector, encoder or video writer do not work; the exported encoder stays in the cache.
-RUN bpbreid-track demo --max-frames 60 --out /tmp/demo.mp4 && rm /tmp/demo.mp4 && chmod -R a+rwX /cache
+# The build fails where detector, encoder or video writer do not work; the exported networks stay in the cache.
+RUN bpbreid-track demo --max-frames 60 --out /tmp/demo.mp4 \
+    && bpbreid-track /tmp/demo.mp4 --out /tmp/again.mp4 \
+    && rm /tmp/demo.mp4 /tmp/again.mp4 && chmod -R a+rwX /cache
 
 ENTRYPOINT ["bpbreid-track"]
 CMD ["--help"]

@@ -196,7 +196,7 @@ class DrawConfig(Settings):
 
 
 def _seconds_of_frames(frames: Any) -> Any:
-    """From the first to the last of ``frames`` frames at 30 a second; what is no number stays, and is refused."""
+    """From the first to the last of ``frames`` frames at 30 a second; what is no number is refused later."""
     if isinstance(frames, bool) or not isinstance(frames, int | float):
         return str(frames)
     if not frames >= 1:

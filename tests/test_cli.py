@@ -315,3 +315,19 @@ def test_wrong_changes_of_settings_are_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("first", "frozen"), [("", "True"), ("import torch", "False")])
+def test_what_is_left_at_the_end_is_not_collected_but_where_triton_would_complain(
+    first: str, frozen: str
+) -> None:
+    code = f"""
+import atexit, gc, sys
+{first}
+from bpbreid_track.cli.explain import main
+atexit.register(lambda: print(gc.get_freeze_count() > 0))
+sys.argv = ["bpbreid-explain", "--version"]
+main()
+"""
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.splitlines() == [f"bpbreid-explain {__version__}", frozen]
