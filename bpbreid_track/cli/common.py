@@ -74,8 +74,8 @@ class Program:
         # Frames that wait are thousands of objects and no cycles; Python would look through them every 700.
         gc.set_threshold(10_000, 10, 10)
         code = self.run(sys.argv[1:])
-        # At the end the system takes all memory at once: a quarter of a second less than object by object. Triton, which
-        # torch brings on CUDA, would call every object that is left a leak, in dozens of lines.
+        # At the end the system takes all memory at once: a quarter of a second less than object by object.
+        # Triton, which torch brings with CUDA, would call all that is left a leak, in dozens of lines.
         if "torch" not in sys.modules:
             gc.freeze()
         sys.exit(code)
