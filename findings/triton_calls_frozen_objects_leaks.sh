@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # triton 3.9.0 (torch brings it with CUDA): what it says where a program has frozen its objects.
 #
-# Programs that fork, and those that want to end quickly, call `gc.freeze()`, which Python's documentation
-# recommends: the collector leaves alone what there is, and nothing else changes.
+# Programs that fork call `gc.freeze()` before, as Python's documentation advises, others to end quickly:
+# the collector leaves alone what there is, and nothing else changes.
 # Guessed: a library that was imported and never used says nothing at the end.
 # Seen: its bindings count their own classes and functions when the interpreter ends. These lie in reference
 # cycles that only the collector breaks, and frozen they are still there: some 30 lines on stderr report
@@ -13,7 +13,7 @@
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-python3.11 -m venv "$folder/venv"
+python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet --disable-pip-version-check triton==3.9.0
 cd "$folder"
 lines() { venv/bin/python -c "import gc, triton; $1" 2>&1 >/dev/null | tee said | wc -l; }
