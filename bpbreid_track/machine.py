@@ -7,7 +7,6 @@ import functools
 import os
 import sys
 from pathlib import Path
-from typing import Literal
 
 import psutil
 
@@ -58,10 +57,7 @@ def may_have_gpu() -> bool:
 
 @functools.cache
 def cpu_has_bf16() -> bool:
-    """Whether the CPU multiplies bf16 in tiles (AMX). Elsewhere fp32 is exact and hardly slower.
-
-    With AVX512-BF16 alone bf16 had 0.9 to 1.1 times the speed of fp32 (docs/results.md).
-    """
+    """Whether the CPU multiplies bf16 in tiles (AMX), which is far quicker than fp32."""
     try:
         words = _PROCESSOR.read_text().split()
     except OSError:  # not Linux
@@ -71,9 +67,23 @@ def cpu_has_bf16() -> bool:
     return {"amx_tile", "amx_bf16"} <= set(words)
 
 
-def quickest_precision() -> Literal["bf16", "fp32"]:
-    """What networks are computed in on this CPU, where that does them no harm."""
-    return "bf16" if cpu_has_bf16() else "fp32"
+@functools.cache
+def cpu_has_wide_bf16() -> bool:
+    """Whether the CPU has AVX512-BF16, which is quicker than fp32 on some; known on Linux only."""
+    try:
+        return "avx512_bf16" in _PROCESSOR.read_text().split()
+    except OSError:
+        return False
+
+
+def cpu_kind() -> list[str]:
+    """Lines of Linux that say which kind of CPU this is, whatever runs on it."""
+    wanted = ("vendor_id", "cpu family", "model", "stepping", "flags")
+    try:
+        lines = _PROCESSOR.read_text().split("\n\n")[0].splitlines()
+    except OSError:
+        return []
+    return [line for line in lines if line.split(":")[0].strip() in wanted]
 
 
 def _cores() -> int:

@@ -12,7 +12,7 @@ from benchmarks.cross_domain import spaced_crops
 from benchmarks.visibility import figures_of as visibility_figures
 from bpbreid_track import Encoder, PartEmbeddings
 from bpbreid_track.evaluation.ranking import RankingMetrics, rank_embeddings
-from bpbreid_track.machine import cpu_has_bf16
+from bpbreid_track.machine import cpu_has_bf16, cpu_has_wide_bf16
 from bpbreid_track.model.checkpoint import read_checkpoint
 from bpbreid_trainer.data import Sample, load_dataset
 from bpbreid_trainer.evaluate import crop_embedder, embed_all, rank
@@ -81,7 +81,9 @@ def test_parts_that_show_count_as_seen(shared: Path) -> None:
         assert figures[f"{part}, painted"] <= 0.2
 
 
-@pytest.mark.skipif(not cpu_has_bf16(), reason="this CPU has no instructions for bf16, and runs fp32")
+@pytest.mark.skipif(
+    not (cpu_has_bf16() or cpu_has_wide_bf16()), reason="this CPU has no instructions for bf16, and runs fp32"
+)
 def test_narrow_numbers_cost_less_than_half_a_point(sides: dict[str, Side]) -> None:
     embed = crop_embedder(Encoder.load(device="cpu", precision="bf16"))
     narrow = {name: (samples, embed_all(embed, samples)) for name, (samples, _) in sides.items()}

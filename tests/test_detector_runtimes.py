@@ -59,6 +59,7 @@ def test_openvino_finds_the_boxes_of_torch_and_the_same_ones_each_time(
     pose_weights: Path, cache: Path, pets: list[Frame], monkeypatch: pytest.MonkeyPatch, tiles: bool
 ) -> None:
     monkeypatch.setattr(machine, "cpu_has_bf16", lambda: tiles)
+    monkeypatch.setattr(machine, "cpu_has_wide_bf16", lambda: False)
     fast, torch = _detector(pose_weights, batch_size=2), _detector(pose_weights, "torch")
     assert (fast.runtime, torch.runtime) == ("openvino", "torch")
     assert fast.description.endswith("(OpenVINO, bf16)" if tiles else "(OpenVINO)")

@@ -14,7 +14,7 @@ import supervision as sv
 
 from ..config import PERSON_NAME, DetectorConfig
 from ..errors import InputError, UsageError
-from ..machine import quickest_precision
+from ..quick_precision import quickest_precision
 from .box_files import BOX_SUFFIXES, check_against, read_boxes
 from .classes import PERSON, Kept, kept_classes
 from .exported import Facts

@@ -14,7 +14,8 @@ import supervision as sv
 from ..config import DetectorConfig
 from ..errors import one_line
 from ..frames import check_image
-from ..machine import cpu_threads, is_cpu, quickest_precision
+from ..machine import cpu_threads, is_cpu
+from ..quick_precision import quickest_precision
 from .classes import Kept, kept_classes
 from .exported import Facts, exported_file, read_facts, write_facts
 from .network_detector import NetworkDetector

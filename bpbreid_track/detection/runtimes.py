@@ -20,7 +20,8 @@ import supervision as sv
 import torch
 from torch import Tensor, nn
 
-from ..machine import cpu_threads, quickest_precision
+from ..machine import cpu_threads
+from ..quick_precision import quickest_precision
 from .exported import exported
 from .runtime_choice import RUNTIME_NAMES, Precision, Runtime
 from .sized_network import SizedNetwork

@@ -18,7 +18,8 @@ from ..config import EncoderConfig, VectorInput
 from ..embeddings import PartEmbeddings
 from ..errors import one_line
 from ..kept_exports import kept_export
-from ..machine import cpu_threads, is_cpu, quickest_precision
+from ..machine import cpu_threads, is_cpu
+from ..quick_precision import quickest_precision
 from .find_weights import find_encoder_weights
 from .host_crops import HostCrops, Regions, normalise
 from .openvino_streams import OpenVinoStreams, crop_streams, openvino_core

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from ..errors import UsageError, did_you_mean
-from ..machine import quickest_precision
+from ..quick_precision import quickest_precision
 from .network import BPBReID, PartClassifier
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")

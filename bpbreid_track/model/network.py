@@ -119,6 +119,7 @@ class BPBReID(nn.Module):
         self.options = options
         self.backbone = build_backbone(options.backbone, pretrained=pretrained)
         channels, dim = self.backbone.channels, options.dim
+        self.place_weights: nn.Parameter | None = None
         self.reduce_before: nn.Sequential | None = None
         if options.reduction in {"before_pooling", "before_and_after_pooling"}:
             width = dim if options.reduction == "before_pooling" else 2 * dim
@@ -126,6 +127,9 @@ class BPBReID(nn.Module):
             nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
             self.reduce_before = nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True))
             channels = width
+        if options.place_weights:
+            cells = [-(-side // self.backbone.stride) for side in options.input_size]
+            self.place_weights = nn.Parameter(torch.ones(channels, *cells))
         self.part_classifier: PartClassifier | None = None
         if options.attention == "learned":
             self.part_classifier = PartClassifier(
@@ -312,6 +316,8 @@ class BPBReID(nn.Module):
         self, features: Tensor, maps: dict[str, Tensor], kinds: tuple[str, ...]
     ) -> dict[str, Tensor]:
         """Eq. 3 for all ``kinds`` in one matrix product, then the reduction to D."""
+        if self.place_weights is not None:
+            features = features * self._places(features)
         flat = features.flatten(2).transpose(1, 2)  # [N, HW, C], a view in either memory format
         cells = flat.shape[1]
         weights, sizes = [], []
@@ -340,6 +346,14 @@ class BPBReID(nn.Module):
             else:
                 embeddings[kind] = self._reduced(kind, value[:, 0])
         return embeddings
+
+    def _places(self, features: Tensor) -> Tensor:
+        """The weights [C, H, W] of channels at places, for a map of any size."""
+        assert self.place_weights is not None
+        if self.place_weights.shape[1:] == features.shape[2:]:
+            return self.place_weights
+        weights = F.interpolate(self.place_weights[None], features.shape[2:], mode="bilinear")
+        return weights[0]
 
     def _reduced(self, kind: str, vectors: Tensor) -> Tensor:
         return self.reduce[kind](vectors) if kind in self.reduce else vectors

@@ -15,6 +15,7 @@ BackboneName = Literal[
     "resnet50_ibn",
     "hrnet_w32",
     "efficientnet_lite0",
+    "retail_osnet",
     "fastreid_resnet50",
     "fastreid_resnet50_ibn",
     "fastreid_resnet50_nl",
@@ -70,6 +71,11 @@ class ModelOptions(Settings):
     pooling: Literal["gwap", "gap", "gmp"] = Field("gwap", description="How parts are pooled. Eq. 3: gwap.")
     foreground_pooling: Literal["weighted", "mean"] = Field(
         "weighted", description="Eq. 3 (weighted), or the plain mean of the masked feature map."
+    )
+    place_weights: bool = Field(
+        False,
+        description="What is pooled has a learnt weight for each channel at each place of the feature map, "
+        "as the last depthwise convolution of networks for mobile devices has.",
     )
     visibility: Literal["threshold", "argmax", "continuous", "always"] = Field(
         "threshold",

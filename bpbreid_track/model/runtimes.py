@@ -19,7 +19,8 @@ from torch import Tensor
 from ..config import VectorInput
 from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError, did_you_mean, install_extra, one_line
-from ..machine import cpu_has_bf16, cpu_threads
+from ..machine import cpu_threads
+from ..quick_precision import quickest_precision
 from .inference import PRECISIONS, exact_float32, resolve_device
 from .network import BPBReID
 from .network_weights import fingerprint_of
@@ -214,7 +215,8 @@ class OpenVinoRuntime(FileRuntime):
             model.reshape([1, 3, *self.options.input_size])
         except RuntimeError as error:
             raise InputError(f"{path}: does not take pictures one by one ({one_line(error)})") from error
-        if self.precision == "fp32" and (precision == "bf16" or (precision == "auto" and cpu_has_bf16())):
+        chosen = quickest_precision() if precision == "auto" else precision
+        if self.precision == "fp32" and chosen == "bf16":
             self.precision = "bf16"
         else:
             _check_precision(path, precision, self.precision)

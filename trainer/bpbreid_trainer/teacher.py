@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bpbreid_track.errors import InputError, one_line
-from bpbreid_track.machine import quickest_precision
 from bpbreid_track.model.network import Outputs
 from bpbreid_track.model.one_vector import OPEN_MODEL_ZOO, TORCHREID, describe_one_vector
 from bpbreid_track.model.openvino_streams import OpenVinoStreams, crop_streams, openvino_core
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.model.runtimes import known_sides, library
+from bpbreid_track.quick_precision import quickest_precision
 
 _SUFFIXES = (".xml", ".onnx")
 

@@ -27,12 +27,19 @@ def _efficientnet_lite0() -> Backbone:
     return EfficientNetLite0()
 
 
+def _retail_osnet() -> Backbone:
+    from .retail_osnet import RetailOsnet
+
+    return RetailOsnet()
+
+
 # timm and torchvision are imported on use: a network needs one of them at most.
 _BUILDERS: dict[str, Callable[[], Backbone]] = {
     "resnet50": lambda: _resnet50(),
     "resnet50_ibn": lambda: _resnet50(ibn=True),
     "hrnet_w32": _hrnet_w32,
     "efficientnet_lite0": _efficientnet_lite0,
+    "retail_osnet": _retail_osnet,
     "fastreid_resnet50": lambda: _resnet50(fastreid=True),
     "fastreid_resnet50_ibn": lambda: _resnet50(fastreid=True, ibn=True),
     "fastreid_resnet50_nl": lambda: _resnet50(fastreid=True, non_local=True),
