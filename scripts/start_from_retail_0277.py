@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("xml", type=Path)
     parser.add_argument("crops", type=Path)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--size", type=int, nargs=2, default=(192, 96), help="height and width (192 96)")
+    parser.add_argument("--size", type=int, nargs=2, default=(256, 128), help="height and width (256 128)")
     arguments = parser.parse_args()
     size = tuple(arguments.size)
     options = ModelOptions(input_size=size)

@@ -25,7 +25,7 @@ Side = tuple[list[Sample], PartEmbeddings]
 
 @pytest.fixture(scope="module")
 def sides(shared: Path) -> dict[str, Side]:
-    """Gallery, whole and covered queries of the split in fp32. The bundled weights have seen these people."""
+    """Gallery, whole and covered queries of the split in fp32. What the weights began with may have seen them."""
     root = shared / "data" / "market1501-split"
     embed = crop_embedder(Encoder.load(device="cpu", precision="fp32"))
     whole, covered = (load_dataset(root, query=folder, with_masks=False) for folder in FOLDERS)
@@ -51,10 +51,9 @@ def test_it_is_small_and_says_how_it_was_made() -> None:
     provenance = read_checkpoint(path).provenance
     # Where files lay, and what they were called, differs from machine to machine.
     free = {"data", "output", "description", "weights", "teacher", "workers"}
-    for run, name in zip(provenance["average_of"], ("default_encoder_11", "default_encoder_10"), strict=True):
-        made_by, recipe = TrainOptions.model_validate(run["options"]), read_options(name)
-        assert made_by.model_dump(exclude=free) == recipe.model_dump(exclude=free)
-        assert made_by.teacher.weight == recipe.teacher.weight
+    made_by, recipe = TrainOptions.model_validate(provenance["options"]), read_options("default_encoder_3")
+    assert made_by.model_dump(exclude=free) == recipe.model_dump(exclude=free)
+    assert made_by.teacher.weight == recipe.teacher.weight
     assert not re.search(r"[\"' ]/", str(provenance))  # no paths of the machine it was made on
 
 
@@ -66,10 +65,9 @@ def test_the_model_card_states_what_is_measured_on_streets(shared: Path, sequenc
     assert (found.mAP, found.rank1) == pytest.approx(stated(sequence), abs=0.0015)
 
 
-def test_people_it_has_seen_are_told_apart_covered_ones_too(sides: dict[str, Side]) -> None:
-    """No measure of quality, since it has seen them: that weights and pictures fit each other."""
-    assert ranked(sides["query"], sides["gallery"]).mAP > 0.8
-    assert ranked(sides["occluded_query"], sides["gallery"]).mAP > 0.6
+def test_people_it_was_not_trained_on_are_told_apart_covered_ones_too(sides: dict[str, Side]) -> None:
+    assert ranked(sides["query"], sides["gallery"]).mAP > 0.92
+    assert ranked(sides["occluded_query"], sides["gallery"]).mAP > 0.78
 
 
 def test_parts_that_show_count_as_seen(shared: Path) -> None:

@@ -310,13 +310,19 @@ def export(
         Path, typer.Option(metavar="FILE", help="File to write: .safetensors, .onnx, .xml (OpenVINO) or .ts.")
     ] = Path("encoder.safetensors"),
     half: Annotated[bool, typer.Option("--half", help="Store 16-bit floats: half the size.")] = False,
+    visibility: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="From which attention on a part counts as visible (as in WEIGHTS, mostly 0.4)."
+        ),
+    ] = None,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Write what bpbreid-track --encoder takes: the network without its identity classifiers."""
     from .export import export_encoder
 
-    export_encoder(weights, out, half=half)
+    export_encoder(weights, out, half=half, visibility=visibility)
     if not quiet:
         typer.echo(f"{out}: {out.stat().st_size / 2**20:.1f} MiB", err=True)
 

@@ -21,7 +21,13 @@ from .state import average_states, write_whole
 PathLike = str | os.PathLike[str]
 
 
-def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, half: bool = False) -> None:
+def export_encoder(
+    weights: PathLike | Sequence[PathLike],
+    out: PathLike,
+    *,
+    half: bool = False,
+    visibility: float | None = None,
+) -> None:
     """Write the network of a checkpoint, or the average of several, without identity classifiers.
 
     The average of weights along one training, or of runs that began with the same weights, is often better
@@ -33,10 +39,13 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
         out: ``.safetensors`` file to write; the provenance goes with it, of an average as a list under
             ``average_of``. Or an ``.onnx``, OpenVINO ``.xml`` or TorchScript ``.ts`` file.
         half: store float16; of no use to the three last.
+        visibility: from which value of its map on a part is visible (Eq. 4), in [0, 1); None: as in
+            ``weights``.
 
     Raises:
         InputError: no such checkpoint, checkpoints that do not fit each other, or ``out`` cannot be written.
-        UsageError: ``half`` for a format that stores float32, or ``out`` is one of ``weights``.
+        UsageError: ``half`` for a format that stores float32, ``visibility`` out of bounds, or ``out`` is
+            one of ``weights``.
     """
     sources = [weights] if isinstance(weights, str | os.PathLike) else list(weights)
     target = Path(out)
@@ -45,6 +54,8 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
         raise InputError(f"{target}: encoders are written as .safetensors, {', '.join(FORMATS.values())}")
     if foreign and half:
         raise UsageError(f"{target}: 16-bit floats are for .safetensors; leave --half out")
+    if visibility is not None and not 0 <= visibility < 1:
+        raise UsageError(f"visibility: expected a number from 0 to below 1, got {visibility:g}")
     files = [_file(source) for source in sources]
     check_not_read(target, files)
     checkpoints = [read_checkpoint(file) for file in files]
@@ -57,6 +68,9 @@ def export_encoder(weights: PathLike | Sequence[PathLike], out: PathLike, *, hal
         provenance = {"average_of": [checkpoint.provenance for checkpoint in checkpoints]}
         networks[0].load_state_dict(average_states([network.state_dict() for network in networks]))
     provenance = without_folders(provenance)
+    if visibility is not None:
+        changed = {"visibility": "threshold", "visibility_threshold": visibility}
+        networks[0].options = networks[0].options.model_copy(update=changed)
     target.parent.mkdir(parents=True, exist_ok=True)
     if foreign:
         export(networks[0], target)

@@ -8,7 +8,6 @@ has them. ``scripts/start_from_retail_0277.py`` reads that file.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -89,8 +88,10 @@ class _NormedGate(nn.Module):
         self.norm = nn.GroupNorm(_GATE_GROUPS, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        weights: Tensor = self.norm(x.mean((2, 3)))
-        return x * weights.sigmoid()[:, :, None, None]
+        # What GroupNorm computes, as another layer: OpenVINO 2026.4 computes GroupNorm wrongly in bf16.
+        groups = x.mean((2, 3)).unflatten(1, (_GATE_GROUPS, -1))
+        normed = F.layer_norm(groups, groups.shape[2:], eps=self.norm.eps).flatten(1)
+        return x * (normed * self.norm.weight + self.norm.bias).sigmoid()[:, :, None, None]
 
 
 class _Block(nn.Module):
@@ -110,5 +111,7 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inner = F.relu(self.narrow(x))
-        streams = torch.stack([self.gate(stream(inner)) for stream in self.streams]).sum(0)
-        return F.relu(self.wide(streams) + self.shortcut(x))
+        first, *others = (self.gate(stream(inner)) for stream in self.streams)
+        for other in others:  # one by one: a stack of them is copied, which takes as long as all convolutions
+            first = first + other
+        return F.relu(self.wide(first) + self.shortcut(x))
