@@ -25,7 +25,7 @@ Side = tuple[list[Sample], PartEmbeddings]
 
 @pytest.fixture(scope="module")
 def sides(shared: Path) -> dict[str, Side]:
-    """Gallery, whole and covered queries of the split in fp32. What the weights began with may have seen them."""
+    """Gallery, whole and covered queries of the split, unknown to the recipe, in fp32."""
     root = shared / "data" / "market1501-split"
     embed = crop_embedder(Encoder.load(device="cpu", precision="fp32"))
     whole, covered = (load_dataset(root, query=folder, with_masks=False) for folder in FOLDERS)

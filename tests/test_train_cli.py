@@ -152,6 +152,20 @@ def test_export_writes_the_same_encoder_without_classifiers(trained, reid_set, t
     np.testing.assert_allclose(before, after, atol=2e-2 if half else 1e-6)
 
 
+def test_export_takes_another_threshold_of_visibility(trained, reid_set, tmp_path):
+    crops = [cv2.imread(str(path)) for path in sorted((reid_set / "query").iterdir())]
+    seen = {}
+    for share in ("0", "0.99"):
+        out = tmp_path / f"from_{share}.safetensors"
+        assert run(["export", str(trained), "--out", str(out), "--quiet", "--visibility", share]) == 0
+        encoder = Encoder.load(out, device="cpu", precision="fp32")
+        assert encoder.options.visibility_threshold == float(share)
+        seen[share] = encoder.encode_crops(crops)
+    assert bool((seen["0"].visibility == 1).all())
+    assert not bool((seen["0.99"].visibility[:, 1:] == 1).any())
+    np.testing.assert_allclose(seen["0"].features, seen["0.99"].features, atol=1e-6)
+
+
 @pytest.mark.parametrize("ending", [".onnx", ".ts"])
 def test_export_writes_what_other_runtimes_read(trained, reid_set, tmp_path, ending):
     out = tmp_path / f"encoder{ending}"
@@ -219,6 +233,7 @@ def test_a_training_that_stops_early_keeps_the_schedule_of_all_its_epochs(reid_s
         (["export", "tests"], 1, "tests"),
         (["export", "default", "--out", "encoder.pt"], 1, "written as .safetensors, .onnx"),
         (["export", "default", "--half", "--out", "encoder.onnx"], 2, "leave --half out"),
+        (["export", "default", "--visibility", "1"], 2, "from 0 to below 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

@@ -313,7 +313,8 @@ def export(
     visibility: Annotated[
         float | None,
         typer.Option(
-            metavar="SHARE", help="From which attention on a part counts as visible (as in WEIGHTS, mostly 0.4)."
+            metavar="SHARE",
+            help="Attention from which on a part counts as visible, 0 to below 1 (as in WEIGHTS).",
         ),
     ] = None,
     quiet: Quiet = False,
