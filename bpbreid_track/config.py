@@ -325,7 +325,7 @@ class GalleryConfig(Settings):
     }
 
     max_distance: float = Field(
-        0.65, ge=0, description="Part distance above which a track is nobody of the gallery."
+        0.7, ge=0, description="Part distance above which a track is nobody of the gallery."
     )
     max_megabytes: float = Field(
         256.0, gt=0, description="What a file NAME.npz may inflate to in memory; larger ones are refused."

@@ -49,7 +49,7 @@ def link(
         ),
     ] = False,
     max_distance: Annotated[
-        float | None, typer.Option(metavar="D", help="Part distance above which people stay apart (0.72).")
+        float | None, typer.Option(metavar="D", help="Part distance above which people stay apart (0.75).")
     ] = None,
     min_seconds: Annotated[
         int, typer.Option(metavar="N", min=1, help="Least time from one camera to another.")

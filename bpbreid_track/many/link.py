@@ -19,7 +19,7 @@ from .manifest import MANIFEST, Entry, read_manifest
 from .track_files import Boxes, read_boxes
 
 # Mean part distance above which two groups stay apart: see docs/across_videos.md.
-MAX_DISTANCE = 0.72
+MAX_DISTANCE = 0.75
 
 
 @dataclass(frozen=True)
