@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from bpbreid_track.errors import InputError
 from bpbreid_track.model.checkpoint import save_checkpoint
+from bpbreid_track.model.crops import normalise
 from bpbreid_track.model.network import BPBReID
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.model.part_groups import part_names
@@ -148,10 +149,9 @@ def main() -> None:
     arguments = parser.parse_args()
     size = tuple(arguments.size)
     options = ModelOptions(input_size=size)
-    mean, std = (torch.tensor(value)[:, None, None] for value in (options.mean, options.std))
     try:
-        crops = pictures(arguments.crops, size).permute(0, 3, 1, 2).float() / 255
-        save_checkpoint(begin(arguments.xml, size, (crops - mean) / std), arguments.out)
+        crops = normalise(pictures(arguments.crops, size), options.mean, options.std)
+        save_checkpoint(begin(arguments.xml, size, crops), arguments.out)
     except InputError as error:
         raise SystemExit(str(error)) from error
 

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..kept_exports import kept_export, make_once
-from .runtime_choice import PACKAGES, Precision, Runtime
+from ..quick_precision import Precision
+from .runtime_choice import PACKAGES, Runtime
 from .weights import import_ultralytics, safe_loading
 
 _SUFFIX = {"openvino": ".xml", "onnx": ".onnx"}

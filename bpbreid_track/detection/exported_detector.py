@@ -15,12 +15,12 @@ from ..config import DetectorConfig
 from ..errors import one_line
 from ..frames import check_image
 from ..machine import cpu_threads, is_cpu
-from ..quick_precision import quickest_precision
+from ..quick_precision import Precision, quickest_precision
 from .classes import Kept, kept_classes
 from .exported import Facts, exported_file, read_facts, write_facts
 from .network_detector import NetworkDetector
 from .pictures import automatic_image_size, clipped, side_by_side
-from .runtime_choice import Precision, choose_runtime, in_words
+from .runtime_choice import choose_runtime, in_words
 from .sized_network import SizedNetwork
 from .yolo_boxes import as_input, candidates, in_picture, letterbox_of, suppress
 

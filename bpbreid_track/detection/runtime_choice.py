@@ -9,7 +9,6 @@ from typing import Literal
 from ..errors import InputError, UsageError
 
 Runtime = Literal["torch", "openvino", "onnx"]
-Precision = Literal["fp32", "bf16"]
 # What each needs beside Ultralytics, in the names of import and of pip alike.
 PACKAGES: dict[Runtime, tuple[str, ...]] = {
     "torch": (),

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from ..machine import cpu_threads
-from ..quick_precision import quickest_precision
+from ..quick_precision import Precision, quickest_precision
 from .exported import exported
-from .runtime_choice import RUNTIME_NAMES, Precision, Runtime
+from .runtime_choice import RUNTIME_NAMES, Runtime
 from .sized_network import SizedNetwork
 from .weights import import_ultralytics
 
@@ -58,7 +58,7 @@ def run_by(
     """
     picture = photograph()
     expected = predict([picture])[0]
-    quick: Precision = quickest_precision()
+    quick = quickest_precision()
     try:
         # Weights that bf16 does harm to are computed in fp32.
         for wanted in dict.fromkeys((quick, "fp32")):

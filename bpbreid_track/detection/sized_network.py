@@ -11,8 +11,8 @@ import numpy as np
 
 from ..errors import InputError, one_line
 from ..model.openvino_streams import OpenVinoStreams, openvino_core
+from ..quick_precision import Precision
 from .exact_head import split_at_head
-from .runtime_choice import Precision
 
 # A video has one size. Who sends more than these has pictures of all sizes, and compiling takes half a
 # second.
