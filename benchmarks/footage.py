@@ -6,6 +6,7 @@ the whole sequence and for each veil, since a view only picks frames.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import tempfile
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from typing import Any
 
 import numpy as np
 from host_vectors import Vectors, boxes_of, cached, frames, store, stored
+from in_hindsight import smooth
 from occlusion_cases import Case, textures
 from peers import Peer
 from tracking import sequence_facts, write_frame
 
+from bpbreid_track.config import SmoothConfig
 from bpbreid_track.evaluation import evaluate_folder
 from bpbreid_track.io.mot_format import read_mot
 from bpbreid_track.tracking.boxes import intersections
@@ -99,8 +102,19 @@ class Footage:
                 out[key][touched] = array
         return out
 
-    def track(self, peer: Peer, case: Case, view: View, vectors: Arrays | None, out: Path) -> None:
-        """Run a tracker over the boxes that a case leaves, and write what it would show."""
+    def track(
+        self,
+        peer: Peer,
+        case: Case,
+        view: View,
+        vectors: Arrays | None,
+        out: Path,
+        hindsight: SmoothConfig | None = None,
+    ) -> None:
+        """Run a tracker over the boxes that a case leaves, and write what it would show.
+
+        With ``hindsight``, what our command line would write of it.
+        """
         step = peer.build(self.rate / view.step, vectors is not None)
         kept = case.kept(self.xyxy, self.width)
         with out.open("w", encoding="utf-8") as handle:
@@ -108,6 +122,10 @@ class Footage:
                 here = here[kept[here]]
                 ids, xyxy, scores = step(self.xyxy[here], self.scores[here], *appearance(vectors, here))
                 write_frame(handle, number, ids, xyxy, scores)
+        if hindsight is not None:
+            rate, length = self.rate / view.step, len(view.frames(self.length))
+            counted = functools.partial(case.kept, width=self.width)  # what is filled in at a gap is nobody's
+            smooth(out, rate, length, hindsight.lag_seconds, out, hindsight.bridge_seconds, counted)
 
     def shown(self, view: View) -> list[np.ndarray]:
         """Rows of the boxes of each frame, in the order of the view."""

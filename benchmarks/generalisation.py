@@ -1,7 +1,7 @@
 """How trackers do on footage nobody chose a setting on: all sequences, at lower frame rates and backwards.
 
     python benchmarks/generalisation.py --data MOT_FOLDER --cache FOLDER [--osnet WEIGHTS.pth]
-        [--openvino MODEL.xml] [--csv FILE] [--figure FILE.svg] [--choose SETTING=V1,V2]
+        [--openvino MODEL.xml] [--csv FILE] [--figure FILE.svg] [--as-written] [--choose SETTING=V1,V2]
 
 A *look* is a sequence as one case shows it (whole, with a gap, with a veil: ``occlusion_cases.py``) at a part
 of its frame rate, forwards or backwards. Every tracker reads the same boxes, those of each file in
@@ -12,8 +12,11 @@ that take a vector, with each network that is given.
 A run with ``--csv`` that was stopped goes on where it was: figures in the file are not measured again. Delete
 the file after a change to a tracker.
 
+``--as-written`` adds ours as the command line writes it: only boxes in doubt encoded, boxes smoothed, gaps
+and absences filled in. No peer does so, and it is compared with none.
+
 ``--choose`` asks whether settings chosen on some footage hold on other footage: each sequence is reported
-under the values that were best on all the others.
+under the values that were best on all the others; with ``--as-written``, as they are written.
 """
 
 from __future__ import annotations
@@ -50,12 +53,13 @@ from peers import OURS, PEERS, settings  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
 
 from bpbreid_track import TrackerConfig  # noqa: E402
-from bpbreid_track.config import validated  # noqa: E402
+from bpbreid_track.config import SmoothConfig, validated  # noqa: E402
 from bpbreid_track.errors import InputError, UsageError  # noqa: E402
 from bpbreid_track.read_config import run_config  # noqa: E402
 
 USUAL_DET = "yolo11n.txt"
 PARTS, NONE, OSNET = "parts", "none", "OSNet x0.25"
+AS_WRITTEN = ", as written"
 
 
 def sequences_in(data: Path, names: list[str] | None, det: str | None) -> list[tuple[Path, str]]:
@@ -81,7 +85,17 @@ def sequences_in(data: Path, names: list[str] | None, det: str | None) -> list[t
     return found
 
 
-def entries_of(arguments: argparse.Namespace, ours: str, changed: dict[str, Any]) -> list[Entry]:
+def with_parts(ours: str, changed: dict[str, Any], smooth: SmoothConfig | None) -> Entry:
+    """Ours with the bundled encoder; with ``smooth`` as the command line writes it."""
+    model = Model("bpbreid", part_model)
+    if smooth is None:
+        return Entry(ours, PARTS, model, changed)
+    return Entry(f"{ours}{AS_WRITTEN}", PARTS, model, {"encode": "ambiguous", **changed}, smooth)
+
+
+def entries_of(
+    arguments: argparse.Namespace, ours: str, changed: dict[str, Any], smooth: SmoothConfig | None
+) -> list[Entry]:
     """Every line of the tables."""
     networks = {}
     if arguments.osnet:
@@ -89,7 +103,9 @@ def entries_of(arguments: argparse.Namespace, ours: str, changed: dict[str, Any]
     if arguments.openvino:
         short = arguments.openvino.stem.rpartition("-")[2]
         networks[f"OpenVINO {short}"] = Model(short, functools.partial(openvino_reid, arguments.openvino))
-    entries = [Entry(ours, PARTS, Model("bpbreid", part_model), changed), Entry(ours, NONE, None, changed)]
+    entries = [with_parts(ours, changed, None), Entry(ours, NONE, None, changed)]
+    if smooth is not None:
+        entries.insert(0, with_parts(ours, changed, smooth))
     entries += [Entry(ours, label, model, changed) for label, model in networks.items()]
     for peer in PEERS:
         if not peer.installed:
@@ -102,7 +118,9 @@ def entries_of(arguments: argparse.Namespace, ours: str, changed: dict[str, Any]
     return [entry for entry in entries if arguments.only in entry.tracker]
 
 
-def candidates_of(choose: list[str], ours: str, changed: dict[str, Any]) -> dict[str, Entry]:
+def candidates_of(
+    choose: list[str], ours: str, changed: dict[str, Any], smooth: SmoothConfig | None
+) -> dict[str, Entry]:
     """Ours with each combination of the values of ``--choose``, by the values."""
     import yaml
 
@@ -120,7 +138,7 @@ def candidates_of(choose: list[str], ours: str, changed: dict[str, Any]) -> dict
         config = validated(TrackerConfig, changed | chosen, f"--choose {where}")
         as_it_is = config == TrackerConfig(**changed)
         name = ours if as_it_is else f"{ours}, {where}"
-        found[where] = Entry(name, PARTS, Model("bpbreid", part_model), changed | chosen)
+        found[where] = with_parts(name, changed | chosen, smooth)
     return found
 
 
@@ -164,6 +182,7 @@ def parse() -> argparse.Namespace:
     add("--veils", type=numbers, default=[0.5], help="middles of veils (0.5)")
     add("--only", default="", help="trackers whose name contains this")
     add("--config", help="preset or YAML file for ours")
+    add("--as-written", action="store_true", help="ours as the command line writes it, too")
     add("--choose", action="append", default=[], metavar="SETTING=V1,V2", help="may be given again")
     add("--csv", type=Path, help="write figures to this file as they come; those in it are kept")
     add("--figure", type=Path, help="draw HOTA by frame rate to this SVG file")
@@ -178,9 +197,11 @@ def main() -> None:
         raise SystemExit("--figure needs matplotlib: pip install '.[train]'")
     ours = OURS[0].name + (f", {Path(arguments.config).stem}" if arguments.config else "")
     try:
-        changed = run_config(arguments.config).tracker.changed()
+        config = run_config(arguments.config)
+        changed = config.tracker.changed()
         changed.pop("frame_rate", None)
-        candidates = candidates_of(arguments.choose, ours, changed) if arguments.choose else {}
+        smooth = config.smooth if arguments.as_written else None
+        candidates = candidates_of(arguments.choose, ours, changed, smooth) if arguments.choose else {}
     except UsageError as error:
         raise SystemExit(str(error)) from error
 
@@ -191,7 +212,7 @@ def main() -> None:
         raise SystemExit(f"{arguments.data}: no sequence with ground truth, pictures and boxes")
     if candidates and len(shown) < 2:
         raise SystemExit("--choose needs two sequences: one is held out")
-    entries = entries_of(arguments, ours, changed)
+    entries = entries_of(arguments, ours, changed, smooth)
     if not entries:
         raise SystemExit(f"no tracker's name contains {arguments.only!r}")
     cases = [Case("whole"), *(Case("gap", band) for band in arguments.bands)]
@@ -204,7 +225,8 @@ def main() -> None:
     def wanted(entries: list[Entry]) -> list[Job]:
         return [Job(entry, *place, looks, arguments.cache) for place in footage for entry in entries]
 
-    tried = [Entry(ours, PARTS, Model("bpbreid", part_model), changed), *candidates.values()]
+    usual = with_parts(ours, changed, smooth)
+    tried = [usual, *candidates.values()]
     everything = {job.title: job for job in wanted([*entries, *(tried if candidates else [])])}
     failed = run_all(pending(list(everything.values()), figures), figures, arguments.jobs)
 
@@ -213,20 +235,30 @@ def main() -> None:
         return [row for row in map(figures.rows.get, keys) if row is not None and who(row) not in failed]
 
     rows = measured(entries)
-    config = {"sequences": shown, "det": arguments.det or "all", "min_score": 0.1, "steps": arguments.steps}
-    config |= {"bands": arguments.bands, "veils": arguments.veils}
-    config |= {peer.name: peer.settings for peer in PEERS if peer.installed and peer.settings != "defaults"}
+    seen_with = {
+        "sequences": shown,
+        "det": arguments.det or "all",
+        "min_score": 0.1,
+        "steps": arguments.steps,
+    }
+    seen_with |= {"bands": arguments.bands, "veils": arguments.veils}
+    seen_with |= {
+        peer.name: peer.settings for peer in PEERS if peer.installed and peer.settings != "defaults"
+    }
     facts = circumstances(
         [*dict.fromkeys(peer.package for peer in PEERS), "trackeval"],
         seed=None,
-        config=config | {ours: settings(OURS[0]) | changed},
+        config=seen_with | {ours: settings(OURS[0]) | changed},
     )
     print(as_text(facts) + "\n\n" + tables(rows, ours))
     if candidates:
         values = {entry.tracker: where for where, entry in candidates.items()}
-        print("\n## Settings chosen on the other sequences\n\n" + held_out(measured(tried), values, ours))
+        print(
+            "\n## Settings chosen on the other sequences\n\n"
+            + held_out(measured(tried), values, usual.tracker)
+        )
     if arguments.figure:
-        figure(rows, ours, arguments.figure)
+        figure([row for row in rows if not row["tracker"].endswith(AS_WRITTEN)], ours, arguments.figure)
     if failed:
         raise SystemExit(f"not in the tables: {', '.join(map(', '.join, sorted(failed)))}")
 

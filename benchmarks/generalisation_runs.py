@@ -20,6 +20,8 @@ from generalisation_tables import KEY, Row, Who, key_of, mean
 from occlusion_cases import Case
 from peers import PEERS, Peer, part_tracker_peer
 
+from bpbreid_track.config import SmoothConfig
+
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 Look = tuple[Case, View]
 
@@ -32,12 +34,14 @@ class Entry:
         tracker, appearance: how tables call it.
         model: whose vectors it gets; None: none.
         changed: settings of ours that are not the defaults; None for a peer.
+        hindsight: how its tracks are smoothed and filled; None: they are not.
     """
 
     tracker: str
     appearance: str
     model: Model | None
     changed: dict[str, Any] | None = None
+    hindsight: SmoothConfig | None = None
 
     @property
     def peer(self) -> Peer:
@@ -130,7 +134,7 @@ def done(job: Job) -> list[Row]:
 
     def run(case: Case, view: View, out: Path) -> None:
         seen = vectors(case if case.veil else Case("whole"))
-        footage.track(job.entry.peer, case, view, seen, out)
+        footage.track(job.entry.peer, case, view, seen, out, job.entry.hindsight)
 
     figures = measure(run, footage, job.looks)
     return [job.row(look) | found for look, found in zip(job.looks, figures, strict=True)]

@@ -34,8 +34,8 @@ def frames(folder: Path) -> Iterator[np.ndarray]:
 
 
 def part_model() -> Vectors:
-    """The bundled encoder."""
-    encoder = Encoder.load()
+    """The bundled encoder, in fp32, so that figures do not depend on what a machine is quick at."""
+    encoder = Encoder.load(runtime="auto", precision="fp32")
 
     def compute(frame: np.ndarray, xyxy: np.ndarray) -> dict[str, np.ndarray]:
         features, visibility = encoder.encode(frame, xyxy).numpy()

@@ -19,38 +19,14 @@ import numpy as np
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
+from in_hindsight import smooth  # noqa: E402
 from peers import OURS, PEERS  # noqa: E402
 from report import as_text, circumstances  # noqa: E402
-from tracking import run, sequence_facts, write_frame  # noqa: E402
+from tracking import run, sequence_facts  # noqa: E402
 
 from bpbreid_track.evaluation import evaluate_folder  # noqa: E402
-from bpbreid_track.identities.hindsight import smooth_run  # noqa: E402
-from bpbreid_track.identities.tracklets import TrackedRows  # noqa: E402
-from bpbreid_track.io.mot_format import read_mot  # noqa: E402
 
 COLUMNS = ("HOTA", "DetA", "AssA", "IDF1")
-
-
-def smooth(tracks: Path, rate: float, length: int, lag: float, out: Path) -> None:
-    """Write the tracks of a file in hindsight."""
-    found = read_mot(tracks)
-    order = np.argsort(found.frame, kind="stable")
-    frame, count = found.frame[order] - 1, len(order)
-    rows = TrackedRows(
-        frame=frame,
-        time=frame / rate,
-        id=found.id[order].astype(np.int64),
-        xyxy=found.xyxy[order].astype(np.float64),
-        confidence=found.confidence[order].astype(np.float32),
-        class_id=np.zeros(count, np.int64),
-        filled=np.zeros(count, bool),
-    )
-    done = smooth_run(rows, np.arange(length) / rate, [None] * length, lag)
-    with out.open("w", encoding="utf-8") as handle:
-        for row in range(len(done)):
-            part = slice(row, row + 1)
-            frame_number = int(done.frame[row]) + 1
-            write_frame(handle, frame_number, done.id[part], done.xyxy[part], done.confidence[part])
 
 
 def main() -> None:

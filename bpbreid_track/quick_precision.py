@@ -9,8 +9,8 @@ import importlib.util
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Literal
 
 from . import machine
@@ -40,30 +40,41 @@ def quickest_precision() -> Precision:
 @functools.cache
 def _asked() -> Precision:
     """What this CPU was found to be quicker in, by this process or one before it."""
-    kept = _kept()
+    return kept_answer("", _quicker)
+
+
+def kept_answer(about: str, ask: Callable[[], Precision]) -> Precision:
+    """What ``ask`` says on this kind of CPU with this OpenVINO: asked once, and kept in the cache folder.
+
+    Args:
+        about: what is asked, as a part of a file name; empty for the CPU itself.
+        ask: may fail, and is asked again another time then; until it answers it is ``fp32``.
+    """
+    kind = hashlib.sha256("\n".join(machine.cpu_kind()).encode()).hexdigest()[:16]
+    name = "-".join(filter(None, (f"openvino{importlib.metadata.version('openvino')}", kind, about)))
+    kept = cache_folder() / "precision" / f"{name}.txt"
     with suppress(OSError):
         found = kept.read_text(encoding="utf-8").strip()
         if found in {"bf16", "fp32"}:
             return found  # type: ignore[return-value]
     try:
-        share = _share()
+        answer = ask()
     except Exception as error:  # OpenVINO's errors share no base class
         logger.info("bf16 was not tried: %s", error)
         return "fp32"
-    precision: Precision = "bf16" if share < _WORTH else "fp32"
-    logger.info("bf16 takes %.2f of the time of fp32 here: %s", share, precision)
-    with suppress(OSError):  # without a cache folder it is measured anew each time
+    with suppress(OSError):  # without a cache folder it is asked anew each time
         kept.parent.mkdir(parents=True, exist_ok=True)
         beside = kept.with_suffix(f".{os.getpid()}")
-        beside.write_text(precision + "\n", encoding="utf-8")
+        beside.write_text(answer + "\n", encoding="utf-8")
         beside.replace(kept)
+    return answer
+
+
+def _quicker() -> Precision:
+    share = _share()
+    precision: Precision = "bf16" if share < _WORTH else "fp32"
+    logger.info("bf16 takes %.2f of the time of fp32 here: %s", share, precision)
     return precision
-
-
-def _kept() -> Path:
-    """Where the answer is kept, for this kind of CPU and this OpenVINO."""
-    kind = hashlib.sha256("\n".join(machine.cpu_kind()).encode()).hexdigest()[:16]
-    return cache_folder() / "precision" / f"openvino{importlib.metadata.version('openvino')}-{kind}.txt"
 
 
 def _share() -> float:

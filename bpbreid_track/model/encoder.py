@@ -176,16 +176,17 @@ class Encoder(PartEncoder):
             mirror=mirror,
         )
         if isinstance(network, BPBReID) and not compile and encoder._may_run_through_openvino(runtime):
-            encoder._run_through_openvino(path.absolute())
+            encoder._run_through_openvino(path.absolute(), precision)
         return encoder
 
-    def _run_through_openvino(self, weights: Path) -> None:
+    def _run_through_openvino(self, weights: Path, precision: str) -> None:
         """Let OpenVINO run the network of ``weights``; torch, with a warning, where that fails."""
         assert isinstance(self.network, BPBReID)
         assert self._copy is not None
         self._weights = weights
-        opened = openvino_copy(self.network, weights, self.precision)
+        opened = openvino_copy(self.network, weights, precision)
         self.runtime = "torch" if opened is None else "openvino"
+        self.precision = self.precision if opened is None else opened.precision
         self._forward = self._copy.embed_tensors if opened is None else opened.run
 
     def __getstate__(self) -> dict[str, Any]:
@@ -196,7 +197,7 @@ class Encoder(PartEncoder):
         vars(self).update(state)
         # The export lies in a cache folder, which may be gone or on another machine.
         if self.runtime == "openvino" and self._weights is not None:
-            self._run_through_openvino(self._weights)
+            self._run_through_openvino(self._weights, self.precision)
 
     def _may_run_through_openvino(self, wanted: str) -> bool:
         if wanted not in _RUNTIMES:

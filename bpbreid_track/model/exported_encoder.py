@@ -19,7 +19,7 @@ from ..embeddings import PartEmbeddings
 from ..errors import one_line
 from ..kept_exports import kept_export
 from ..machine import cpu_threads, is_cpu
-from ..quick_precision import quickest_precision
+from .checked_precision import checked_precision
 from .find_weights import find_encoder_weights
 from .host_crops import HostCrops, Regions, normalise
 from .openvino_streams import OpenVinoStreams, crop_streams, openvino_core
@@ -37,7 +37,7 @@ class ExportedEncoder(PartEncoder):
 
     Args:
         network: the ``.xml`` that ``openvino_copy`` made.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``auto``.
         batch_size: most crops in one pass of the network; passes are smaller, which is faster.
 
     Attributes:
@@ -60,11 +60,14 @@ class ExportedEncoder(PartEncoder):
         self.options = ModelOptions.model_validate(described["options"])
         self.part_names, self.input_size = self.options.row_names, self.options.input_size
         self.dim, self.batch_size = described["dim"], batch_size
-        self.device, self.precision = NamedDevice("cpu"), precision
+        self.device = NamedDevice("cpu")
         self.mirror, self.runtime = False, "openvino"
         threads = cpu_threads()
         model.reshape([1, 3, *self.input_size])
-        self._network = OpenVinoStreams(core, [(model, precision)], threads, crop_streams(threads))
+        self.precision = (
+            checked_precision(core, model, network, self.options) if precision == "auto" else precision
+        )
+        self._network = OpenVinoStreams(core, [(model, self.precision)], threads, crop_streams(threads))
 
     def __reduce__(self) -> tuple[type[ExportedEncoder], tuple[Path, str, int]]:
         return type(self), self._arguments  # a copy opens the file anew
@@ -112,9 +115,7 @@ def open_exported_encoder(
     # Other files are read by torch, which says what is wrong with them.
     if weights.suffix.lower() != ".safetensors" or importlib.util.find_spec("openvino") is None:
         return None
-    if precision == "auto":
-        precision = quickest_precision()
-    if precision not in {"fp32", "bf16"}:
+    if precision not in {"auto", "fp32", "bf16"}:
         return None
     try:
         network = openvino_file(weights)

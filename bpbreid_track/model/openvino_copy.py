@@ -26,7 +26,7 @@ def openvino_copy(network: BPBReID, weights: Path, precision: str) -> OpenVinoRu
     Args:
         network: as ``weights`` gave it.
         weights: a file.
-        precision: ``fp32`` or ``bf16``.
+        precision: ``fp32``, ``bf16`` or ``auto``, as for ``OpenVinoRuntime``.
     """
     try:
         target = openvino_file(weights)

@@ -20,7 +20,7 @@ from ..config import VectorInput
 from ..embeddings import PartEmbeddings
 from ..errors import InputError, UsageError, did_you_mean, install_extra, one_line
 from ..machine import cpu_threads
-from ..quick_precision import quickest_precision
+from .checked_precision import checked_precision
 from .inference import PRECISIONS, exact_float32, resolve_device
 from .network import BPBReID
 from .network_weights import fingerprint_of
@@ -215,7 +215,9 @@ class OpenVinoRuntime(FileRuntime):
             model.reshape([1, 3, *self.options.input_size])
         except RuntimeError as error:
             raise InputError(f"{path}: does not take pictures one by one ({one_line(error)})") from error
-        chosen = quickest_precision() if precision == "auto" else precision
+        chosen = precision
+        if precision == "auto" and self.precision == "fp32":
+            chosen = checked_precision(core, model, path, self.options)
         if self.precision == "fp32" and chosen == "bf16":
             self.precision = "bf16"
         else:

@@ -13,8 +13,8 @@ from .evidence import MotionCues
 if TYPE_CHECKING:
     import torch
 
-# A pair is settled by its place alone if that says so much, and so much more than any other pair of the two.
-_SURE, _MARGIN = 6.0, 8.0
+# A pair is settled by its place alone if that says so much, and so much more than for any rival of the two.
+_SURE = 7.0
 
 
 class BoxEncoder(Protocol):
@@ -61,7 +61,7 @@ def in_doubt(
     high = scores >= config.high_score
     low = ~high & (scores >= config.low_score)
     place = np.where(cues.allowed & (confirmed & ~cues.lost)[:, None], cues.place, -np.inf)
-    near: np.ndarray = place > _SURE - _MARGIN
+    near: np.ndarray = place > 0
     sure: np.ndarray = _lone(place, high)
     near_low: np.ndarray = near & low & ~sure.any(axis=1, keepdims=True)
     open_low = near_low.any(axis=0) & ~_lone(np.where(near_low, place, -np.inf), low).any(axis=0)
@@ -75,7 +75,7 @@ def _lone(place: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     if not place.size:
         return np.zeros(place.shape, bool)
     place = np.where(boxes, place, -np.inf)
-    return (place > _SURE) & (place - _MARGIN > _rivals(place, 0)) & (place - _MARGIN > _rivals(place, 1))
+    return (place > _SURE) & (place - _SURE > np.maximum(_rivals(place, 0), _rivals(place, 1)))
 
 
 def _rivals(place: np.ndarray, axis: int) -> np.ndarray:
