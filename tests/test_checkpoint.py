@@ -189,6 +189,21 @@ def test_weights_of_another_shape_do_not_go_in(
         load_weights(BPBReID(ours.options.model_copy(update=change)), tmp_path / "x.safetensors")
 
 
+def test_weights_of_places_fit_every_size_of_input(tmp_path: Path) -> None:
+    options = ModelOptions(backbone="efficientnet_lite0", part_names=("upper", "lower"), place_weights=True)
+    large = BPBReID(options).eval()
+    assert large.place_weights is not None
+    torch.nn.init.normal_(large.place_weights, generator=torch.Generator().manual_seed(0))
+    save_checkpoint(large, tmp_path / "large.safetensors")
+    small = BPBReID(options.model_copy(update={"input_size": (256, 96)})).eval()
+    report = load_weights(small, tmp_path / "large.safetensors")
+    assert report.notes == ["place_weights resized from 16x8 to 16x6 places"]
+    pictures = torch.rand(2, 3, 256, 96, generator=torch.Generator().manual_seed(1))
+    # A network that is shown another size than it was made for does the same.
+    for found, expected in zip(small.embed_tensors(pictures), large.embed_tensors(pictures), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
 def test_a_checkpoint_can_be_read_by_others(tmp_path: Path) -> None:
     path, plain = tmp_path / "mine.safetensors", tmp_path / "plain.txt"
     plain.write_text("as any other file")

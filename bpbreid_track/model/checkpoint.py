@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
@@ -201,7 +202,8 @@ def load_weights(network: BPBReID, path: str | os.PathLike[str]) -> LoadReport:
     """Start a network from a checkpoint of the same shape, for instance to go on training on other people.
 
     Identity classifiers of another number of identities, and heads that the file was stripped of, keep their
-    present weights and are named in the report; all else must fit.
+    present weights and are named in the report. Weights of places are resized where the file's are of another
+    size of input; all else must fit.
 
     Raises:
         InputError: another number of parts or another width, saying what was expected and found.
@@ -228,9 +230,20 @@ def load_weights(network: BPBReID, path: str | os.PathLike[str]) -> LoadReport:
                 f"found {state[key].shape[0]}"
             )
     taken = {key: state[key] for key in target if key in state and key not in report.kept}
+    _fit_places(target, taken, report)
     _check_fit(target, taken, report, os.fspath(path))
     _fill(network, taken, report)
     return report
+
+
+def _fit_places(target: Mapping[str, Tensor], taken: dict[str, Tensor], report: LoadReport) -> None:
+    """Resize ``ModelOptions.place_weights`` to as many places as there are: shares of the picture."""
+    key = "place_weights"
+    if key not in taken or taken[key].shape[1:] == target[key].shape[1:]:
+        return
+    found, wanted = taken[key].shape[1:], target[key].shape[1:]
+    taken[key] = F.interpolate(taken[key][None], tuple(wanted), mode="bilinear")[0]
+    report.notes.append(f"{key} resized from {found[0]}x{found[1]} to {wanted[0]}x{wanted[1]} places")
 
 
 def _header(
