@@ -51,7 +51,7 @@ def test_it_is_small_and_says_how_it_was_made() -> None:
     provenance = read_checkpoint(path).provenance
     # Where files lay, and what they were called, differs from machine to machine.
     free = {"data", "output", "description", "weights", "teacher", "workers"}
-    made_by, recipe = TrainOptions.model_validate(provenance["options"]), read_options("default_encoder_3")
+    made_by, recipe = TrainOptions.model_validate(provenance["options"]), read_options("default_encoder_5")
     assert made_by.model_dump(exclude=free) == recipe.model_dump(exclude=free)
     assert made_by.teacher.weight == recipe.teacher.weight
     assert not re.search(r"[\"' ]/", str(provenance))  # no paths of the machine it was made on
