@@ -17,6 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent / "benchmarks"))
 from footage import Footage, Model, View
 from generalisation_runs import Entry, Figures, Job, pending
 from generalisation_tables import choose_without, held_out, shortfalls
+from in_hindsight import smooth
 from occlusion_cases import Case
 
 from bpbreid_track.io.mot_format import read_mot
@@ -134,3 +135,21 @@ def test_the_truth_loses_the_rows_in_the_band(shared: Path, tmp_path: Path) -> N
     centre = (before.xyxy[:, 0] + before.xyxy[:, 2]) / 2 / 768
     assert len(after) == (np.abs(centre - 0.5) > 0.05).sum() < len(before)
     assert (tmp_path / "pets" / "seqinfo.ini").is_file()
+
+
+def test_tracks_as_written_have_boxes_where_somebody_was_out_of_sight_but_none_in_the_gap(
+    tmp_path: Path,
+) -> None:
+    tracks, out = tmp_path / "tracks.txt", tmp_path / "out.txt"
+    # Somebody walks 10 pixels a frame at 10 a second, and is not seen from frame 11 to 30.
+    seen = [*range(1, 11), *range(31, 41)]
+    tracks.write_text("".join(f"{frame},7,{10 * frame},50,40,100,0.9,-1,-1,-1\n" for frame in seen))
+    smooth(tracks, 10, 40, 0.75, out, bridge=3)
+    written = read_mot(out)
+    assert written.frame.tolist() == list(range(1, 41))
+    np.testing.assert_allclose(written.ltwh[:, 0], 10 * written.frame, atol=0.5)
+
+    smooth(tracks, 10, 40, 0.75, out, bridge=3, kept=lambda xyxy: xyxy[:, 0] < 200)
+    assert read_mot(out).frame.max() == 19
+    smooth(tracks, 10, 40, 0.75, out)
+    assert read_mot(out).frame.tolist() == seen
