@@ -23,7 +23,7 @@ from .options import ModelOptions
 logger = logging.getLogger(__name__)
 
 # Of the length of what a network gives, so much may differ: 0.02 to 0.05 does by rounding, 1 and more where a
-# layer is computed wrongly (docs/results.md).
+# layer is computed wrongly (docs/decisions.md).
 _MOST = 0.1
 _CROPS = 4
 
