@@ -59,7 +59,6 @@ from bpbreid_track.read_config import run_config  # noqa: E402
 
 USUAL_DET = "yolo11n.txt"
 PARTS, NONE, OSNET = "parts", "none", "OSNet x0.25"
-AS_WRITTEN = ", as written"
 
 
 def sequences_in(data: Path, names: list[str] | None, det: str | None) -> list[tuple[Path, str]]:
@@ -90,7 +89,7 @@ def with_parts(ours: str, changed: dict[str, Any], smooth: SmoothConfig | None) 
     model = Model("bpbreid", part_model)
     if smooth is None:
         return Entry(ours, PARTS, model, changed)
-    return Entry(f"{ours}{AS_WRITTEN}", PARTS, model, {"encode": "ambiguous", **changed}, smooth)
+    return Entry(f"{ours}, as written", PARTS, model, {"encode": "ambiguous", **changed}, smooth)
 
 
 def entries_of(
@@ -197,10 +196,10 @@ def main() -> None:
         raise SystemExit("--figure needs matplotlib: pip install '.[train]'")
     ours = OURS[0].name + (f", {Path(arguments.config).stem}" if arguments.config else "")
     try:
-        config = run_config(arguments.config)
-        changed = config.tracker.changed()
+        given = run_config(arguments.config)
+        changed = given.tracker.changed()
         changed.pop("frame_rate", None)
-        smooth = config.smooth if arguments.as_written else None
+        smooth = given.smooth if arguments.as_written else None
         candidates = candidates_of(arguments.choose, ours, changed, smooth) if arguments.choose else {}
     except UsageError as error:
         raise SystemExit(str(error)) from error
@@ -235,20 +234,13 @@ def main() -> None:
         return [row for row in map(figures.rows.get, keys) if row is not None and who(row) not in failed]
 
     rows = measured(entries)
-    seen_with = {
-        "sequences": shown,
-        "det": arguments.det or "all",
-        "min_score": 0.1,
-        "steps": arguments.steps,
-    }
-    seen_with |= {"bands": arguments.bands, "veils": arguments.veils}
-    seen_with |= {
-        peer.name: peer.settings for peer in PEERS if peer.installed and peer.settings != "defaults"
-    }
+    config = {"sequences": shown, "det": arguments.det or "all", "min_score": 0.1, "steps": arguments.steps}
+    config |= {"bands": arguments.bands, "veils": arguments.veils}
+    config |= {peer.name: peer.settings for peer in PEERS if peer.installed and peer.settings != "defaults"}
     facts = circumstances(
         [*dict.fromkeys(peer.package for peer in PEERS), "trackeval"],
         seed=None,
-        config=seen_with | {ours: settings(OURS[0]) | changed},
+        config=config | {ours: settings(OURS[0]) | changed},
     )
     print(as_text(facts) + "\n\n" + tables(rows, ours))
     if candidates:
@@ -258,7 +250,7 @@ def main() -> None:
             + held_out(measured(tried), values, usual.tracker)
         )
     if arguments.figure:
-        figure([row for row in rows if not row["tracker"].endswith(AS_WRITTEN)], ours, arguments.figure)
+        figure(measured([entry for entry in entries if entry.hindsight is None]), ours, arguments.figure)
     if failed:
         raise SystemExit(f"not in the tables: {', '.join(map(', '.join, sorted(failed)))}")
 

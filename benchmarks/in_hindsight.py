@@ -14,8 +14,7 @@ from bpbreid_track.identities.tracklets import TrackedRows
 from bpbreid_track.io.mot_format import read_mot
 from bpbreid_track.io.sources.base import Frame
 from bpbreid_track.pipeline.bridges import Bridges
-
-_NO_PICTURE = np.zeros((1, 1, 3), np.uint8)
+from bpbreid_track.pipeline.replay import NO_PICTURE
 
 
 def smooth(
@@ -61,7 +60,7 @@ def smooth(
             tracker_id=done.id[here],
             data={"filled": done.filled[here]},
         )
-        written += bridges.add(Frame(index, time, _NO_PICTURE), detections, time)
+        written += bridges.add(Frame(index, time, NO_PICTURE), detections, time)
     with out.open("w", encoding="utf-8") as handle:
         for shown, found_there in [*written, *bridges.finish()]:
             detections = found_there if kept is None else found_there[kept(found_there.xyxy)]

@@ -17,13 +17,12 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bpbreid_track.errors import InputError
 from bpbreid_track.model.checkpoint import save_checkpoint
 from bpbreid_track.model.crops import normalise
-from bpbreid_track.model.network import BPBReID
+from bpbreid_track.model.network import BPBReID, resized_places
 from bpbreid_track.model.options import ModelOptions
 from bpbreid_track.model.part_groups import part_names
 
@@ -99,8 +98,8 @@ def begin(xml: Path, size: tuple[int, int], crops: Tensor) -> BPBReID:
 
     # Its last convolution sums w f over the map; the mean of n w f over n cells is the same.
     assert network.place_weights is not None
-    places = F.interpolate(places.reshape(1, -1, *_MAP), network.place_weights.shape[1:], mode="bilinear")
-    network.place_weights.copy_(places[0] * _MAP[0] * _MAP[1])
+    places = resized_places(places.reshape(-1, *_MAP), network.place_weights.shape[1:])
+    network.place_weights.copy_(places * _MAP[0] * _MAP[1])
     weight = linear.squeeze() * scale.reshape(-1, 1)
     bias = (linear.squeeze() @ shift.flatten() + bias.flatten()) * scale.flatten() + offset.flatten()
 

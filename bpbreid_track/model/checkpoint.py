@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor
@@ -24,7 +23,7 @@ from torch import Tensor
 from ..config import VectorInput, validated
 from ..errors import InputError, one_line
 from .authors_format import LoadReport, convert, is_authors
-from .network import BPBReID
+from .network import BPBReID, resized_places
 from .options import ModelOptions
 from .osnet import OsnetRuntime, is_osnet
 from .runtimes import Runtime
@@ -242,7 +241,7 @@ def _fit_places(target: Mapping[str, Tensor], taken: dict[str, Tensor], report: 
     if key not in taken or taken[key].shape[1:] == target[key].shape[1:]:
         return
     found, wanted = taken[key].shape[1:], target[key].shape[1:]
-    taken[key] = F.interpolate(taken[key][None], tuple(wanted), mode="bilinear")[0]
+    taken[key] = resized_places(taken[key], wanted)
     report.notes.append(f"{key} resized from {found[0]}x{found[1]} to {wanted[0]}x{wanted[1]} places")
 
 

@@ -7,7 +7,7 @@ I training identities.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -317,7 +317,7 @@ class BPBReID(nn.Module):
     ) -> dict[str, Tensor]:
         """Eq. 3 for all ``kinds`` in one matrix product, then the reduction to D."""
         if self.place_weights is not None:
-            features = features * self._places(features)
+            features = features * resized_places(self.place_weights, features.shape[2:])
         flat = features.flatten(2).transpose(1, 2)  # [N, HW, C], a view in either memory format
         cells = flat.shape[1]
         weights, sizes = [], []
@@ -347,14 +347,6 @@ class BPBReID(nn.Module):
                 embeddings[kind] = self._reduced(kind, value[:, 0])
         return embeddings
 
-    def _places(self, features: Tensor) -> Tensor:
-        """The weights [C, H, W] of channels at places, for a map of any size."""
-        assert self.place_weights is not None
-        if self.place_weights.shape[1:] == features.shape[2:]:
-            return self.place_weights
-        weights = F.interpolate(self.place_weights[None], features.shape[2:], mode="bilinear")
-        return weights[0]
-
     def _reduced(self, kind: str, vectors: Tensor) -> Tensor:
         return self.reduce[kind](vectors) if kind in self.reduce else vectors
 
@@ -366,6 +358,13 @@ class BPBReID(nn.Module):
             return torch.stack(normed, 1), torch.stack(scores, 1) if self.options.num_identities else None
         normed, score = neck(embedding.flatten(0, -2))
         return normed.view_as(embedding), None if score is None else score.unflatten(0, embedding.shape[:-1])
+
+
+def resized_places(weights: Tensor, cells: Sequence[int]) -> Tensor:
+    """``ModelOptions.place_weights`` [C, H, W] for a map of ``cells``, its height and width: [C, *cells]."""
+    if tuple(weights.shape[1:]) == tuple(cells):
+        return weights
+    return F.interpolate(weights[None], tuple(cells), mode="bilinear")[0]
 
 
 def stripe_maps(parts: int, features: Tensor) -> Tensor:

@@ -215,10 +215,9 @@ class OpenVinoRuntime(FileRuntime):
             model.reshape([1, 3, *self.options.input_size])
         except RuntimeError as error:
             raise InputError(f"{path}: does not take pictures one by one ({one_line(error)})") from error
-        chosen = precision
         if precision == "auto" and self.precision == "fp32":
-            chosen = checked_precision(core, model, path, self.options)
-        if self.precision == "fp32" and chosen == "bf16":
+            precision = checked_precision(core, model, path, self.options)
+        if self.precision == "fp32" and precision == "bf16":
             self.precision = "bf16"
         else:
             _check_precision(path, precision, self.precision)
